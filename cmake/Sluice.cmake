@@ -94,7 +94,7 @@ function(sluice_capnp name)
   # One run for all of them: a schema may import any of its siblings.
   add_custom_command(
     OUTPUT ${outputs}
-    COMMAND CapnProto::capnp_tool compile "--output=$<TARGET_FILE:CapnProto::capnpc_cpp>:${out}"
+    COMMAND "${SLUICE_CAPNP}" compile "--output=${SLUICE_CAPNPC_CXX}:${out}"
             "--src-prefix=${PROJECT_SOURCE_DIR}" "--import-path=${PROJECT_SOURCE_DIR}" ${schemas}
     DEPENDS ${schemas}
     COMMENT "Generating C++ from the schemas of ${name}"

@@ -3,6 +3,9 @@
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 find_package(CapnProto CONFIG REQUIRED)
+# The programs' imported targets of Debian's package point to paths that do not exist.
+find_program(SLUICE_CAPNP capnp REQUIRED)
+find_program(SLUICE_CAPNPC_CXX capnpc-c++ REQUIRED)
 find_package(nng CONFIG REQUIRED)
 find_package(GTest REQUIRED)
 find_package(SQLite3 REQUIRED)

@@ -1,0 +1,124 @@
+// Binlog events: bytes in, typed events out. Pure; no I/O.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/gtid/gtid_set.h"
+
+namespace sluice::binlog {
+
+// Event types (binlog_event.h, Log_event_type).
+enum class EventType : uint8_t {
+  kUnknown = 0,
+  kQuery = 2,
+  kStop = 3,
+  kRotate = 4,
+  kFormatDescription = 15,
+  kXid = 16,
+  kTableMap = 19,
+  kHeartbeatV1 = 27,
+  kIgnorable = 28,
+  kRowsQuery = 29,
+  kWriteRows = 30,
+  kUpdateRows = 31,
+  kDeleteRows = 32,
+  kGtid = 33,
+  kAnonymousGtid = 34,
+  kPreviousGtids = 35,
+  kXaPrepare = 38,
+  kPartialUpdateRows = 39,
+  kTransactionPayload = 40,
+  kHeartbeatV2 = 41,
+  kGtidTagged = 42,
+};
+
+inline constexpr size_t kHeaderBytes = 19;
+
+struct EventHeader {
+  uint32_t timestamp = 0;  // seconds
+  EventType type = EventType::kUnknown;
+  uint8_t raw_type = 0;
+  uint32_t server_id = 0;
+  uint32_t length = 0;  // of the whole event
+  uint32_t end_position = 0;
+  uint16_t flags = 0;
+
+  [[nodiscard]] bool artificial() const { return (flags & 0x20U) != 0; }
+  [[nodiscard]] bool ignorable() const { return (flags & 0x80U) != 0; }
+};
+
+// INVALID_ARGUMENT when shorter than a header, or the length field is not the size of the bytes.
+absl::StatusOr<EventHeader> DecodeHeader(absl::string_view event);
+
+struct GtidEvent {
+  gtid::Gtid gtid;
+  int64_t last_committed = 0;
+  int64_t sequence_number = 0;
+  uint64_t immediate_commit_us = 0;  // microseconds since 1970
+  uint64_t original_commit_us = 0;
+};
+
+struct QueryEvent {
+  std::string database;
+  std::string sql;
+  uint16_t error_code = 0;
+};
+
+struct ColumnType {
+  uint8_t type = 0;       // enum_field_types, ENUM and SET resolved from the STRING metadata
+  uint16_t metadata = 0;  // as decoded per type (rows_event.h, "Table_map_event column types")
+  bool nullable = false;
+  bool is_unsigned = false;
+};
+
+struct TableMapEvent {
+  uint64_t table_id = 0;
+  std::string database;
+  std::string table;
+  std::vector<ColumnType> columns;
+  std::vector<std::string> column_names;  // only with binlog_row_metadata=FULL
+};
+
+// One row image, cells as the bytes of the binlog; nullopt for NULL; only present columns count.
+struct RowsEvent {
+  uint64_t table_id = 0;
+  EventType type = EventType::kUnknown;  // kWriteRows, kUpdateRows, kDeleteRows
+  bool statement_end = false;
+  std::string columns_before;  // bitmaps of present columns
+  std::string columns_after;
+  absl::string_view rows;  // the undecoded images, pointing into the event's bytes
+};
+
+// GTID (33) and GTID_TAGGED (42).
+absl::StatusOr<GtidEvent> DecodeGtid(absl::string_view event);
+absl::StatusOr<QueryEvent> DecodeQuery(absl::string_view event);
+absl::StatusOr<TableMapEvent> DecodeTableMap(absl::string_view event);
+// Only database and table of a TABLE_MAP, cheap: for filtering.
+struct TableName {
+  uint64_t table_id = 0;
+  absl::string_view database;
+  absl::string_view table;
+};
+absl::StatusOr<TableName> PeekTableMap(absl::string_view event);
+absl::StatusOr<uint64_t> PeekRowsTableId(absl::string_view event);
+// Write, update, delete (v2).
+absl::StatusOr<RowsEvent> DecodeRows(absl::string_view event);
+// True when events that follow this format description end in a CRC-32.
+absl::StatusOr<bool> DecodeFormatDescriptionHasChecksum(absl::string_view event);
+// INVALID_ARGUMENT when the CRC-32 does not fit. Returns the event without it, as a view; note that
+// the header's length field still counts the checksum.
+absl::StatusOr<absl::string_view> VerifyAndStripChecksum(absl::string_view event);
+// A copy of an event without checksum whose header length is its size.
+std::string WithFixedLength(absl::string_view stripped_event);
+// TRANSACTION_PAYLOAD (zstd or none): the events inside. RESOURCE_EXHAUSTED above max_bytes.
+absl::StatusOr<std::string> UnpackTransactionPayload(absl::string_view event, size_t max_bytes);
+
+}  // namespace sluice::binlog

@@ -1,0 +1,43 @@
+// Row images: the cells of a rows event, and their SQL literals.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/binlog/event.h"
+#include "common/mysql/table_schema.h"
+
+namespace sluice::binlog {
+
+// One image: a cell per column of the table map; `present` false where the image leaves it out.
+struct ImageCell {
+  bool present = false;
+  bool null = false;
+  absl::string_view bytes;  // as in the binlog, length prefix of the type taken off
+};
+using RowImage = std::vector<ImageCell>;
+
+struct RowChange {
+  std::optional<RowImage> before;  // update, delete
+  std::optional<RowImage> after;   // write, update
+};
+
+// All changes of a rows event. Every length is checked against the bytes left.
+absl::StatusOr<std::vector<RowChange>> DecodeRowChanges(const TableMapEvent& table,
+                                                        const RowsEvent& rows);
+
+// Appends the SQL literal of a cell for a session with SET NAMES binary, time_zone '+00:00' and
+// sql_mode without NO_BACKSLASH_ESCAPES. `column` is the target's column: its type, sign, character
+// set and enum members decide how the bytes are written. Stored exactly: FLOAT and DOUBLE to the last
+// bit, DECIMAL digit by digit, text with an introducer of the column's character set where the bytes
+// are not ASCII, JSON as an expression that keeps MySQL's inner types.
+// FAILED_PRECONDITION, naming the column, when the binlog's type and the column's do not fit.
+absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
+                           const ImageCell& cell, std::string& sql);
+
+}  // namespace sluice::binlog

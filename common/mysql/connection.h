@@ -1,0 +1,112 @@
+// Connection: one session on a mysqld, through the genuine libmysqlclient.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace sluice::mysql {
+
+struct ConnectionOptions {
+  std::string host;  // empty with a socket
+  uint16_t port = 3306;
+  std::string socket;
+  std::string user;
+  std::string password;
+  std::string database;
+  absl::Duration connect_timeout = absl::Seconds(5);
+  absl::Duration read_timeout = absl::Seconds(60);   // rounded up to seconds
+  absl::Duration write_timeout = absl::Seconds(60);
+  std::string charset = "utf8mb4";  // "binary" for data sessions
+  std::string program;              // connection attribute program_name
+};
+
+// A cell of a text-protocol row; nullopt is NULL. Valid only while the row is.
+using Cell = std::optional<absl::string_view>;
+using Row = std::vector<std::optional<std::string>>;
+
+struct QueryResult {
+  std::vector<std::string> columns;
+  std::vector<Row> rows;
+  uint64_t affected_rows = 0;
+  uint64_t warnings = 0;
+  uint64_t last_insert_id = 0;
+};
+
+// One MySQL session. Errors carry the server's number (MysqlErrnoOf) and are mapped to status codes
+// as style documents say: 1213, 1205 ABORTED; 2002 2003 2006 2013 UNAVAILABLE; 1062 ALREADY_EXISTS;
+// 1146 1054 1364 FAILED_PRECONDITION; 1236 DATA_LOSS; 1045 1044 1227 PERMISSION_DENIED; 1290 1836
+// FAILED_PRECONDITION; 1040 1203 RESOURCE_EXHAUSTED; 3024 DEADLINE_EXCEEDED; others INTERNAL.
+//
+// Owned by one thread at a time, but for Interrupt(), which is thread-safe.
+class Connection {
+ public:
+  // Speaks caching_sha2_password over plain TCP with the server's public key, TLS where offered.
+  static absl::StatusOr<std::unique_ptr<Connection>> Connect(const ConnectionOptions& options);
+
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection();
+
+  // Runs one statement and reads the whole answer. Statements are bytes; no NUL handling.
+  absl::StatusOr<QueryResult> Query(absl::string_view sql);
+
+  // Runs a statement and discards any rows. Returns the number of affected rows.
+  absl::StatusOr<uint64_t> Execute(absl::string_view sql);
+
+  // Streams the rows of a statement (mysql_use_result). `on_row` may return an error, which ends
+  // the read and is returned (the rest of the result is discarded). A connection lost in the middle
+  // is an error, never a short result.
+  absl::Status QueryStream(absl::string_view sql,
+                           const std::function<absl::Status(const std::vector<Cell>&)>& on_row);
+
+  // First cell of the first row; NOT_FOUND when there is no row, empty string for NULL.
+  absl::StatusOr<std::string> QueryScalar(absl::string_view sql);
+
+  // The GTID of the last commit of this session when session_track_gtids is OWN_GTID; else empty.
+  [[nodiscard]] std::string LastGtid() const;
+
+  [[nodiscard]] uint64_t connection_id() const;
+  [[nodiscard]] std::string server_version() const;
+  [[nodiscard]] bool healthy() const;  // false after an UNAVAILABLE error
+
+  // Ends a call that blocks in another thread by shutting the socket down; that call returns
+  // UNAVAILABLE. The connection is unusable afterwards. Thread-safe.
+  void Interrupt();
+
+  // Takes the authenticated socket away, for the proxy's raw forwarding. The connection must be
+  // idle and without TLS or compression. Returns the descriptor (owned by the caller) and the
+  // negotiated capability flags. No other call is valid afterwards.
+  struct RawSocket {
+    int fd = -1;
+    uint64_t capabilities = 0;
+  };
+  absl::StatusOr<RawSocket> ReleaseSocket();
+
+ private:
+  struct Impl;
+  explicit Connection(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// 'text' quoted and escaped for a statement ('\'' included), for sql_mode without
+// NO_BACKSLASH_ESCAPES and connection charset utf8mb4 or binary.
+std::string QuoteString(absl::string_view text);
+// `name`, back-ticks doubled.
+std::string QuoteName(absl::string_view name);
+// `database`.`table`
+std::string QuoteTable(absl::string_view database, absl::string_view table);
+
+// Reads user, password, host, port, socket from the [client] and given groups of a MySQL option file.
+absl::StatusOr<ConnectionOptions> LoadOptionFile(const std::string& path);
+
+}  // namespace sluice::mysql

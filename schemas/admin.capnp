@@ -1,0 +1,78 @@
+# What the CLI asks of the coordinator. Answers are JSON documents in the shapes our users know.
+@0xe2370dfd9d2b4065;
+
+using Cxx = import "/capnp/c++.capnp";
+using Routing = import "routing.capnp";
+$Cxx.namespace("sluice::schemas");
+
+struct AdminRequest {
+  union {
+    keyspaceCreate @0 :KeyspaceCreate;
+    keyspaceList @1 :Void;
+    keyspaceShow @2 :Text;
+    tabletList @3 :Void;
+    moveTablesCreate @4 :MoveTablesCreate;
+    workflowList @5 :Text;       # keyspace
+    workflowShow @6 :WorkflowRef;
+    workflowStatus @7 :WorkflowRef;
+    workflowStart @8 :WorkflowRef;
+    workflowStop @9 :WorkflowRef;
+    switchTraffic @10 :SwitchTraffic;
+    reverseTraffic @11 :SwitchTraffic;
+    complete @12 :FinishWorkflow;
+    cancel @13 :FinishWorkflow;
+    workflowDelete @14 :FinishWorkflow;
+    getRoutingRules @15 :Void;
+    applyRoutingRules @16 :ApplyRoutingRules;
+    cutoverShow @17 :WorkflowRef;  # recorded attempts with their steps in microseconds
+    proxyList @18 :Void;
+  }
+}
+
+struct AdminReply {
+  json @0 :Text;
+}
+
+struct WorkflowRef {
+  keyspace @0 :Text;
+  name @1 :Text;
+}
+
+struct KeyspaceCreate {
+  name @0 :Text;
+  shards @1 :List(Text);         # empty: one shard, "0"
+}
+
+struct MoveTablesCreate {
+  workflow @0 :WorkflowRef;
+  sourceKeyspace @1 :Text;
+  tables @2 :List(Text);
+  allTables @3 :Bool;
+  excludeTables @4 :List(Text);
+  sourceTypes @5 :List(Routing.TabletType);
+  autoStart @6 :Bool = true;
+  stopAfterCopy @7 :Bool;
+  dryRun @8 :Bool;
+}
+
+struct SwitchTraffic {
+  workflow @0 :WorkflowRef;
+  types @1 :List(Routing.TabletType);  # empty: all
+  timeoutMs @2 :UInt32;
+  maxLagMs @3 :UInt32;
+  dryRun @4 :Bool;
+  enableReverse @5 :Bool = true;
+}
+
+struct FinishWorkflow {
+  workflow @0 :WorkflowRef;
+  keepData @1 :Bool;
+  keepRoutingRules @2 :Bool;
+  renameTables @3 :Bool;
+  dryRun @4 :Bool;
+}
+
+struct ApplyRoutingRules {
+  rulesJson @0 :Text;
+  dryRun @1 :Bool;
+}

@@ -1,0 +1,283 @@
+# Control plane between the coordinator and the agents.
+@0xce1f4e431a3b1629;
+
+using Cxx = import "/capnp/c++.capnp";
+using Routing = import "routing.capnp";
+$Cxx.namespace("sluice::schemas");
+
+struct TabletIdentity {
+  cell @0 :Text;
+  uid @1 :UInt32;
+  keyspace @2 :Text;
+  shard @3 :Text;
+  database @4 :Text;
+  agentUrl @5 :Text;           # where other agents and the coordinator dial this agent
+  mysqlHost @6 :Text;          # where proxies reach the mysqld
+  mysqlPort @7 :UInt16;
+  configuredType @8 :Routing.TabletType;  # REPLICA and RDONLY differ only by configuration
+}
+
+struct TabletHealth {
+  reachable @0 :Bool;          # the agent has a working session on its mysqld
+  type @1 :Routing.TabletType; # PRIMARY when mysqld is writable and no replica; else configured
+  readOnly @2 :Bool;
+  replicaLagMs @3 :Int64;      # -1 unknown or not a replica
+  problem @4 :Text;            # empty when it can serve; else named, with the remedy
+  serverUuid @5 :Text;
+  serverVersion @6 :Text;
+  gtidExecuted @7 :Text;
+}
+
+struct RegisterTabletRequest {
+  identity @0 :TabletIdentity;
+  health @1 :TabletHealth;
+  streams @2 :List(StreamStatus);
+  incarnation @3 :UInt64;      # start time of the agent process, microseconds since 1970
+}
+
+struct RegisterTabletReply {
+  reportIntervalMs @0 :UInt32;
+}
+
+struct ReportTabletRequest {
+  identity @0 :TabletIdentity;
+  health @1 :TabletHealth;
+  streams @2 :List(StreamStatus);
+  incarnation @3 :UInt64;
+}
+
+struct PickSourceRequest {
+  keyspace @0 :Text;
+  shard @1 :Text;
+  types @2 :List(Routing.TabletType);  # in order of preference
+}
+
+struct PickSourceReply {
+  alias @0 :Text;
+  agentUrl @1 :Text;
+}
+
+struct AgentInfo {
+  identity @0 :TabletIdentity;
+  health @1 :TabletHealth;
+  version @2 :Text;
+}
+
+# Tables of one database, with what a move must know before it starts.
+struct DescribeTablesRequest {
+  database @0 :Text;
+  tables @1 :List(Text);       # empty: every base table
+}
+
+struct TableDescription {
+  name @0 :Text;
+  createStatement @1 :Text;    # SHOW CREATE TABLE, empty when the table does not exist
+  exists @2 :Bool;
+  isView @3 :Bool;
+  rowsEstimate @4 :UInt64;
+  bytesEstimate @5 :UInt64;
+  hasRows @6 :Bool;
+  keyColumns @7 :List(Text);   # the primary key, else the best NOT NULL unique key; empty if none
+  triggers @8 :List(Text);
+  foreignKeyParents @9 :List(Text);   # tables that its foreign keys refer to ("table" or "db.table")
+  foreignKeyChildren @10 :List(Text); # tables whose foreign keys refer to it
+  gateState @11 :GateState;    # closed: it stands under its closed name
+}
+
+struct DescribeTablesReply {
+  tables @0 :List(TableDescription);
+}
+
+enum GateState {
+  open @0;                     # tables stand under their names
+  closed @1;                   # renamed to _sluice_closed_<t>; the name does not exist
+  readable @2;                 # renamed, and a view that may only SELECT stands under the name
+  absent @3;                   # neither name exists
+  mixed @4;                    # the tables of the gate disagree (or both names exist)
+}
+
+# Creates, behind a closed gate, each table that does not exist yet. Refuses non-empty or already
+# open tables. Idempotent for the same workflow.
+struct PrepareTargetRequest {
+  workflow @0 :Text;           # keyspace.name
+  database @1 :Text;
+  tables @2 :List(TableDescription);
+}
+
+struct StreamSpec {
+  id @0 :UInt64;               # given by the coordinator, unique in the cluster
+  workflow @1 :Text;           # keyspace.name of the workflow that it belongs to
+  sourceKeyspace @2 :Text;
+  sourceShard @3 :Text;
+  sourceDatabase @4 :Text;
+  targetKeyspace @5 :Text;
+  targetShard @6 :Text;
+  targetDatabase @7 :Text;
+  tables @8 :List(Text);
+  sourceTypes @9 :List(Routing.TabletType);
+  startPosition @10 :Text;     # not empty: no copy, apply from this GTID set on
+  stopAfterCopy @11 :Bool;
+  workflowType @12 :Text;      # MoveTables
+}
+
+struct CreateStreamRequest {
+  spec @0 :StreamSpec;
+  start @1 :Bool;
+}
+
+enum StreamAction {
+  start @0;
+  stop @1;                     # answered after the last commit of the stream is over
+  freeze @2;                   # stop, and refuse start until unfrozen; message FROZEN
+  unfreeze @3;
+  delete @4;                   # stop and forget every trace but the tables
+}
+
+struct ControlStreamRequest {
+  streamId @0 :UInt64;
+  action @1 :StreamAction;
+  epoch @2 :UInt64;            # requests of an older epoch than the last obeyed one are refused
+}
+
+struct ControlStreamReply {
+  status @0 :StreamStatus;
+}
+
+struct CopyProgress {
+  table @0 :Text;
+  done @1 :Bool;
+  started @2 :Bool;
+  rowsCopied @3 :UInt64;
+  bytesCopied @4 :UInt64;
+  rowsEstimate @5 :UInt64;
+  bytesEstimate @6 :UInt64;
+}
+
+enum StreamState {
+  init @0;
+  copying @1;
+  running @2;
+  stopped @3;
+  error @4;
+}
+
+struct StreamStatus {
+  id @0 :UInt64;
+  workflow @1 :Text;
+  state @2 :StreamState;
+  message @3 :Text;            # FROZEN, or why it stands in error
+  position @4 :Text;           # applied, durable
+  sourceTablet @5 :Text;       # alias now read from; empty when none
+  lagMs @6 :Int64;             # -1 unknown
+  transactionTimestamp @7 :Int64;  # seconds; commit time on the source of the last applied one
+  timeUpdated @8 :Int64;       # seconds; last time that the source was heard
+  copy @9 :List(CopyProgress);
+  rowsCopied @10 :UInt64;
+  sourceKeyspace @11 :Text;
+  sourceShard @12 :Text;
+  targetDatabase @13 :Text;
+  tables @14 :List(Text);
+  stopAfterCopy @15 :Bool;
+  frozen @16 :Bool;
+  workflowType @17 :Text;
+  transactionsApplied @18 :UInt64;
+  rowsApplied @19 :UInt64;
+}
+
+struct ListStreamsRequest {
+  workflow @0 :Text;           # empty: all
+}
+
+struct ListStreamsReply {
+  streams @0 :List(StreamStatus);
+}
+
+# Moves the gate of these tables of one database to a state, durably, in mysqld. Idempotent: asks the
+# database first. Each request carries an epoch; older epochs than the recorded one are refused.
+struct SetGateRequest {
+  workflow @0 :Text;           # keyspace.name, names the gate
+  database @1 :Text;
+  tables @2 :List(Text);
+  state @3 :GateState;         # open, closed or readable
+  epoch @4 :UInt64;
+  lockWaitMs @5 :UInt32;       # bound of one attempt to get the metadata locks
+  markerId @6 :Text;           # not empty: after the state is reached, a marker row in _sluice.marker
+                               # from the same session
+}
+
+struct Blocker {
+  connectionId @0 :UInt64;
+  user @1 :Text;
+  host @2 :Text;
+  ageMs @3 :UInt64;
+  statement @4 :Text;
+}
+
+# An attempt that ran into its lock wait answers with code ABORTED, blockers named in the message.
+struct SetGateReply {
+  state @0 :GateState;
+  position @1 :Text;           # gtid_executed read after the change, in the same session
+  blockers @2 :List(Blocker);
+  tookUs @3 :UInt64;
+}
+
+struct ReadGateRequest {
+  workflow @0 :Text;
+  database @1 :Text;
+  tables @2 :List(Text);
+}
+
+struct ReadGateReply {
+  state @0 :GateState;
+  epoch @1 :UInt64;
+}
+
+struct AwaitMarkerRequest {
+  streamId @0 :UInt64;
+  markerId @1 :Text;
+  waitMs @2 :UInt32;           # answers DEADLINE_EXCEEDED when not applied by then
+}
+
+struct AwaitMarkerReply {
+  position @0 :Text;           # applied position of the stream, the marker included
+}
+
+struct ReadPositionRequest {
+  dummy @0 :Void;
+}
+
+struct ReadPositionReply {
+  gtidExecuted @0 :Text;
+}
+
+# Waits until this mysqld has executed the set (WAIT_FOR_EXECUTED_GTID_SET).
+struct AwaitPositionRequest {
+  gtidSet @0 :Text;
+  waitMs @1 :UInt32;
+}
+
+# The commit record of a cutover, kept in every mysqld concerned.
+struct WriteJournalRequest {
+  cutoverId @0 :Text;
+  workflow @1 :Text;
+  record @2 :Text;             # JSON
+}
+
+# Drops or renames tables of a workflow that stand behind a closed gate; never an open table.
+struct DropTablesRequest {
+  workflow @0 :Text;
+  database @1 :Text;
+  tables @2 :List(Text);
+  mode @3 :DropMode;
+  epoch @4 :UInt64;
+}
+
+enum DropMode {
+  drop @0;
+  renameOld @1;                # to _<first 59 characters>_old
+  keep @2;                     # gives the tables their names back (and forgets the gate)
+}
+
+struct DropTablesReply {
+  dropped @0 :List(Text);
+}

@@ -1,0 +1,72 @@
+# Data plane: rows and binlog events that the target role pulls from the source role.
+@0x9d36f8c21a50c056;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("sluice::schemas");
+
+# Reads gtid_executed (P) first, then opens a consistent snapshot that is at P or later.
+struct OpenSnapshotRequest {
+  streamId @0 :UInt64;
+  database @1 :Text;
+  notBefore @2 :Text;          # GTID set that the snapshot must contain
+  waitMs @3 :UInt32;
+}
+
+struct OpenSnapshotReply {
+  session @0 :Text;
+  position @1 :Text;           # P
+}
+
+# The next rows of a table in key order. Numbered from 1 within (session, table); the source keeps
+# the last answer of each table, so a repeated number gets the same bytes.
+struct FetchRowsRequest {
+  session @0 :Text;
+  table @1 :Text;
+  columns @2 :List(Text);      # stored columns, in the order wanted
+  keyColumns @3 :List(Text);
+  afterKey @4 :Data;           # one row of key cells in the rows encoding; empty: from the start
+  maxRows @5 :UInt32;
+  maxBytes @6 :UInt32;
+}
+
+# rows: for each row, for each column, one cell of the MySQL text protocol: 0xFB for NULL, else a
+# length-encoded integer and that many bytes.
+struct FetchRowsReply {
+  rows @0 :Data;
+  rowCount @1 :UInt32;
+  lastKey @2 :Data;
+  endOfTable @3 :Bool;         # proven: the server ended the result set below the limit
+}
+
+struct OpenBinlogRequest {
+  streamId @0 :UInt64;
+  database @1 :Text;
+  tables @2 :List(Text);
+  position @3 :Text;           # GTID set already applied; events follow it
+}
+
+struct OpenBinlogReply {
+  session @0 :Text;
+}
+
+# Batches are numbered from 1. A request acknowledges all numbers below `number`; the source keeps
+# the rest and answers a repeated number with the same bytes.
+struct FetchEventsRequest {
+  session @0 :Text;
+  number @1 :UInt64;
+  maxBytes @2 :UInt32;
+  waitMs @3 :UInt32;           # how long to wait for the first event
+}
+
+# events: whole binlog events as mysqld wrote them, without checksum: GTID events of every
+# transaction, and of those that touch a wanted table also TABLE_MAP, rows, QUERY and XID; of the
+# others QUERY or XID that ends them. Compressed transactions are unpacked.
+struct FetchEventsReply {
+  events @0 :Data;
+  sourceTimeUs @1 :UInt64;     # wall clock of the source at answering, microseconds since 1970
+  caughtUp @2 :Bool;           # nothing more was waiting in the source's binlog
+}
+
+struct CloseSessionRequest {
+  session @0 :Text;
+}

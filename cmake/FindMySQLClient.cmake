@@ -4,11 +4,11 @@
 # replication reader nor session tracking as Sluice uses them. The prefix that deploy/bootstrap
 # fills is looked at first; SLUICE_PREFIX moves it.
 
-if(DEFINED ENV{SLUICE_PREFIX})
+if(NOT "$ENV{SLUICE_PREFIX}" STREQUAL "")
   set(_mysqlclient_prefix "$ENV{SLUICE_PREFIX}")
-elseif(DEFINED ENV{XDG_CACHE_HOME})
+elseif(NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
   set(_mysqlclient_prefix "$ENV{XDG_CACHE_HOME}/sluice")
-elseif(DEFINED ENV{HOME})
+elseif(NOT "$ENV{HOME}" STREQUAL "")
   set(_mysqlclient_prefix "$ENV{HOME}/.cache/sluice")
 else()
   set(_mysqlclient_prefix "/var/cache/sluice")
@@ -44,7 +44,10 @@ if(MySQLClient_FOUND AND NOT TARGET MySQL::client)
   find_package(zstd REQUIRED)
   find_package(Threads REQUIRED)
   add_library(sluice_mysqlclient INTERFACE)
-  target_include_directories(sluice_mysqlclient SYSTEM INTERFACE "${MySQLClient_INCLUDE_DIR}")
+  # Code includes <mysql.h>, and that header includes "mysql/…" siblings of its own.
+  cmake_path(GET MySQLClient_INCLUDE_DIR PARENT_PATH _mysqlclient_parent)
+  target_include_directories(sluice_mysqlclient SYSTEM INTERFACE
+    "${MySQLClient_INCLUDE_DIR}" "${_mysqlclient_parent}")
   target_link_libraries(sluice_mysqlclient INTERFACE "${MySQLClient_LIBRARY}" OpenSSL::SSL
     OpenSSL::Crypto zstd::libzstd_shared ZLIB::ZLIB resolv Threads::Threads ${CMAKE_DL_LIBS})
   add_library(MySQL::client ALIAS sluice_mysqlclient)

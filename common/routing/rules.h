@@ -22,9 +22,9 @@ struct TableRule {
   friend bool operator==(const TableRule&, const TableRule&) = default;
 };
 
-// Reads {"rules":[{"from_table":…,"to_tables":[…]}]}, camelCase too. INVALID_ARGUMENT names the rule
-// and what is wrong: not JSON, no from_table, a from_table twice, more than one to_table, a to_table
-// without a keyspace, an unknown @type, an unknown field.
+// Reads {"rules":[{"from_table":…,"to_tables":[…]}]}, camelCase too. INVALID_ARGUMENT names the
+// rule and what is wrong: not JSON, no from_table, a from_table twice, more than one to_table, a
+// to_table without a keyspace, an unknown @type, an unknown field.
 absl::StatusOr<std::vector<TableRule>> ParseRulesJson(absl::string_view json);
 // snake_case, sorted by from_table, two-space indented; {"rules": []} when empty.
 std::string RulesToJson(const std::vector<TableRule>& rules);
@@ -61,11 +61,13 @@ struct MoveRules {
   bool rdonly_switched = false;
   bool writes_switched = false;
 };
-// After create: t, target.t, source.t each × {none, @replica, @rdonly} -> source.t, the identity rule
-// included. Reads switched: the @replica or @rdonly ones -> target.t. Writes switched: t and source.t
+// After create: t, target.t, source.t each × {none, @replica, @rdonly} -> source.t, the identity
+// rule included. Reads switched: the @replica or @rdonly ones -> target.t. Writes switched: t and
+// source.t
 // -> target.t, the rule of target.t removed.
 std::vector<TableRule> RulesOfMove(const MoveRules& move);
-// `rules` without any rule whose from_table names a table of the move in one of the three spellings.
+// `rules` without any rule whose from_table names a table of the move in one of the three
+// spellings.
 std::vector<TableRule> WithoutMove(std::vector<TableRule> rules, const MoveRules& move);
 
 }  // namespace sluice::routing

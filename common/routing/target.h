@@ -23,7 +23,8 @@ struct Target {
   friend bool operator==(const Target&, const Target&) = default;
 };
 
-// "commerce", "commerce@replica", "commerce:-80@primary", "commerce/-80". INVALID_ARGUMENT names it.
+// "commerce", "commerce@replica", "commerce:-80@primary", "commerce/-80". INVALID_ARGUMENT names
+// it.
 absl::StatusOr<Target> ParseTarget(absl::string_view text);
 
 }  // namespace sluice::routing

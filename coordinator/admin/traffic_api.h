@@ -1,0 +1,57 @@
+// TrafficApi: the commands that move traffic or end a workflow, as the admin dispatch calls them.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/routing/target.h"
+
+namespace sluice::admin {
+
+struct WorkflowRef {
+  std::string keyspace;
+  std::string name;
+};
+
+struct SwitchArgs {
+  WorkflowRef workflow;
+  std::vector<routing::TabletType> types;  // empty: all
+  absl::Duration timeout = absl::Seconds(30);
+  absl::Duration max_lag = absl::Seconds(30);
+  bool dry_run = false;
+  bool enable_reverse = true;
+};
+
+struct FinishArgs {
+  WorkflowRef workflow;
+  bool keep_data = false;
+  bool keep_routing_rules = false;
+  bool rename_tables = false;
+  bool dry_run = false;
+};
+
+// Each answers a JSON document (coordinator/README.md). Runs in the caller's thread and goes on when
+// the operator's connection is gone; `deadline` is when nobody waits for the answer any more.
+// Thread-safe.
+class TrafficApi {
+ public:
+  TrafficApi() = default;
+  TrafficApi(const TrafficApi&) = delete;
+  TrafficApi& operator=(const TrafficApi&) = delete;
+  virtual ~TrafficApi() = default;
+
+  virtual absl::StatusOr<std::string> Switch(const SwitchArgs& args, absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::string> Reverse(const SwitchArgs& args, absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::string> Complete(const FinishArgs& args, absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::string> Cancel(const FinishArgs& args, absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::string> Delete(const FinishArgs& args, absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::string> Start(const WorkflowRef& workflow, absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::string> Stop(const WorkflowRef& workflow, absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::string> CutoverShow(const WorkflowRef& workflow) = 0;
+};
+
+}  // namespace sluice::admin

@@ -1,0 +1,122 @@
+// Topology: keyspaces, and the tablets and streams that the agents report.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "coordinator/store/store.h"
+#include "coordinator/topology/tablet.h"
+
+namespace sluice::topology {
+
+struct TopologyOptions {
+  absl::Duration stale_after = absl::Seconds(5);  // not heard for that long: not serving
+  absl::Duration report_interval = absl::Seconds(1);
+  std::function<absl::Time()> now = absl::Now;
+};
+
+// What an agent sends, decoded.
+struct TabletReport {
+  TabletInfo tablet;  // identity, health and incarnation
+  std::vector<StreamInfo> streams;
+};
+TabletReport DecodeReport(schemas::TabletIdentity::Reader identity,
+                          schemas::TabletHealth::Reader health,
+                          capnp::List<schemas::StreamStatus>::Reader streams, uint64_t incarnation);
+
+// Thread-safe. Methods that return tablets or streams return copies of this moment.
+class Topology {
+ public:
+  Topology(store::Store& store, TopologyOptions options = {});
+
+  // Reads keyspaces and last registrations. Tablets that served go on serving for stale_after, so
+  // that a restart of the coordinator takes nothing away from the proxies.
+  absl::Status Load();
+
+  // ALREADY_EXISTS, INVALID_ARGUMENT (names, key ranges that overlap or leave holes).
+  absl::Status CreateKeyspace(const std::string& name, std::vector<std::string> shards);
+  [[nodiscard]] std::vector<store::KeyspaceRecord> Keyspaces() const;
+  // NOT_FOUND "keyspace customer does not exist".
+  [[nodiscard]] absl::StatusOr<store::KeyspaceRecord> FindKeyspace(absl::string_view name) const;
+
+  // A registration is durable when this returns OK. FAILED_PRECONDITION for an unknown keyspace or
+  // shard (with the remedy), and for an older incarnation of the alias.
+  absl::Status Register(const TabletReport& report);
+  // NOT_FOUND when this incarnation is not registered: the agent registers again.
+  absl::Status Report(const TabletReport& report);
+
+  [[nodiscard]] std::vector<TabletInfo> Tablets() const;  // by alias
+  [[nodiscard]] absl::StatusOr<TabletInfo> FindTablet(absl::string_view alias) const;
+  [[nodiscard]] std::vector<TabletInfo> TabletsOf(absl::string_view keyspace,
+                                                  absl::string_view shard) const;
+  // The serving PRIMARY. NOT_FOUND for an unknown keyspace or shard; UNAVAILABLE, with the reason of
+  // each candidate, when there is none or more than one.
+  [[nodiscard]] absl::StatusOr<TabletInfo> PrimaryOf(absl::string_view keyspace,
+                                                     absl::string_view shard) const;
+  // As PrimaryOf, waiting for one until `deadline`.
+  [[nodiscard]] absl::StatusOr<TabletInfo> AwaitPrimary(absl::string_view keyspace,
+                                                        absl::string_view shard,
+                                                        absl::Time deadline) const;
+  // A serving tablet of the first of `types` that has one; of several the one that lags least.
+  [[nodiscard]] absl::StatusOr<TabletInfo> PickSource(
+      absl::string_view keyspace, absl::string_view shard,
+      const std::vector<routing::TabletType>& types) const;
+
+  // The last report about a stream; nullopt when no tablet reports it.
+  [[nodiscard]] std::optional<StreamInfo> FindStream(uint64_t id) const;
+  // Waits until `wanted` holds for the last report. It runs under the lock: it must not call back.
+  // DEADLINE_EXCEEDED, or CANCELLED after Close.
+  absl::StatusOr<StreamInfo> AwaitStream(uint64_t id,
+                                         const std::function<bool(const StreamInfo&)>& wanted,
+                                         absl::Time deadline) const;
+
+  // A number that grows whenever what proxies see of the topology changes.
+  [[nodiscard]] uint64_t routes_version() const;
+  // Judges staleness; returns when routes_version() is not `known` any more, at `deadline` or on
+  // Close.
+  uint64_t AwaitRoutesChange(uint64_t known, absl::Time deadline);
+
+  // Ends all waits for good.
+  void Close();
+
+  [[nodiscard]] const TopologyOptions& options() const { return options_; }
+
+ private:
+  struct Entry {
+    TabletInfo tablet;
+    absl::Time fresh_from;  // last heard, or the start of a grace
+  };
+
+  void JudgeLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckPlaceLocked(const TabletInfo& tablet) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void TakeReportLocked(const TabletReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<TabletInfo> PrimaryOfLocked(absl::string_view keyspace,
+                                             absl::string_view shard) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+
+  store::Store& store_;
+  const TopologyOptions options_;
+
+  absl::Mutex registration_mutex_;  // over a store transaction and what follows from it
+  mutable absl::Mutex mutex_;
+  std::map<std::string, store::KeyspaceRecord> keyspaces_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Entry> tablets_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<uint64_t, StreamInfo> streams_ ABSL_GUARDED_BY(mutex_);
+  uint64_t routes_version_ ABSL_GUARDED_BY(mutex_) = 1;
+  absl::Time last_judged_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace sluice::topology

@@ -1,0 +1,220 @@
+// Agents: calls of the coordinator to the agents; AgentPool makes them over rpc.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/rpc/client.h"
+#include "coordinator/topology/topology.h"
+
+namespace sluice::workflow {
+
+// Whom a call goes to: the primary of a shard, whoever that is at this moment, or one tablet.
+struct AgentRef {
+  std::string keyspace;
+  std::string shard;
+  std::string alias;
+
+  static AgentRef Primary(absl::string_view keyspace, absl::string_view shard) {
+    return {std::string(keyspace), std::string(shard), ""};
+  }
+  static AgentRef Tablet(absl::string_view alias) { return {"", "", std::string(alias)}; }
+  // "commerce/0" or "zone1-100".
+  [[nodiscard]] std::string ToString() const;
+};
+
+struct CallBudget {
+  absl::Duration timeout = absl::Seconds(5);
+  std::string idempotency_id;  // empty: a fresh one. The same id, the same work.
+};
+
+enum class GateState { kOpen, kClosed, kReadable, kAbsent, kMixed };
+std::string GateStateName(GateState state);  // "open", …
+
+struct GateChange {
+  std::string workflow;  // keyspace.name
+  std::string database;
+  std::vector<std::string> tables;
+  GateState state = GateState::kOpen;
+  uint64_t epoch = 0;
+  uint32_t lock_wait_ms = 0;
+  std::string marker_id;
+};
+
+struct GateResult {
+  GateState state = GateState::kAbsent;
+  std::string position;  // gtid_executed after the change
+  uint64_t took_us = 0;
+};
+
+struct GateQuery {
+  std::string workflow;
+  std::string database;
+  std::vector<std::string> tables;
+};
+
+struct GateReading {
+  GateState state = GateState::kAbsent;
+  uint64_t epoch = 0;
+};
+
+struct StreamSpec {
+  uint64_t id = 0;
+  std::string workflow;
+  std::string source_keyspace;
+  std::string source_shard;
+  std::string source_database;
+  std::string target_keyspace;
+  std::string target_shard;
+  std::string target_database;
+  std::vector<std::string> tables;
+  std::vector<routing::TabletType> source_types;
+  std::string start_position;  // not empty: no copy
+  bool stop_after_copy = false;
+  std::string workflow_type = "MoveTables";
+};
+
+enum class StreamAction { kStart, kStop, kFreeze, kUnfreeze, kDelete };
+std::string StreamActionName(StreamAction action);  // "start", …
+
+struct TableDescription {
+  std::string name;
+  std::string create_statement;
+  bool exists = false;
+  bool is_view = false;
+  uint64_t rows_estimate = 0;
+  uint64_t bytes_estimate = 0;
+  bool has_rows = false;
+  std::vector<std::string> key_columns;
+  std::vector<std::string> triggers;
+  std::vector<std::string> foreign_key_parents;
+  std::vector<std::string> foreign_key_children;
+  GateState gate_state = GateState::kAbsent;
+};
+
+enum class DropMode { kDrop, kRenameOld, kKeep };
+
+struct DropRequest {
+  std::string workflow;
+  std::string database;
+  std::vector<std::string> tables;
+  DropMode mode = DropMode::kDrop;
+  uint64_t epoch = 0;
+};
+
+// Every call blocks until its answer or budget.timeout. Errors name the agent: UNAVAILABLE when it
+// has no connection or the shard no primary, DEADLINE_EXCEEDED when the outcome is unknown, else the
+// agent's own code and message. Thread-safe.
+class Agents {
+ public:
+  Agents() = default;
+  Agents(const Agents&) = delete;
+  Agents& operator=(const Agents&) = delete;
+  virtual ~Agents() = default;
+
+  virtual absl::StatusOr<std::vector<TableDescription>> DescribeTables(
+      const AgentRef& agent, const std::string& database, const std::vector<std::string>& tables,
+      const CallBudget& budget) = 0;
+  virtual absl::Status PrepareTarget(const AgentRef& agent, const std::string& workflow,
+                                     const std::string& database,
+                                     const std::vector<TableDescription>& tables,
+                                     const CallBudget& budget) = 0;
+  virtual absl::Status CreateStream(const AgentRef& agent, const StreamSpec& spec, bool start,
+                                    const CallBudget& budget) = 0;
+  virtual absl::StatusOr<topology::StreamInfo> ControlStream(const AgentRef& agent,
+                                                             uint64_t stream_id,
+                                                             StreamAction action, uint64_t epoch,
+                                                             const CallBudget& budget) = 0;
+  virtual absl::StatusOr<std::vector<topology::StreamInfo>> ListStreams(
+      const AgentRef& agent, const std::string& workflow, const CallBudget& budget) = 0;
+  // ABORTED, blockers named in the message, when the attempt ran into its lock wait.
+  virtual absl::StatusOr<GateResult> SetGate(const AgentRef& agent, const GateChange& change,
+                                             const CallBudget& budget) = 0;
+  virtual absl::StatusOr<GateReading> ReadGate(const AgentRef& agent, const GateQuery& query,
+                                               const CallBudget& budget) = 0;
+  // The applied position of the stream. The agent waits as long as the budget lasts, less a margin.
+  virtual absl::StatusOr<std::string> AwaitMarker(const AgentRef& agent, uint64_t stream_id,
+                                                  const std::string& marker_id,
+                                                  const CallBudget& budget) = 0;
+  virtual absl::StatusOr<std::string> ReadPosition(const AgentRef& agent,
+                                                   const CallBudget& budget) = 0;
+  virtual absl::Status AwaitPosition(const AgentRef& agent, const std::string& gtid_set,
+                                     const CallBudget& budget) = 0;
+  virtual absl::Status WriteJournal(const AgentRef& agent, const std::string& cutover_id,
+                                    const std::string& workflow, const std::string& record,
+                                    const CallBudget& budget) = 0;
+  // The names dropped or renamed.
+  virtual absl::StatusOr<std::vector<std::string>> DropTables(const AgentRef& agent,
+                                                              const DropRequest& request,
+                                                              const CallBudget& budget) = 0;
+};
+
+// One rpc::Client per agent address, made when first needed.
+class AgentPool : public Agents {
+ public:
+  explicit AgentPool(const topology::Topology& topology, std::string caller = "coordinator");
+  ~AgentPool() override;
+
+  absl::StatusOr<std::shared_ptr<rpc::Client>> ForPrimary(absl::string_view keyspace,
+                                                          absl::string_view shard);
+  absl::StatusOr<std::shared_ptr<rpc::Client>> ForAlias(absl::string_view alias);
+
+  // Ends calls in flight and refuses new ones.
+  void Close();
+
+  absl::StatusOr<std::vector<TableDescription>> DescribeTables(
+      const AgentRef& agent, const std::string& database, const std::vector<std::string>& tables,
+      const CallBudget& budget) override;
+  absl::Status PrepareTarget(const AgentRef& agent, const std::string& workflow,
+                             const std::string& database,
+                             const std::vector<TableDescription>& tables,
+                             const CallBudget& budget) override;
+  absl::Status CreateStream(const AgentRef& agent, const StreamSpec& spec, bool start,
+                            const CallBudget& budget) override;
+  absl::StatusOr<topology::StreamInfo> ControlStream(const AgentRef& agent, uint64_t stream_id,
+                                                     StreamAction action, uint64_t epoch,
+                                                     const CallBudget& budget) override;
+  absl::StatusOr<std::vector<topology::StreamInfo>> ListStreams(const AgentRef& agent,
+                                                                const std::string& workflow,
+                                                                const CallBudget& budget) override;
+  absl::StatusOr<GateResult> SetGate(const AgentRef& agent, const GateChange& change,
+                                     const CallBudget& budget) override;
+  absl::StatusOr<GateReading> ReadGate(const AgentRef& agent, const GateQuery& query,
+                                       const CallBudget& budget) override;
+  absl::StatusOr<std::string> AwaitMarker(const AgentRef& agent, uint64_t stream_id,
+                                          const std::string& marker_id,
+                                          const CallBudget& budget) override;
+  absl::StatusOr<std::string> ReadPosition(const AgentRef& agent,
+                                           const CallBudget& budget) override;
+  absl::Status AwaitPosition(const AgentRef& agent, const std::string& gtid_set,
+                             const CallBudget& budget) override;
+  absl::Status WriteJournal(const AgentRef& agent, const std::string& cutover_id,
+                            const std::string& workflow, const std::string& record,
+                            const CallBudget& budget) override;
+  absl::StatusOr<std::vector<std::string>> DropTables(const AgentRef& agent,
+                                                      const DropRequest& request,
+                                                      const CallBudget& budget) override;
+
+ private:
+  absl::StatusOr<std::shared_ptr<rpc::Client>> Find(const AgentRef& agent);
+  absl::StatusOr<std::shared_ptr<rpc::Client>> ForTablet(const topology::TabletInfo& tablet);
+
+  const topology::Topology& topology_;
+  const std::string caller_;
+  absl::Mutex mutex_;
+  // By alias; replaced when the tablet's address changes.
+  std::map<std::string, std::shared_ptr<rpc::Client>> clients_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace sluice::workflow

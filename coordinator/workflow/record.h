@@ -1,0 +1,99 @@
+// WorkflowRecord: all that the coordinator knows durably of one workflow.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "common/routing/rules.h"
+#include "common/routing/target.h"
+
+namespace sluice::workflow {
+
+// The counter (StoreTransaction::NextId) of the epochs in setGate, controlStream and dropTables.
+// Every command that touches gates or streams takes a new one, so an older command's late request
+// is refused by the agents.
+inline constexpr char kCommandEpochCounter[] = "command_epoch";
+inline constexpr char kStreamIdCounter[] = "stream_id";
+
+enum class WorkflowPhase {
+  kCreating,    // effects of create under way; the recovery goes forward, or undoes
+  kActive,      // streams exist; running or stopped by the operator
+  kFrozen,      // the other direction is the living one
+  kCompleting,  // goes forward only
+  kCancelling,  // goes forward only
+};
+
+// "creating", "active", …
+std::string WorkflowPhaseName(WorkflowPhase phase);
+
+struct StreamRecord {
+  uint64_t id = 0;
+  std::string source_shard;
+  std::string target_shard;
+  std::string source_database;
+  std::string target_database;
+  friend bool operator==(const StreamRecord&, const StreamRecord&) = default;
+};
+
+struct WorkflowOptions {
+  std::vector<routing::TabletType> source_types;  // in order of preference; never empty
+  bool stop_after_copy = false;
+  bool auto_start = true;
+  friend bool operator==(const WorkflowOptions&, const WorkflowOptions&) = default;
+};
+
+// Lives in its target keyspace. A reverse workflow is a record of its own in the original source
+// keyspace, with source and target exchanged.
+struct WorkflowRecord {
+  std::string keyspace;  // the same as target_keyspace
+  std::string name;
+  std::string type = "MoveTables";
+  std::string sub_type = "None";
+  std::string source_keyspace;
+  std::string target_keyspace;
+  std::vector<std::string> tables;  // sorted
+  std::vector<std::string> source_shards;
+  std::vector<std::string> target_shards;
+  std::vector<StreamRecord> streams;
+  WorkflowPhase phase = WorkflowPhase::kCreating;
+  // Which traffic this workflow has moved from its source to its target.
+  bool replica_switched = false;
+  bool rdonly_switched = false;
+  bool writes_switched = false;
+  WorkflowOptions options;
+  std::string reverse_of;    // keyspace.name of the forward workflow; empty in a forward one
+  int64_t created_at_ms = 0;  // since 1970
+  // In kCreating: the decision to undo has been taken, there is no way forward any more.
+  bool undoing = false;
+  // The streams are to be started and that is not confirmed yet; the recovery starts them. Cleared
+  // by start, stop and everything that takes the streams over.
+  bool start_pending = false;
+  std::string message;  // why it stands in its phase, for people; empty when all is well
+  friend bool operator==(const WorkflowRecord&, const WorkflowRecord&) = default;
+};
+
+// "customer.commerce2customer": the key of a workflow everywhere.
+std::string WorkflowKey(absl::string_view keyspace, absl::string_view name);
+std::string WorkflowKey(const WorkflowRecord& record);
+// The key under which commands on a workflow and on its reverse exclude each other: the forward one.
+std::string OperationKey(const WorkflowRecord& record);
+// "<name>_reverse"; for a name that has the ending already, the name without it.
+std::string ReverseName(absl::string_view name);
+
+// The traffic as our users know it: "Reads Not Switched. Writes Not Switched", "All Reads Switched.
+// Writes Switched", "Reads partially switched. All Replica Reads Switched. Rdonly not switched.
+// Writes Not Switched".
+std::string TrafficStateText(const WorkflowRecord& record);
+
+// The move of this record as common/routing wants it, in the forward direction (a reverse record is
+// turned round: its flags are those of the forward one, negated).
+routing::MoveRules MoveRulesOf(const WorkflowRecord& record);
+
+// Workflow names: letters, digits, '_', '-', 1 to 64 bytes. INVALID_ARGUMENT names it.
+absl::Status ValidateWorkflowName(absl::string_view name);
+
+}  // namespace sluice::workflow

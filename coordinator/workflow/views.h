@@ -1,0 +1,34 @@
+// Views: the JSON documents of show, status and the lists.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "coordinator/rules/rule_service.h"
+#include "coordinator/store/store.h"
+#include "coordinator/topology/topology.h"
+#include "coordinator/workflow/record.h"
+
+namespace sluice::workflow {
+
+// Shapes: coordinator/README.md. NOT_FOUND names an unknown workflow or keyspace.
+absl::StatusOr<std::string> ShowWorkflow(store::Store& store, const topology::Topology& topology,
+                                         const std::string& keyspace, const std::string& name);
+absl::StatusOr<std::string> WorkflowStatus(store::Store& store, const topology::Topology& topology,
+                                           const std::string& keyspace, const std::string& name);
+// The same document from a record at hand, for the answers of create, start and stop.
+std::string StatusDocument(const WorkflowRecord& record, const topology::Topology& topology);
+absl::StatusOr<std::string> ListWorkflowsJson(store::Store& store,
+                                              const topology::Topology& topology,
+                                              const std::string& keyspace);
+std::string ListTabletsJson(const topology::Topology& topology);
+std::string ListKeyspacesJson(const topology::Topology& topology);
+absl::StatusOr<std::string> ShowKeyspaceJson(const topology::Topology& topology,
+                                             const std::string& name);
+std::string ListProxiesJson(const rules::RuleService& rules);
+std::string CutoverAttemptsJson(const std::vector<store::CutoverAttempt>& attempts);
+
+}  // namespace sluice::workflow

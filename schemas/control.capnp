@@ -33,6 +33,7 @@ struct RegisterTabletRequest {
   health @1 :TabletHealth;
   streams @2 :List(StreamStatus);
   incarnation @3 :UInt64;      # start time of the agent process, microseconds since 1970
+  tables @4 :List(Text);       # base tables that stand under their names in the database
 }
 
 struct RegisterTabletReply {
@@ -44,6 +45,7 @@ struct ReportTabletRequest {
   health @1 :TabletHealth;
   streams @2 :List(StreamStatus);
   incarnation @3 :UInt64;
+  tables @4 :List(Text);       # as in RegisterTabletRequest
 }
 
 struct PickSourceRequest {

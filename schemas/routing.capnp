@@ -44,6 +44,13 @@ struct TabletRoute {
   cell @8 :Text;
 }
 
+# Where a table name goes that no rule names, in a session without a keyspace. An empty keyspace: the
+# name stands in several keyspaces and is ambiguous.
+struct TableHome {
+  table @0 :Text;
+  keyspace @1 :Text;
+}
+
 struct RuleSet {
   epoch @0 :UInt64;
   tableRules @1 :List(TableRule);
@@ -51,6 +58,7 @@ struct RuleSet {
   holds @3 :List(Hold);
   tablets @4 :List(TabletRoute);
   keyspaces @5 :List(Text);
+  homes @6 :List(TableHome);
 }
 
 # A long poll: answered as soon as an epoch above haveEpoch exists, or at waitMs with changed = false.

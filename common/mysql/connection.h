@@ -28,6 +28,8 @@ struct ConnectionOptions {
   absl::Duration write_timeout = absl::Seconds(60);
   std::string charset = "utf8mb4";  // "binary" for data sessions
   std::string program;              // connection attribute program_name
+  bool plain = false;               // never TLS; else TLS where the server offers it
+  uint64_t extra_client_flags = 0;  // CLIENT_FOUND_ROWS, CLIENT_MULTI_STATEMENTS, … of the protocol
 };
 
 // A cell of a text-protocol row; nullopt is NULL. Valid only while the row is.
@@ -45,7 +47,8 @@ struct QueryResult {
 // One MySQL session. Errors carry the server's number (MysqlErrnoOf) and are mapped to status codes
 // as style documents say: 1213, 1205 ABORTED; 2002 2003 2006 2013 UNAVAILABLE; 1062 ALREADY_EXISTS;
 // 1146 1054 1364 FAILED_PRECONDITION; 1236 DATA_LOSS; 1045 1044 1227 PERMISSION_DENIED; 1290 1836
-// FAILED_PRECONDITION; 1040 1203 RESOURCE_EXHAUSTED; 3024 DEADLINE_EXCEEDED; others INTERNAL.
+// FAILED_PRECONDITION; 1040 1203 RESOURCE_EXHAUSTED; 3024 DEADLINE_EXCEEDED; 1317 CANCELLED; others
+// INTERNAL (the whole table is in error.cc). The message is "1146 (42S02): " and the server's text.
 //
 // Owned by one thread at a time, but for Interrupt(), which is thread-safe.
 class Connection {
@@ -57,7 +60,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // Runs one statement and reads the whole answer. Statements are bytes; no NUL handling.
+  // Runs one statement and reads the whole answer. Statements are bytes; no NUL handling. Of a
+  // procedure with several results the first one is kept.
   absl::StatusOr<QueryResult> Query(absl::string_view sql);
 
   // Runs a statement and discards any rows. Returns the number of affected rows.
@@ -84,19 +88,33 @@ class Connection {
   void Interrupt();
 
   // Takes the authenticated socket away, for the proxy's raw forwarding. The connection must be
-  // idle and without TLS or compression. Returns the descriptor (owned by the caller) and the
-  // negotiated capability flags. No other call is valid afterwards.
+  // idle and made with ConnectionOptions::plain. Returns the descriptor (owned by the caller, in
+  // blocking mode, no COM_QUIT sent) and the negotiated capability flags. libmysqlclient always asks
+  // for SESSION_TRACK, DEPRECATE_EOF and QUERY_ATTRIBUTES: they can't be turned off here, so that a
+  // COM_QUERY on such a socket carries a parameter count and set count (0, 1) before the text. No
+  // other call is valid afterwards but the destructor.
   struct RawSocket {
     int fd = -1;
-    uint64_t capabilities = 0;
+    uint64_t capabilities = 0;  // CLIENT_* flags of the protocol that both sides have
+
+    [[nodiscard]] bool deprecate_eof() const { return (capabilities & (1ULL << 24U)) != 0; }
+    [[nodiscard]] bool session_track() const { return (capabilities & (1ULL << 23U)) != 0; }
+    [[nodiscard]] bool query_attributes() const { return (capabilities & (1ULL << 27U)) != 0; }
   };
   absl::StatusOr<RawSocket> ReleaseSocket();
 
  private:
+  friend class BinlogStream;
   struct Impl;
   explicit Connection(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// Makes a session ready for reading or writing rows exactly: SET NAMES binary, time zone +00:00, zero
+// and invalid dates as they are, no foreign key checks, no value invented for AUTO_INCREMENT 0,
+// invisible primary keys shown. Every session that copies, applies or compares rows runs it first;
+// the literals of common/binlog/row_image.h are made for it.
+absl::Status ConfigureDataSession(Connection& connection);
 
 // 'text' quoted and escaped for a statement ('\'' included), for sql_mode without
 // NO_BACKSLASH_ESCAPES and connection charset utf8mb4 or binary.
@@ -106,7 +124,11 @@ std::string QuoteName(absl::string_view name);
 // `database`.`table`
 std::string QuoteTable(absl::string_view database, absl::string_view table);
 
-// Reads user, password, host, port, socket from the [client] and given groups of a MySQL option file.
-absl::StatusOr<ConnectionOptions> LoadOptionFile(const std::string& path);
+// Reads user, password, host, port, socket and database from the [client] and the given groups of a
+// MySQL option file, later lines over earlier ones; other options are passed over. !include is
+// followed. NOT_FOUND when it can't be read, INVALID_ARGUMENT with path and line when malformed,
+// FAILED_PRECONDITION when others may write to it.
+absl::StatusOr<ConnectionOptions> LoadOptionFile(const std::string& path,
+                                                 const std::vector<std::string>& groups = {});
 
 }  // namespace sluice::mysql

@@ -2,9 +2,10 @@
 
 #include "integration/cluster/cluster.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -21,7 +22,9 @@ namespace fs = std::filesystem;
 
 constexpr absl::Duration kReady = absl::Seconds(60);
 
-bool IsMysqld(const std::string& name) { return absl::StartsWith(name, "mysqld-"); }
+bool IsMysqld(const std::string& name) {
+  return absl::StartsWith(name, "mysqld-");
+}
 
 // Proxies end first and mysqlds last, so that nobody complains about a lost peer.
 int StopRank(const std::string& name) {
@@ -68,8 +71,8 @@ Cluster::~Cluster() {
 }
 
 absl::Status Cluster::StartMysqlds() {
-  // Prepared side by side, but started from this thread: a child that dies with its parent dies with
-  // the thread that made it.
+  // Prepared side by side, but started from this thread: a child that dies with its parent dies
+  // with the thread that made it.
   std::vector<absl::Status> prepared(layout_.tablets.size());
   SLUICE_RETURN_IF_ERROR(PrepareMysqld(layout_.MysqldOf(layout_.tablets[0])));
   {
@@ -115,10 +118,9 @@ absl::Status Cluster::StartEverything() {
   program("sluice-coordinator", "coordinator");
   SLUICE_RETURN_IF_ERROR(Launch("coordinator", {}, kReady));
   for (const std::string& keyspace : layout_.topology.Keyspaces()) {
-    SLUICE_ASSIGN_OR_RETURN(
-        CommandResult made,
-        Sluice({"keyspace", "create", keyspace, "--shards",
-                absl::StrJoin(layout_.topology.Shards(keyspace), ",")}));
+    SLUICE_ASSIGN_OR_RETURN(CommandResult made,
+                            Sluice({"keyspace", "create", keyspace, "--shards",
+                                    absl::StrJoin(layout_.topology.Shards(keyspace), ",")}));
     if (made.exit_code != 0) {
       return absl::InternalError(absl::StrCat("keyspace create ", keyspace, ": ", made.errors));
     }
@@ -174,8 +176,8 @@ absl::Status Cluster::Down() {
 absl::StatusOr<ProcessLayout*> Cluster::Find(const std::string& name) {
   const auto found = layout_.processes.find(name);
   if (found == layout_.processes.end()) {
-    return absl::NotFoundError(absl::StrCat("no process \"", name,
-                                            "\"; there are: ", absl::StrJoin(ProcessNames(), ", ")));
+    return absl::NotFoundError(absl::StrCat(
+        "no process \"", name, "\"; there are: ", absl::StrJoin(ProcessNames(), ", ")));
   }
   return &found->second;
 }
@@ -204,6 +206,18 @@ absl::Status Cluster::Resume(const std::string& name) {
 absl::Status Cluster::AwaitEnd(const std::string& name, absl::Duration timeout) {
   SLUICE_ASSIGN_OR_RETURN(ProcessLayout * process, Find(name));
   return Annotate(AwaitExit(process->id, timeout), name);
+}
+
+absl::Status Cluster::AwaitStopped(const std::string& name, absl::Duration timeout) {
+  SLUICE_ASSIGN_OR_RETURN(ProcessLayout * process, Find(name));
+  const absl::Time deadline = absl::Now() + timeout;
+  while (!IsStopped(process->id)) {
+    if (absl::Now() > deadline || !IsAlive(process->id)) {
+      return absl::DeadlineExceededError(absl::StrCat(name, " does not stand still"));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // Delay: between two looks
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Cluster::Start(const std::string& name, const std::vector<std::string>& environment) {
@@ -263,7 +277,6 @@ absl::Status Cluster::AwaitServing(absl::Duration timeout) {
       return absl::OkStatus();
     }
     last = answer.output + answer.errors;
-    // Delay: the next look at the coordinator; the answer is a snapshot, there is no event to wait for.
     std::this_thread::sleep_for(std::chrono::milliseconds(100));  // Delay: between two looks
   }
   return absl::DeadlineExceededError(absl::StrCat("not every tablet serves: ", last));

@@ -51,6 +51,8 @@ class Cluster {
   absl::Status Start(const std::string& name, const std::vector<std::string>& environment = {});
   // Returns when the process has ended by itself.
   absl::Status AwaitEnd(const std::string& name, absl::Duration timeout);
+  // Returns when the process stands still (SIGSTOP, or SLUICE_STOP_AT reached).
+  absl::Status AwaitStopped(const std::string& name, absl::Duration timeout);
   [[nodiscard]] bool IsRunning(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> ProcessNames() const;
 

@@ -2,13 +2,13 @@
 
 #include "integration/cluster/layout.h"
 
+#include <nlohmann/json.hpp>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
 #include <array>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "absl/strings/escaping.h"
@@ -50,7 +50,9 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
   return absl::OkStatus();
 }
 
-std::string Quoted(const std::string& text) { return json(text).dump(); }
+std::string Quoted(const std::string& text) {
+  return json(text).dump();
+}
 
 std::string AgentToml(const Layout& layout, const TabletLayout& tablet) {
   return absl::StrCat(
@@ -133,7 +135,9 @@ std::string Layout::coordinator_url() const {
   return absl::StrCat("tcp://127.0.0.1:", coordinator_port);
 }
 
-std::string Layout::LogOf(const std::string& name) const { return Path("logs/" + name + ".log"); }
+std::string Layout::LogOf(const std::string& name) const {
+  return Path("logs/" + name + ".log");
+}
 
 MysqldOptions Layout::MysqldOf(const TabletLayout& tablet) const {
   MysqldOptions options;
@@ -179,10 +183,10 @@ absl::Status WriteConfiguration(const Layout& layout) {
   SLUICE_RETURN_IF_ERROR(
       WriteFile(layout.Path("secrets/users"),
                 absl::StrCat(layout.app_user, ":", PasswordHash(layout.app_password), "\n")));
-  SLUICE_RETURN_IF_ERROR(WriteFile(
-      layout.Path("coordinator.toml"),
-      absl::StrCat("listen = ", Quoted(layout.coordinator_url()),
-                   "\nstore = ", Quoted(layout.Path("store.sqlite")), "\n")));
+  SLUICE_RETURN_IF_ERROR(
+      WriteFile(layout.Path("coordinator.toml"),
+                absl::StrCat("listen = ", Quoted(layout.coordinator_url()),
+                             "\nstore = ", Quoted(layout.Path("store.sqlite")), "\n")));
   for (const TabletLayout& tablet : layout.tablets) {
     SLUICE_RETURN_IF_ERROR(
         WriteFile(layout.Path(tablet.agent_name() + ".toml"), AgentToml(layout, tablet)));

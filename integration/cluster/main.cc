@@ -1,6 +1,7 @@
 // sluice-cluster: a local cluster of real processes, for demonstrations, tests and benchmarks.
 
 #include <CLI/CLI.hpp>
+
 #include <filesystem>
 #include <iostream>
 #include <string>

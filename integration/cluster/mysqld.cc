@@ -74,8 +74,11 @@ absl::StatusOr<fs::path> TemplateDirectory(const std::string& mysqld) {
     std::error_code ignored;
     fs::remove_all(made, ignored);
   });
-  std::vector<std::string> argv = {mysqld, "--no-defaults", "--initialize-insecure",
-                                   "--datadir=" + made.string(), "--innodb_redo_log_capacity=64M",
+  std::vector<std::string> argv = {mysqld,
+                                   "--no-defaults",
+                                   "--initialize-insecure",
+                                   "--datadir=" + made.string(),
+                                   "--innodb_redo_log_capacity=64M",
                                    "--skip-log-bin"};
   SLUICE_ASSIGN_OR_RETURN(CommandResult result, RunCommand(argv, {}, absl::Minutes(3)));
   if (result.exit_code != 0) {
@@ -107,8 +110,8 @@ absl::StatusOr<std::string> FindMysqld() {
   }
   const std::string path = Prefix() + "/bin/mysqld";
   if (access(path.c_str(), X_OK) != 0) {
-    return absl::NotFoundError(
-        absl::StrCat("no mysqld at ", path, ": run deploy/bootstrap, or name one by SLUICE_MYSQLD"));
+    return absl::NotFoundError(absl::StrCat(
+        "no mysqld at ", path, ": run deploy/bootstrap, or name one by SLUICE_MYSQLD"));
   }
   return path;
 }
@@ -119,22 +122,21 @@ absl::Status PrepareMysqld(const MysqldOptions& options) {
   const fs::path directory = fs::absolute(options.directory);
   std::error_code error;
   fs::create_directories(directory, error);
-  SLUICE_ASSIGN_OR_RETURN(
-      CommandResult copied,
-      RunCommand({"/bin/cp", "-a", "--reflink=auto", "--sparse=always", from.string(),
-                  (directory / "data").string()},
-                 {}, absl::Minutes(2)));
+  SLUICE_ASSIGN_OR_RETURN(CommandResult copied,
+                          RunCommand({"/bin/cp", "-a", "--reflink=auto", "--sparse=always",
+                                      from.string(), (directory / "data").string()},
+                                     {}, absl::Minutes(2)));
   if (copied.exit_code != 0) {
     return absl::InternalError(absl::StrCat("copying the data directory: ", copied.errors));
   }
-  std::string text = absl::StrCat(
-      "[mysqld]\n", "datadir=", (directory / "data").string(), "\n",
-      // Relative to the data directory: a socket's path may have 107 bytes at most.
-      "socket=mysqld.sock\n", "pid-file=mysqld.pid\n", "port=", options.port, "\n",
-      "bind-address=127.0.0.1\n", "mysqlx=OFF\n", "skip-name-resolve\n",
-      "server-id=", options.server_id, "\n", "gtid_mode=ON\n", "enforce_gtid_consistency=ON\n",
-      "log-bin=binlog\n", "relay-log=relay\n", "log-error=", (directory / "error.log").string(),
-      "\n", kSizes);
+  std::string text =
+      absl::StrCat("[mysqld]\n", "datadir=", (directory / "data").string(), "\n",
+                   // Relative to the data directory: a socket's path may have 107 bytes at most.
+                   "socket=mysqld.sock\n", "pid-file=mysqld.pid\n", "port=", options.port, "\n",
+                   "bind-address=127.0.0.1\n", "mysqlx=OFF\n", "skip-name-resolve\n",
+                   "server-id=", options.server_id, "\n", "gtid_mode=ON\n",
+                   "enforce_gtid_consistency=ON\n", "log-bin=binlog\n", "relay-log=relay\n",
+                   "log-error=", (directory / "error.log").string(), "\n", kSizes);
   if (options.read_only) {
     absl::StrAppend(&text, "super_read_only=ON\nread_only=ON\n");
   }

@@ -22,7 +22,7 @@ struct MysqldOptions {
   std::string directory;  // holds my.cnf, data/, error.log
   uint32_t server_id = 0;
   uint16_t port = 0;
-  bool read_only = false;  // a replica starts with super_read_only
+  bool read_only = false;          // a replica starts with super_read_only
   std::vector<std::string> extra;  // more lines of the [mysqld] group
 };
 
@@ -33,8 +33,8 @@ struct Accounts {
   std::string replica_password;  // user sluice_replica: native replication
 };
 
-// Fills `directory` with a fresh data directory (copied from a template that is made once per mysqld
-// version) and writes my.cnf.
+// Fills `directory` with a fresh data directory (copied from a template that is made once per
+// mysqld version) and writes my.cnf.
 absl::Status PrepareMysqld(const MysqldOptions& options);
 
 // The command line of a prepared mysqld.

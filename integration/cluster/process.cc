@@ -57,25 +57,34 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
   return pointers;
 }
 
-uint64_t StartTicks(pid_t pid) {
+struct Stat {
+  std::string state;
+  uint64_t start_ticks = 0;  // 0 for one that has ended
+};
+
+Stat ReadStat(pid_t pid) {
   std::ifstream stat(absl::StrCat("/proc/", pid, "/stat"));
   std::string text((std::istreambuf_iterator<char>(stat)), std::istreambuf_iterator<char>());
   // The program's name, in brackets, may hold blanks; the state follows its last bracket.
   const size_t bracket = text.rfind(')');
   if (bracket == std::string::npos) {
-    return 0;
+    return {};
   }
   std::istringstream fields(text.substr(bracket + 1));
+  Stat result;
+  fields >> result.state;
   std::string skipped;
-  for (int field = 3; field < 22; ++field) {
+  for (int field = 4; field < 22; ++field) {
     fields >> skipped;
-    if (field == 3 && skipped == "Z") {
-      return 0;  // a zombie has ended
-    }
   }
-  uint64_t ticks = 0;
-  fields >> ticks;
-  return ticks;
+  if (result.state != "Z") {  // a zombie has ended
+    fields >> result.start_ticks;
+  }
+  return result;
+}
+
+uint64_t StartTicks(pid_t pid) {
+  return ReadStat(pid).start_ticks;
 }
 
 // A datagram socket in the abstract namespace, which needs no clean-up.
@@ -112,9 +121,9 @@ absl::Status AwaitReady(int socket_fd, const ProcessId& id, const SpawnOptions& 
     std::array<pollfd, 2> fds = {pollfd{socket_fd, POLLIN, 0}, pollfd{pidfd, POLLIN, 0}};
     const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
     if (left <= 0) {
-      return absl::DeadlineExceededError(
-          absl::StrCat(options.argv[0], " was not ready in ",
-                       absl::FormatDuration(options.ready_timeout), ": ", TailOf(options.log)));
+      return absl::DeadlineExceededError(absl::StrCat(options.argv[0], " was not ready in ",
+                                                      absl::FormatDuration(options.ready_timeout),
+                                                      ": ", TailOf(options.log)));
     }
     poll(fds.data(), fds.size(), static_cast<int>(left));
     if ((fds[0].revents & POLLIN) != 0) {
@@ -200,6 +209,10 @@ bool IsAlive(const ProcessId& id) {
   return id.pid > 0 && id.start_ticks != 0 && StartTicks(id.pid) == id.start_ticks;
 }
 
+bool IsStopped(const ProcessId& id) {
+  return IsAlive(id) && ReadStat(id.pid).state == "T";
+}
+
 absl::Status Signal(const ProcessId& id, int signal) {
   if (!IsAlive(id) || kill(id.pid, signal) != 0) {
     return absl::NotFoundError(absl::StrCat("process ", id.pid, " is not running"));
@@ -237,7 +250,8 @@ absl::Status StopProcess(const ProcessId& id, absl::Duration grace) {
 absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv,
                                          const std::vector<std::string>& environment,
                                          absl::Duration timeout) {
-  const std::string base = absl::StrCat("/tmp/sluice-run-", getpid(), "-", absl::GetCurrentTimeNanos());
+  const std::string base =
+      absl::StrCat("/tmp/sluice-run-", getpid(), "-", absl::GetCurrentTimeNanos());
   const std::string out_path = base + ".out";
   const std::string err_path = base + ".err";
   const auto remove_files = absl::MakeCleanup([&] {

@@ -34,6 +34,8 @@ struct SpawnOptions {
 absl::StatusOr<ProcessId> Spawn(const SpawnOptions& options);
 
 [[nodiscard]] bool IsAlive(const ProcessId& id);
+// True while SIGSTOP holds it.
+[[nodiscard]] bool IsStopped(const ProcessId& id);
 // NOT_FOUND when it is gone already.
 absl::Status Signal(const ProcessId& id, int signal);
 // Waits for the end, reaping it where it is our child. DEADLINE_EXCEEDED when it goes on.

@@ -38,8 +38,8 @@ absl::StatusOr<TabletSpec> ReadTablet(const toml::table& table) {
     return absl::InvalidArgumentError(absl::StrCat("tablet ", uid, ": keyspace is missing"));
   }
   tablet.shard = table["shard"].value_or<std::string>("0");
-  SLUICE_ASSIGN_OR_RETURN(
-      tablet.type, routing::ParseTabletType(table["type"].value_or<std::string>("PRIMARY")));
+  SLUICE_ASSIGN_OR_RETURN(tablet.type,
+                          routing::ParseTabletType(table["type"].value_or<std::string>("PRIMARY")));
   return tablet;
 }
 

@@ -27,16 +27,16 @@ struct Topology {
   std::vector<TabletSpec> tablets;
   int proxies = 1;
 
-  [[nodiscard]] std::vector<std::string> Keyspaces() const;             // in order of appearance
+  [[nodiscard]] std::vector<std::string> Keyspaces() const;  // in order of appearance
   [[nodiscard]] std::vector<std::string> Shards(const std::string& keyspace) const;
   [[nodiscard]] const TabletSpec* PrimaryOf(const TabletSpec& replica) const;
 };
 
 // proxies = 1
 // [[tablet]]
-// uid = 100; keyspace = "commerce"; type = "PRIMARY"; shard = "0"; cell = "zone1"   (last two: defaults)
-// INVALID_ARGUMENT names the key or tablet that is wrong: an unknown key, a uid twice, a shard
-// without a PRIMARY or with two.
+// uid = 100; keyspace = "commerce"; type = "PRIMARY"; shard = "0"; cell = "zone1"   (last two:
+// defaults) INVALID_ARGUMENT names the key or tablet that is wrong: an unknown key, a uid twice, a
+// shard without a PRIMARY or with two.
 absl::StatusOr<Topology> ParseTopology(const std::string& toml_text);
 absl::StatusOr<Topology> LoadTopology(const std::string& path);
 

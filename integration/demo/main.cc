@@ -1,6 +1,7 @@
 // sluice-demo: runs the demonstration on a cluster that `sluice-cluster up` started.
 
 #include <CLI/CLI.hpp>
+
 #include <fstream>
 #include <iostream>
 

@@ -2,8 +2,9 @@
 
 #include "integration/demo/story.h"
 
-#include <iostream>
 #include <nlohmann/json.hpp>
+
+#include <iostream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -81,8 +82,8 @@ absl::StatusOr<std::string> Teller::Operator(const std::vector<std::string>& arg
     std::cout << result.output << result.errors << std::flush;
   }
   if (result.exit_code != 0) {
-    return absl::InternalError(absl::StrCat("sluice ", absl::StrJoin(arguments, " "), " ended with ",
-                                            result.exit_code, ": ", result.errors));
+    return absl::InternalError(absl::StrCat("sluice ", absl::StrJoin(arguments, " "),
+                                            " ended with ", result.exit_code, ": ", result.errors));
   }
   return result.output;
 }
@@ -158,8 +159,8 @@ absl::Status Teller::CompareSides(uint32_t open_uid, const std::string& open_dat
   SLUICE_ASSIGN_OR_RETURN(auto open, cluster_.ConnectMysqld(open_uid));
   SLUICE_ASSIGN_OR_RETURN(auto closed, cluster_.ConnectMysqld(closed_uid));
   uint64_t compared = 0;
-  for (const auto& [table, key] : {std::pair<std::string, std::string>{"customer", "customer_id"},
-                                   {"corder", "order_id"}}) {
+  for (const auto& [table, key] :
+       {std::pair<std::string, std::string>{"customer", "customer_id"}, {"corder", "order_id"}}) {
     SLUICE_ASSIGN_OR_RETURN(
         workload::Comparison comparison,
         workload::AwaitEqualTables(*open, mysql::QuoteTable(open_database, table), *closed,
@@ -201,8 +202,8 @@ absl::Status Teller::ExpectGone() {
     const auto result =
         connection->Query("SELECT * FROM " + mysql::QuoteTable(kSource, table) + " LIMIT 1");
     if (MysqlErrnoOf(result.status()) != 1146) {
-      return absl::InternalError(absl::StrCat("the old ", table, " answers: ",
-                                              result.ok() ? "rows" : result.status().ToString()));
+      return absl::InternalError(absl::StrCat(
+          "the old ", table, " answers: ", result.ok() ? "rows" : result.status().ToString()));
     }
     std::cout << "mysql> SELECT * FROM " << table << ";  -- on the old server\nERROR "
               << result.status().message() << std::endl;

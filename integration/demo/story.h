@@ -11,7 +11,7 @@
 namespace sluice::demo {
 
 struct StoryOptions {
-  uint64_t orders = 200'000;  // generated besides the five of the story
+  uint64_t orders = 200'000;      // generated besides the five of the story
   uint64_t writes_between = 300;  // acknowledged writes to wait for between two steps
 };
 

@@ -23,13 +23,13 @@ absl::StatusOr<std::vector<std::string>> ReadRows(mysql::Connection& connection,
     cells.push_back("IFNULL(HEX(" + mysql::QuoteName(column) + "), 'NULL')");
   }
   std::vector<std::string> rows;
-  SLUICE_RETURN_IF_ERROR(connection.QueryStream(
-      absl::StrCat("SELECT CONCAT_WS(',', ", absl::StrJoin(cells, ","), ") FROM ", table,
-                   " ORDER BY ", key),
-      [&](const std::vector<mysql::Cell>& row) {
-        rows.emplace_back(row[0].has_value() ? std::string(*row[0]) : "");
-        return absl::OkStatus();
-      }));
+  SLUICE_RETURN_IF_ERROR(
+      connection.QueryStream(absl::StrCat("SELECT CONCAT_WS(',', ", absl::StrJoin(cells, ","),
+                                          ") FROM ", table, " ORDER BY ", key),
+                             [&](const std::vector<mysql::Cell>& row) {
+                               rows.emplace_back(row[0].has_value() ? std::string(*row[0]) : "");
+                               return absl::OkStatus();
+                             }));
   return rows;
 }
 

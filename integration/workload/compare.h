@@ -18,8 +18,8 @@ struct Comparison {
   std::vector<std::string> findings;  // keys of the first differing rows
 };
 
-// `left` and `right` are quoted physical tables with the same columns; `key` orders them. Compares the
-// hexadecimal form of every cell.
+// `left` and `right` are quoted physical tables with the same columns; `key` orders them. Compares
+// the hexadecimal form of every cell.
 absl::StatusOr<Comparison> CompareTables(mysql::Connection& left_connection,
                                          const std::string& left,
                                          mysql::Connection& right_connection,

@@ -21,7 +21,9 @@ void Oracle::BeginPut(uint64_t key, const std::string& value) {
   pending_value_ = value;
 }
 
-void Oracle::BeginDelete(uint64_t key) { BeginPut(key, kAbsent); }
+void Oracle::BeginDelete(uint64_t key) {
+  BeginPut(key, kAbsent);
+}
 
 void Oracle::BeginIncrement(uint64_t key) {
   pending_kind_ = Kind::kIncrement;
@@ -55,7 +57,9 @@ void Oracle::Unknown() {
   pending_kind_ = Kind::kNone;
 }
 
-void Oracle::Refused() { pending_kind_ = Kind::kNone; }
+void Oracle::Refused() {
+  pending_kind_ = Kind::kNone;
+}
 
 bool Oracle::Exists(uint64_t key) const {
   const auto row = rows_.find(key);

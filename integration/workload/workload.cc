@@ -23,7 +23,9 @@ namespace {
 constexpr uint64_t kKeysPerWriter = 1'000'000;
 constexpr size_t kFindingsMax = 20;
 
-bool ConnectionLost(const absl::Status& status) { return absl::IsUnavailable(status); }
+bool ConnectionLost(const absl::Status& status) {
+  return absl::IsUnavailable(status);
+}
 
 }  // namespace
 
@@ -57,9 +59,8 @@ struct Workload::Impl {
   bool Enter() {
     absl::MutexLock lock(&mutex);
     mutex.Await(absl::Condition(
-        +[](Impl* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex) {
-          return !self->paused || self->stopped;
-        },
+        +[](Impl* self)
+             ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex) { return !self->paused || self->stopped; },
         this));
     if (stopped) {
       return false;
@@ -174,8 +175,8 @@ struct Workload::Impl {
       absl::MutexLock lock(&writer.mutex);
       writer.oracle.BeginDelete(key);
     }
-    Settle(writer, Run(writer, absl::StrFormat("DELETE FROM %s WHERE order_id = %d", options.table,
-                                               key)));
+    Settle(writer,
+           Run(writer, absl::StrFormat("DELETE FROM %s WHERE order_id = %d", options.table, key)));
   }
 
   void Increment(Writer& writer) {
@@ -183,8 +184,9 @@ struct Workload::Impl {
       absl::MutexLock lock(&writer.mutex);
       writer.oracle.BeginIncrement(CounterKey(writer));
     }
-    Settle(writer, Run(writer, absl::StrFormat("UPDATE %s SET price = price + 1 WHERE order_id = %d",
-                                               options.table, CounterKey(writer))));
+    Settle(writer,
+           Run(writer, absl::StrFormat("UPDATE %s SET price = price + 1 WHERE order_id = %d",
+                                       options.table, CounterKey(writer))));
   }
 
   // BEGIN, an increment, a read, COMMIT. A transaction that fails half way is rolled back whole.
@@ -287,10 +289,10 @@ struct Workload::Impl {
   void ReaderLoop(size_t index) {
     const bool replica = options.replica_reads && index % 2 == 1;
     std::unique_ptr<mysql::Connection> connection;
-    const std::string sql = absl::StrFormat("SELECT COUNT(*), MAX(order_id) FROM %s WHERE order_id "
-                                            "BETWEEN %d AND %d",
-                                            options.table, options.first_key,
-                                            options.first_key + 200);
+    const std::string sql = absl::StrFormat(
+        "SELECT COUNT(*), MAX(order_id) FROM %s WHERE order_id "
+        "BETWEEN %d AND %d",
+        options.table, options.first_key, options.first_key + 200);
     while (Enter()) {
       if (connection == nullptr) {
         auto made = Connect(index, replica ? "@replica" : "");
@@ -323,13 +325,13 @@ absl::StatusOr<std::unique_ptr<Workload>> Workload::Start(const WorkloadOptions&
     writer->random.seed(static_cast<uint64_t>(i) + 1);
     writer->next_key = impl->CounterKey(*writer) + 1;
     SLUICE_ASSIGN_OR_RETURN(writer->connection, impl->Connect(static_cast<size_t>(i), ""));
-    SLUICE_RETURN_IF_ERROR(
-        Annotate(writer->connection
-                     ->Execute(absl::StrFormat(
-                         "INSERT INTO %s (order_id, customer_id, sku, price) VALUES (%d, %d, '', 0)",
-                         options.table, impl->CounterKey(*writer), i))
-                     .status(),
-                 "the writer's counter row"));
+    SLUICE_RETURN_IF_ERROR(Annotate(
+        writer->connection
+            ->Execute(absl::StrFormat(
+                "INSERT INTO %s (order_id, customer_id, sku, price) VALUES (%d, %d, '', 0)",
+                options.table, impl->CounterKey(*writer), i))
+            .status(),
+        "the writer's counter row"));
     impl->writers.push_back(std::move(writer));
   }
   Impl* shared = impl.get();
@@ -337,13 +339,14 @@ absl::StatusOr<std::unique_ptr<Workload>> Workload::Start(const WorkloadOptions&
     shared->threads.emplace_back([shared, own = writer.get()] { shared->WriterLoop(*own); });
   }
   for (int i = 0; i < options.readers; ++i) {
-    shared->threads.emplace_back(
-        [shared, i] { shared->ReaderLoop(static_cast<size_t>(i)); });
+    shared->threads.emplace_back([shared, i] { shared->ReaderLoop(static_cast<size_t>(i)); });
   }
   return std::unique_ptr<Workload>(new Workload(std::move(impl)));
 }
 
-Workload::~Workload() { Stop(); }
+Workload::~Workload() {
+  Stop();
+}
 
 void Workload::Pause() {
   absl::MutexLock lock(&impl_->mutex);

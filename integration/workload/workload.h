@@ -1,4 +1,5 @@
-// Workload: applications that read and write through the proxies and remember what was acknowledged.
+// Workload: applications that read and write through the proxies and remember what was
+// acknowledged.
 
 #pragma once
 
@@ -19,7 +20,7 @@ namespace sluice::workload {
 // Writer w owns the order_ids from first_key + w * 1'000'000 on.
 struct WorkloadOptions {
   std::vector<mysql::ConnectionOptions> proxies;  // clients are spread over them
-  std::string keyspace;                           // of the session; empty: bare names, as most applications
+  std::string keyspace;  // of the session; empty: bare names, as most applications
   std::string table = "corder";
   int writers = 3;
   int readers = 2;  // one of them reads with @replica
@@ -34,11 +35,11 @@ struct WorkloadReport {
   uint64_t lost_writes = 0;
   uint64_t duplicated_writes = 0;
   uint64_t reads = 0;
-  uint64_t wrong_reads = 0;   // a writer read from the primary what it may not be
+  uint64_t wrong_reads = 0;         // a writer read from the primary what it may not be
   uint64_t client_errors = 0;       // statements outside transactions that failed
   uint64_t transaction_errors = 0;  // transactions that failed (and were rolled back)
   uint64_t lost_connections = 0;    // not counted as client errors
-  double longest_pause_ms = 0;  // the slowest statement of any client
+  double longest_pause_ms = 0;      // the slowest statement of any client
   std::vector<std::string> findings;
 };
 
@@ -60,8 +61,8 @@ class Workload {
   // The slowest statement since the last call, milliseconds.
   double TakeLongestPauseMs();
 
-  // Compares with the rows that the owner holds; call when stopped or paused. `owner` is a session on
-  // the mysqld that serves, `physical_table` quoted.
+  // Compares with the rows that the owner holds; call when stopped or paused. `owner` is a session
+  // on the mysqld that serves, `physical_table` quoted.
   absl::StatusOr<WorkloadReport> Judge(mysql::Connection& owner, const std::string& physical_table);
   // The numbers so far, without a judgement of lost and duplicated writes.
   [[nodiscard]] WorkloadReport Snapshot() const;

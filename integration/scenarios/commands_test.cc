@@ -1,0 +1,148 @@
+// Each command of the operator on a real cluster, and what it leaves on the servers.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "integration/scenarios/scenario.h"
+
+namespace sluice::scenario {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr char kWorkflow[] = "customer.commerce2customer";
+const std::vector<std::string> kCreate = {"movetables", "create",   kWorkflow,        "--source",
+                                          "commerce",   "--tables", "customer,corder"};
+
+TEST(CommandsTest, TopologyIsListed) {
+  const auto scenario = Scenario::Start({.replicas = true, .orders = 10});
+  ASSERT_NE(scenario, nullptr);
+  EXPECT_THAT(scenario->Done({"gettablets"}),
+              AllOf(HasSubstr("zone1-100"), HasSubstr("REPLICA"), HasSubstr("zone1-202")));
+  EXPECT_THAT(scenario->Json({"keyspace", "list"})["keyspaces"].get<std::vector<std::string>>(),
+              ElementsAre("commerce", "customer"));
+  EXPECT_EQ(scenario->Json({"keyspace", "show", "commerce"})["name"], "commerce");
+  scenario->Done({"keyspace", "create", "later", "--shards", "-80,80-"});
+  EXPECT_EQ(scenario->Json({"keyspace", "show", "later"})["shards"].size(), 2U);
+}
+
+TEST(CommandsTest, AMoveIsShownStoppedStartedAndCancelled) {
+  const auto scenario = Scenario::Start({});
+  ASSERT_NE(scenario, nullptr);
+  scenario->Done(kCreate);
+  ASSERT_TRUE(scenario->AwaitRunning(kWorkflow));
+  const nlohmann::json shown = scenario->Json({"workflow", kWorkflow, "show"});
+  EXPECT_EQ(shown["Workflow"], "commerce2customer");
+  EXPECT_EQ(shown["Frozen"], false);
+  ASSERT_TRUE(shown["ShardStatuses"].contains("0/zone1-200")) << shown.dump(2);
+  const nlohmann::json& status =
+      shown["ShardStatuses"]["0/zone1-200"]["PrimaryReplicationStatuses"][0];
+  EXPECT_EQ(status["State"], "Running");
+  EXPECT_EQ(status["DBName"], "vt_customer");
+  EXPECT_EQ(status["WorkflowType"], "MoveTables");
+  EXPECT_EQ(status["Bls"]["keyspace"], "commerce");
+  EXPECT_THAT(status["Pos"].get<std::string>(), HasSubstr(":1-"));
+  EXPECT_EQ(scenario->Json({"workflow", "customer", "list"})["workflows"],
+            nlohmann::json::array({"commerce2customer"}));
+
+  scenario->Done({"movetables", "stop", kWorkflow});
+  EXPECT_THAT(scenario->Done({"movetables", "status", kWorkflow}), HasSubstr("Stopped"));
+  scenario->Done({"workflow", kWorkflow, "start"});
+  ASSERT_TRUE(scenario->AwaitRunning(kWorkflow));
+  EXPECT_THAT(scenario->TableNames(200),
+              ElementsAre("_sluice_closed_corder", "_sluice_closed_customer"));
+  scenario->Done({"movetables", "cancel", kWorkflow});
+  EXPECT_TRUE(scenario->TableNames(200).empty());
+  EXPECT_EQ(scenario->OwnerOfOrders(), 100U);
+  EXPECT_EQ(scenario->Ask(200, "SELECT COUNT(*) FROM _sluice.stream")[0], "0");
+}
+
+TEST(CommandsTest, StopAfterCopyDryRunsAndOptionsOfTheEnd) {
+  const auto scenario = Scenario::Start({.orders = 5000});
+  ASSERT_NE(scenario, nullptr);
+  std::vector<std::string> create = kCreate;
+  create.emplace_back("--dry-run");
+  EXPECT_THAT(scenario->Done(create), HasSubstr("corder"));
+  EXPECT_TRUE(scenario->TableNames(200).empty());
+
+  create.back() = "--stop-after-copy";
+  scenario->Done(create);
+  std::string text;
+  for (int look = 0; look < 200 && text.find("Stopped") == std::string::npos; ++look) {
+    text = scenario->Done({"movetables", "progress", kWorkflow});
+  }
+  EXPECT_THAT(text, HasSubstr("Stopped"));
+  EXPECT_EQ(scenario->Ask(200, "SELECT COUNT(*) FROM _sluice_closed_corder")[0], "5005");
+  scenario->Done({"movetables", "start", kWorkflow});
+  ASSERT_TRUE(scenario->AwaitRunning(kWorkflow));
+
+  EXPECT_THAT(scenario->Done({"movetables", "switchtraffic", kWorkflow, "--dry-run"}),
+              HasSubstr("commerce"));
+  EXPECT_EQ(scenario->OwnerOfOrders(), 100U);
+  EXPECT_THAT(
+      scenario->Done({"movetables", "switchtraffic", kWorkflow}),
+      AllOf(HasSubstr("SwitchTraffic was successful for workflow customer.commerce2customer"),
+            HasSubstr("Start State: Reads Not Switched. Writes Not Switched"),
+            HasSubstr("Current State: All Reads Switched. Writes Switched")));
+  EXPECT_EQ(scenario->Json({"workflow", "commerce", "list"})["workflows"],
+            nlohmann::json::array({"commerce2customer_reverse"}));
+  EXPECT_EQ(scenario->Json({"workflow", kWorkflow, "show"})["Frozen"], true);
+  EXPECT_THAT(scenario->Done({"cutover", "show", kWorkflow}), HasSubstr("us"));
+  // AUTO_INCREMENT goes on above what the source gave.
+  EXPECT_EQ(scenario->ProxyErrno("", "INSERT INTO corder (customer_id) VALUES (7)"), 0U);
+  EXPECT_EQ(scenario->Ask(200, "SELECT MAX(order_id) > 5999 FROM corder")[0], "1");
+  EXPECT_THAT(scenario->Done({"movetables", "complete", kWorkflow, "--dry-run"}),
+              HasSubstr("corder"));
+  EXPECT_THAT(scenario->TableNames(100), Contains("_sluice_closed_corder"));
+  EXPECT_THAT(scenario->Done({"movetables", "complete", kWorkflow, "--rename-tables"}),
+              HasSubstr("Complete was successful for workflow customer.commerce2customer"));
+  EXPECT_THAT(scenario->TableNames(100), ElementsAre("_corder_old", "_customer_old", "product"));
+}
+
+TEST(CommandsTest, KeptDataAndKeptRulesStay) {
+  const auto scenario = Scenario::Start({.orders = 100});
+  ASSERT_NE(scenario, nullptr);
+  scenario->Done(kCreate);
+  ASSERT_TRUE(scenario->AwaitRunning(kWorkflow));
+  scenario->Done({"movetables", "cancel", kWorkflow, "--keep-data"});
+  EXPECT_THAT(scenario->TableNames(200), ElementsAre("corder", "customer"));
+  EXPECT_EQ(scenario->Ask(200, "SELECT COUNT(*) FROM corder")[0], "105");
+  scenario->Ask(200, "DROP TABLE corder, customer");
+
+  scenario->Done({"movetables", "create", kWorkflow, "--source", "commerce", "--all-tables",
+                  "--exclude-tables", "product"});
+  ASSERT_TRUE(scenario->AwaitRunning(kWorkflow));
+  scenario->Done({"movetables", "switchtraffic", kWorkflow, "--enable-reverse-replication=false"});
+  scenario->Done({"movetables", "complete", kWorkflow, "--keep-data", "--keep-routing-rules"});
+  EXPECT_THAT(scenario->TableNames(100), ElementsAre("corder", "customer", "product"));
+  EXPECT_EQ(scenario->Json({"getroutingrules"})["rules"].size(), 16U);
+  EXPECT_EQ(scenario->ProxyErrno("", "INSERT INTO corder VALUES (777777, 1, 'x', 1)"), 0U);
+  EXPECT_EQ(scenario->Ask(200, "SELECT COUNT(*) FROM corder WHERE order_id = 777777")[0], "1");
+  EXPECT_EQ(scenario->Ask(100, "SELECT COUNT(*) FROM corder WHERE order_id = 777777")[0], "0");
+}
+
+TEST(CommandsTest, TheClosedSideTakesNoWriteFromAnybody) {
+  const auto scenario = Scenario::Start({.orders = 100});
+  ASSERT_NE(scenario, nullptr);
+  scenario->Done(kCreate);
+  ASSERT_TRUE(scenario->AwaitRunning(kWorkflow));
+  scenario->Done({"movetables", "switchtraffic", kWorkflow});
+  auto straight = scenario->cluster().ConnectMysqld(100);
+  ASSERT_TRUE(straight.ok());
+  for (const char* sql : {"INSERT INTO corder VALUES (888888, 1, 'x', 1)", "TRUNCATE TABLE corder",
+                          "SELECT * FROM corder", "DELETE FROM customer"}) {
+    EXPECT_FALSE((*straight)->Query(sql).ok()) << sql;
+  }
+  // Restarted, it stays closed.
+  ASSERT_TRUE(scenario->cluster().Kill("mysqld-100").ok());
+  ASSERT_TRUE(scenario->cluster().Start("mysqld-100").ok());
+  straight = scenario->cluster().ConnectMysqld(100);
+  ASSERT_TRUE(straight.ok());
+  EXPECT_FALSE((*straight)->Query("INSERT INTO corder VALUES (888888, 1, 'x', 1)").ok());
+}
+
+}  // namespace
+}  // namespace sluice::scenario

@@ -36,6 +36,8 @@ struct FetchRowsReply {
   rowCount @1 :UInt32;
   lastKey @2 :Data;
   endOfTable @3 :Bool;         # proven: the server ended the result set below the limit
+  tableRowsEstimate @4 :UInt64;   # of the whole table, as information_schema has it
+  tableBytesEstimate @5 :UInt64;
 }
 
 struct OpenBinlogRequest {

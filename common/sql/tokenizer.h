@@ -35,8 +35,9 @@ struct TokenizerOptions {
   unsigned server_version = 90700;  // of /*!NNNNN … */
 };
 
-// Comments (--, #, /* */) are dropped, /*! … */ of a version not above ours and optimizer hints' /*+ */
-// as the server would treat them. INVALID_ARGUMENT, with the offset, for an unterminated quote or comment.
+// Comments (--, #, /* */) are dropped, /*! … */ of a version not above ours and optimizer hints'
+// /*+ */ as the server would treat them. INVALID_ARGUMENT, with the offset, for an unterminated
+// quote or comment.
 absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view sql,
                                             const TokenizerOptions& options = {});
 

@@ -1,0 +1,262 @@
+// Cap'n Proto encoding of stored operations, field by field.
+
+#include "coordinator/cutover/codec.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <kj/array.h>
+#include <kj/exception.h>
+
+#include <cstring>
+#include <exception>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "schemas/cutover.capnp.h"
+
+namespace sluice::cutover {
+namespace {
+
+constexpr uint16_t kFormatVersion = 1;
+
+std::string Text(capnp::Text::Reader text) {
+  return {text.cStr(), text.size()};
+}
+
+absl::Status Damaged(absl::string_view what) {
+  return absl::DataLossError(absl::StrCat("the stored state of a command is damaged: ", what));
+}
+
+void EncodeSides(const std::vector<Side>& sides,
+                 capnp::List<schemas::CutoverSide>::Builder builder) {
+  for (unsigned i = 0; i < builder.size(); ++i) {
+    builder[i].setKeyspace(sides[i].keyspace);
+    builder[i].setShard(sides[i].shard);
+    builder[i].setDatabase(sides[i].database);
+  }
+}
+
+std::vector<Side> DecodeSides(capnp::List<schemas::CutoverSide>::Reader reader) {
+  std::vector<Side> sides;
+  for (const auto side : reader) {
+    sides.push_back({.keyspace = Text(side.getKeyspace()),
+                     .shard = Text(side.getShard()),
+                     .database = Text(side.getDatabase())});
+  }
+  return sides;
+}
+
+template <typename T>
+unsigned Size(const std::vector<T>& values) {
+  return static_cast<unsigned>(values.size());
+}
+
+void EncodeLists(const Plan& plan, schemas::CutoverPlan::Builder builder) {
+  auto tables = builder.initTables(Size(plan.tables));
+  for (unsigned i = 0; i < tables.size(); ++i) {
+    tables.set(i, plan.tables[i]);
+  }
+  EncodeSides(plan.sources, builder.initSources(Size(plan.sources)));
+  EncodeSides(plan.targets, builder.initTargets(Size(plan.targets)));
+  auto streams = builder.initStreams(Size(plan.streams));
+  for (unsigned i = 0; i < streams.size(); ++i) {
+    streams[i].setSource(plan.streams[i].source);
+    streams[i].setTarget(plan.streams[i].target);
+    streams[i].setForwardId(plan.streams[i].forward_id);
+    streams[i].setReverseId(plan.streams[i].reverse_id);
+  }
+  auto stale = builder.initStale(Size(plan.stale));
+  for (unsigned i = 0; i < stale.size(); ++i) {
+    stale[i].setSource(plan.stale[i].source);
+    stale[i].setId(plan.stale[i].id);
+  }
+  auto types = builder.initSourceTypes(Size(plan.source_types));
+  for (unsigned i = 0; i < types.size(); ++i) {
+    types.set(i, static_cast<schemas::TabletType>(plan.source_types[i]));
+  }
+}
+
+void EncodePlan(const Plan& plan, schemas::CutoverPlan::Builder builder) {
+  builder.setId(plan.id);
+  builder.setKind(static_cast<uint16_t>(plan.kind));
+  builder.setWorkflow(plan.workflow);
+  builder.setForward(plan.forward);
+  builder.setBackward(plan.backward);
+  builder.setReversal(plan.reversal);
+  EncodeLists(plan, builder);
+  builder.setEpoch(plan.epoch);
+  builder.setTimeoutMs(plan.timeout_ms);
+  builder.setHoldMs(plan.hold_ms);
+  builder.setStartReverse(plan.start_reverse);
+  builder.setSourceReadable(plan.source_readable);
+  builder.setMoveReplica(plan.move_replica);
+  builder.setMoveRdonly(plan.move_rdonly);
+  builder.setMakeReadable(plan.make_readable);
+  builder.setRestoreClosed(plan.restore_closed);
+  builder.setCloseBehind(plan.close_behind);
+}
+
+void DecodeLists(schemas::CutoverPlan::Reader reader, Plan& plan) {
+  for (const auto table : reader.getTables()) {
+    plan.tables.push_back(Text(table));
+  }
+  plan.sources = DecodeSides(reader.getSources());
+  plan.targets = DecodeSides(reader.getTargets());
+  for (const auto stream : reader.getStreams()) {
+    plan.streams.push_back({.source = stream.getSource(),
+                            .target = stream.getTarget(),
+                            .forward_id = stream.getForwardId(),
+                            .reverse_id = stream.getReverseId()});
+  }
+  for (const auto stale : reader.getStale()) {
+    plan.stale.push_back({.source = stale.getSource(), .id = stale.getId()});
+  }
+  for (const auto type : reader.getSourceTypes()) {
+    plan.source_types.push_back(static_cast<routing::TabletType>(type));
+  }
+}
+
+absl::StatusOr<Plan> DecodePlan(schemas::CutoverPlan::Reader reader) {
+  Plan plan;
+  plan.id = Text(reader.getId());
+  if (reader.getKind() > static_cast<uint16_t>(Kind::kWrites)) {
+    return Damaged("an unknown kind");
+  }
+  plan.kind = static_cast<Kind>(reader.getKind());
+  plan.workflow = Text(reader.getWorkflow());
+  plan.forward = Text(reader.getForward());
+  plan.backward = Text(reader.getBackward());
+  plan.reversal = reader.getReversal();
+  DecodeLists(reader, plan);
+  plan.epoch = reader.getEpoch();
+  plan.timeout_ms = reader.getTimeoutMs();
+  plan.hold_ms = reader.getHoldMs();
+  plan.start_reverse = reader.getStartReverse();
+  plan.source_readable = reader.getSourceReadable();
+  plan.move_replica = reader.getMoveReplica();
+  plan.move_rdonly = reader.getMoveRdonly();
+  plan.make_readable = reader.getMakeReadable();
+  plan.restore_closed = reader.getRestoreClosed();
+  plan.close_behind = reader.getCloseBehind();
+  if (const absl::Status valid = ValidatePlan(plan); !valid.ok()) {
+    return Damaged(valid.message());
+  }
+  return plan;
+}
+
+void EncodeCutover(const StoredCutover& stored, schemas::CutoverState::Builder builder) {
+  const State& state = stored.state;
+  EncodePlan(state.plan, builder.initPlan());
+  builder.setPhase(static_cast<uint16_t>(state.phase));
+  auto slots = builder.initSlots(Size(state.slots));
+  for (unsigned i = 0; i < slots.size(); ++i) {
+    const Slot& slot = state.slots[i];
+    slots[i].setEffect(static_cast<uint16_t>(slot.effect.kind));
+    slots[i].setIndex(slot.effect.index);
+    slots[i].setAttempt(slot.effect.attempt);
+    slots[i].setProgress(static_cast<uint16_t>(slot.progress));
+    slots[i].setMessage(slot.message);
+  }
+  auto positions = builder.initPositions(Size(state.positions));
+  for (unsigned i = 0; i < positions.size(); ++i) {
+    positions.set(i, state.positions[i]);
+  }
+  builder.setFailure(state.failure);
+  builder.setStartedUs(stored.started_us);
+}
+
+absl::StatusOr<StoredCutover> DecodeCutover(schemas::CutoverState::Reader reader) {
+  StoredCutover stored;
+  absl::StatusOr<Plan> plan = DecodePlan(reader.getPlan());
+  if (!plan.ok()) {
+    return plan.status();
+  }
+  stored.state.plan = *std::move(plan);
+  if (reader.getPhase() > static_cast<uint16_t>(Phase::kRolledBack)) {
+    return Damaged("an unknown phase");
+  }
+  stored.state.phase = static_cast<Phase>(reader.getPhase());
+  for (const auto slot : reader.getSlots()) {
+    const auto kind = static_cast<EffectKind>(slot.getEffect());
+    if (slot.getEffect() >= kEffectKinds ||
+        slot.getIndex() >= InstancesOf(stored.state.plan, kind) ||
+        slot.getProgress() > static_cast<uint16_t>(Progress::kAbandoned)) {
+      return Damaged("a step that the plan does not have");
+    }
+    stored.state.slots.push_back(
+        {.effect = {.kind = kind, .index = slot.getIndex(), .attempt = slot.getAttempt()},
+         .progress = static_cast<Progress>(slot.getProgress()),
+         .message = Text(slot.getMessage())});
+  }
+  for (const auto position : reader.getPositions()) {
+    stored.state.positions.push_back(Text(position));
+  }
+  stored.state.failure = Text(reader.getFailure());
+  stored.started_us = reader.getStartedUs();
+  return stored;
+}
+
+absl::StatusOr<StoredOperation> Decode(schemas::StoredOperation::Reader reader) {
+  if (reader.getFormatVersion() != kFormatVersion) {
+    return Damaged(absl::StrCat("format version ", reader.getFormatVersion(),
+                                ", this program knows ", kFormatVersion));
+  }
+  if (reader.isTeardown()) {
+    const auto teardown = reader.getTeardown();
+    return StoredTeardown{.kind = teardown.getKind() == schemas::TeardownKind::COMPLETE
+                                      ? TeardownKind::kComplete
+                                      : TeardownKind::kCancel,
+                          .keep_data = teardown.getKeepData(),
+                          .keep_routing_rules = teardown.getKeepRoutingRules(),
+                          .rename_tables = teardown.getRenameTables(),
+                          .epoch = teardown.getEpoch()};
+  }
+  absl::StatusOr<StoredCutover> cutover = DecodeCutover(reader.getCutover());
+  if (!cutover.ok()) {
+    return cutover.status();
+  }
+  return *std::move(cutover);
+}
+
+}  // namespace
+
+std::string EncodeOperation(const StoredOperation& operation) {
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<schemas::StoredOperation>();
+  root.setFormatVersion(kFormatVersion);
+  if (const auto* cutover = std::get_if<StoredCutover>(&operation)) {
+    EncodeCutover(*cutover, root.initCutover());
+  } else {
+    const auto& teardown = std::get<StoredTeardown>(operation);
+    auto builder = root.initTeardown();
+    builder.setKind(teardown.kind == TeardownKind::kComplete ? schemas::TeardownKind::COMPLETE
+                                                             : schemas::TeardownKind::CANCEL);
+    builder.setKeepData(teardown.keep_data);
+    builder.setKeepRoutingRules(teardown.keep_routing_rules);
+    builder.setRenameTables(teardown.rename_tables);
+    builder.setEpoch(teardown.epoch);
+  }
+  const kj::Array<capnp::word> words = capnp::messageToFlatArray(message);
+  const auto bytes = words.asBytes();
+  return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
+}
+
+absl::StatusOr<StoredOperation> DecodeOperation(absl::string_view bytes) {
+  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0) {
+    return Damaged(absl::StrCat("a length of ", bytes.size(), " bytes"));
+  }
+  // The bytes of a store need not be aligned as words.
+  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
+  std::memcpy(words.begin(), bytes.data(), bytes.size());
+  try {
+    capnp::FlatArrayMessageReader reader(words.asPtr());
+    return Decode(reader.getRoot<schemas::StoredOperation>());
+  } catch (const kj::Exception& error) {
+    return Damaged(error.getDescription().cStr());
+  } catch (const std::exception& error) {
+    return Damaged(error.what());
+  }
+}
+
+}  // namespace sluice::cutover

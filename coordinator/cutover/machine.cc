@@ -1,0 +1,364 @@
+// The order of a cutover's effects, as data, and the rules of failing, undoing and repeating.
+
+#include "coordinator/cutover/machine.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+
+namespace sluice::cutover {
+namespace {
+
+using enum EffectKind;
+
+// An effect may start when all instances of those it comes after are done.
+struct Stage {
+  EffectKind kind;
+  std::array<EffectKind, 2> after;
+  uint8_t after_count = 0;
+};
+
+constexpr Stage First(EffectKind kind) {
+  return {kind, {}, 0};
+}
+constexpr Stage After(EffectKind kind, EffectKind a) {
+  return {kind, {a}, 1};
+}
+
+constexpr std::array kWritesPreparing = {
+    First(kHoldRules),
+    After(kCloseGate, kHoldRules),
+    After(kAwaitMarker, kCloseGate),
+    After(kStopStream, kAwaitMarker),
+    After(kCapturePosition, kStopStream),
+    After(kCreateReverse, kCapturePosition),
+    After(kCommit, kCreateReverse),
+};
+
+// The targets open as soon as the record stands in their own mysqlds: a source that is down after
+// the commit must not prolong the pause. Streams and rules have nothing to wait for in each other.
+constexpr std::array kWritesCommitted = {
+    First(kJournalTarget),
+    First(kJournalSource),
+    After(kOpenGate, kJournalTarget),
+    After(kRouteRules, kOpenGate),
+    After(kStartReverse, kOpenGate),
+    After(kFreezeForward, kOpenGate),
+    After(kDeleteStale, kOpenGate),
+    After(kAwaitProxies, kRouteRules),
+};
+
+constexpr std::array kReadsPreparing = {
+    First(kMakeReadable),
+    After(kAwaitReplicas, kMakeReadable),
+    After(kCommit, kAwaitReplicas),
+};
+
+constexpr std::array kReadsCommitted = {
+    First(kRouteRules),
+    After(kAwaitProxies, kRouteRules),
+    After(kCloseBehind, kAwaitProxies),
+};
+
+// The old side serves again first; the reverse streams never ran, so they are deleted beside it. A
+// target that is down must not keep the proxies holding.
+constexpr std::array kUndoing = {
+    First(kDeleteReverse),
+    First(kReopenGate),
+    First(kRestoreClosed),
+    After(kReleaseRules, kReopenGate),
+    After(kRestartStream, kReopenGate),
+};
+
+struct Script {
+  const Stage* begin;
+  const Stage* end;
+};
+
+template <size_t N>
+Script ScriptOf(const std::array<Stage, N>& stages) {
+  return {stages.data(), stages.data() + N};
+}
+
+Script ScriptFor(const State& state) {
+  const bool writes = state.plan.kind == Kind::kWrites;
+  switch (state.phase) {
+    case Phase::kPreparing:
+      return writes ? ScriptOf(kWritesPreparing) : ScriptOf(kReadsPreparing);
+    case Phase::kCommitted:
+      return writes ? ScriptOf(kWritesCommitted) : ScriptOf(kReadsCommitted);
+    case Phase::kUndoing:
+      return ScriptOf(kUndoing);
+    default:
+      return {nullptr, nullptr};
+  }
+}
+
+// What an undoing effect takes back.
+std::optional<EffectKind> UndoneBy(EffectKind kind) {
+  switch (kind) {
+    case kDeleteReverse:
+      return kCreateReverse;
+    case kReopenGate:
+      return kCloseGate;
+    case kRestartStream:
+      return kStopStream;
+    case kReleaseRules:
+      return kHoldRules;
+    case kRestoreClosed:
+      return kMakeReadable;
+    default:
+      return std::nullopt;
+  }
+}
+
+const Slot* Find(const State& state, EffectKind kind, uint32_t index) {
+  const auto slot = std::find_if(state.slots.begin(), state.slots.end(), [&](const Slot& each) {
+    return each.effect.kind == kind && each.effect.index == index;
+  });
+  return slot == state.slots.end() ? nullptr : &*slot;
+}
+
+Slot* Find(State& state, const Effect& effect) {
+  return const_cast<Slot*>(  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+      Find(std::as_const(state), effect.kind, effect.index));
+}
+
+// An instance that has nothing to do in this state counts as done.
+bool Needed(const State& state, EffectKind kind, uint32_t index) {
+  const std::optional<EffectKind> undone = UndoneBy(kind);
+  return !undone || Find(state, *undone, index) != nullptr;
+}
+
+bool StageDone(const State& state, EffectKind kind) {
+  const uint32_t count = InstancesOf(state.plan, kind);
+  for (uint32_t index = 0; index < count; ++index) {
+    const Slot* slot = Find(state, kind, index);
+    if (slot == nullptr ? Needed(state, kind, index) : slot->progress != Progress::kDone) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Creating a stream and setting a hold carry no epoch: what takes them back waits until they are
+// answered, or a late one would stay for ever.
+bool BlockedByOwnForward(const State& state, EffectKind kind, uint32_t index) {
+  if (kind != kDeleteReverse && kind != kReleaseRules) {
+    return false;
+  }
+  const Slot* forward = Find(state, *UndoneBy(kind), index);
+  return forward != nullptr && forward->progress == Progress::kIssued;
+}
+
+void CheckBeforeIssue(const State& state, EffectKind kind) {
+  const bool writes = state.plan.kind == Kind::kWrites;
+  switch (kind) {
+    case kCapturePosition:
+      SLUICE_CHECK((AllDone(state, kAwaitMarker) && AllDone(state, kStopStream)) &&
+                   "a reverse position is captured after the drain");
+      break;
+    case kCommit:
+      SLUICE_CHECK((state.phase == Phase::kPreparing) && "one commit");
+      SLUICE_CHECK((!writes || (AllDone(state, kCloseGate) && AllDone(state, kAwaitMarker) &&
+                                AllDone(state, kCreateReverse))) &&
+                   "nothing is committed before all shards are drained and can go back");
+      break;
+    case kOpenGate:
+      SLUICE_CHECK((state.phase == Phase::kCommitted && AllDone(state, kCommit)) &&
+                   "the new side opens after the commit");
+      break;
+    case kStartReverse:
+    case kRouteRules:
+      SLUICE_CHECK((state.phase == Phase::kCommitted && (!writes || AllDone(state, kOpenGate))) &&
+                   "the new side is open before anything is sent to it");
+      break;
+    case kDeleteReverse:
+    case kReopenGate:
+    case kRestartStream:
+    case kReleaseRules:
+    case kRestoreClosed:
+      SLUICE_CHECK((state.phase == Phase::kUndoing && !AllDone(state, kCommit)) &&
+                   "nothing is undone after the commit");
+      break;
+    default:
+      break;
+  }
+}
+
+void Finish(State& state) {
+  const Script script = ScriptFor(state);
+  for (const Stage* stage = script.begin; stage != script.end; ++stage) {
+    if (!StageDone(state, stage->kind)) {
+      return;
+    }
+  }
+  if (state.phase == Phase::kCommitted) {
+    state.phase = Phase::kDone;
+  } else if (state.phase == Phase::kUndoing) {
+    state.phase = Phase::kRolledBack;
+  }
+}
+
+// Issues what has become ready and was not issued before.
+void Advance(Transition& transition) {
+  State& state = transition.state;
+  const Script script = ScriptFor(state);
+  for (const Stage* stage = script.begin; stage != script.end; ++stage) {
+    const auto after = stage->after.begin();
+    if (!std::all_of(after, after + stage->after_count,
+                     [&](EffectKind kind) { return StageDone(state, kind); })) {
+      continue;
+    }
+    const uint32_t count = InstancesOf(state.plan, stage->kind);
+    for (uint32_t index = 0; index < count; ++index) {
+      if (Find(state, stage->kind, index) != nullptr || !Needed(state, stage->kind, index) ||
+          BlockedByOwnForward(state, stage->kind, index)) {
+        continue;
+      }
+      CheckBeforeIssue(state, stage->kind);
+      const Effect effect = {.kind = stage->kind, .index = index, .attempt = 1};
+      state.slots.push_back({.effect = effect, .progress = Progress::kIssued, .message = {}});
+      transition.effects.push_back(effect);
+    }
+  }
+  Finish(state);
+}
+
+void Reissue(Transition& transition, Slot& slot) {
+  ++slot.effect.attempt;
+  transition.effects.push_back(slot.effect);
+}
+
+// Undoing has taken over from it.
+bool IsSuperseded(const State& state, EffectKind kind) {
+  return !UndoneBy(kind) && state.phase == Phase::kUndoing;
+}
+
+void BeginUndo(State& state, std::string reason) {
+  SLUICE_CHECK((state.phase == Phase::kPreparing && !AllDone(state, kCommit)) &&
+               "undoing begins before the commit");
+  state.phase = Phase::kUndoing;
+  state.failure = std::move(reason);
+}
+
+void OnFailure(Transition& transition, Slot& slot, const Event& event) {
+  State& state = transition.state;
+  slot.message = event.message;
+  // Nothing is known of a commit until the store has told.
+  const bool hopeless = event.result == Result::kUnknown && slot.effect.kind != kCommit &&
+                        slot.effect.attempt >= kUnknownAttemptsMax;
+  if (state.phase == Phase::kPreparing && (event.result == Result::kFailed || hopeless)) {
+    slot.progress = Progress::kAbandoned;
+    BeginUndo(state, absl::StrCat(DescribeEffect(state.plan, slot.effect), ": ", event.message));
+    return;
+  }
+  // Before the commit the deadline ends the repeating; after it, and when undoing, nothing does.
+  Reissue(transition, slot);
+}
+
+void OnOutcome(Transition& transition, const Event& event) {
+  State& state = transition.state;
+  Slot* slot = Find(state, event.effect);
+  if (slot == nullptr || slot->progress != Progress::kIssued ||
+      slot->effect.attempt != event.effect.attempt) {
+    return;
+  }
+  if (IsSuperseded(state, event.effect.kind)) {
+    slot->progress = Progress::kAbandoned;
+    return;
+  }
+  if (event.result != Result::kOk) {
+    OnFailure(transition, *slot, event);
+    return;
+  }
+  slot->progress = Progress::kDone;
+  slot->message = event.message;
+  if (event.effect.kind == kCapturePosition) {
+    state.positions.resize(state.plan.targets.size());
+    state.positions[event.effect.index] = event.value;
+  } else if (event.effect.kind == kCommit) {
+    SLUICE_CHECK((state.phase == Phase::kPreparing) && "one commit");
+    state.phase = Phase::kCommitted;
+  }
+}
+
+void OnDeadline(State& state) {
+  // A commit under way is decided by the store, not by the clock.
+  if (state.phase != Phase::kPreparing || Issued(state, kCommit)) {
+    return;
+  }
+  BeginUndo(state,
+            absl::StrCat("timed out after ", state.plan.timeout_ms, " ms ", WaitingFor(state)));
+}
+
+void OnRecovered(Transition& transition) {
+  State& state = transition.state;
+  if (state.phase == Phase::kNew) {
+    state.phase = Phase::kRolledBack;
+    state.failure = "the coordinator stopped before the cutover began";
+    return;
+  }
+  // The commit and the state that says so are one record: read back as preparing, it has not
+  // happened.
+  if (state.phase == Phase::kPreparing) {
+    BeginUndo(state, absl::StrCat("the coordinator stopped ", WaitingFor(state)));
+  }
+  for (Slot& slot : state.slots) {
+    if (slot.progress != Progress::kIssued) {
+      continue;
+    }
+    if (IsSuperseded(state, slot.effect.kind)) {
+      slot.progress = Progress::kAbandoned;
+    } else {
+      Reissue(transition, slot);
+    }
+  }
+}
+
+}  // namespace
+
+Transition Step(State state, const Event& event) {
+  Transition transition = {.state = std::move(state), .effects = {}};
+  if (transition.state.finished()) {
+    return transition;
+  }
+  switch (event.type) {
+    case Event::Type::kBegin:
+      SLUICE_CHECK((transition.state.phase == Phase::kNew) && "a cutover begins once");
+      transition.state.phase = Phase::kPreparing;
+      break;
+    case Event::Type::kOutcome:
+      OnOutcome(transition, event);
+      break;
+    case Event::Type::kDeadline:
+      OnDeadline(transition.state);
+      break;
+    case Event::Type::kRecovered:
+      OnRecovered(transition);
+      break;
+  }
+  Advance(transition);
+  return transition;
+}
+
+bool AllDone(const State& state, EffectKind kind) {
+  const uint32_t count = InstancesOf(state.plan, kind);
+  for (uint32_t index = 0; index < count; ++index) {
+    const Slot* slot = Find(state, kind, index);
+    if (slot == nullptr || slot->progress != Progress::kDone) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Issued(const State& state, EffectKind kind) {
+  return std::any_of(state.slots.begin(), state.slots.end(),
+                     [&](const Slot& slot) { return slot.effect.kind == kind; });
+}
+
+}  // namespace sluice::cutover

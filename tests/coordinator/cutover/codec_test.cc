@@ -1,0 +1,81 @@
+// Stored states come back equal, and damaged ones are refused.
+
+#include "coordinator/cutover/codec.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <utility>
+
+#include "coordinator/cutover/crash_points.h"
+#include "tests/coordinator/cutover/world.h"
+
+namespace sluice::cutover {
+namespace {
+
+StoredCutover Example() {
+  State state;
+  state.plan = testing::WritesPlan(2);
+  state.plan.stale = {{.source = 1, .id = 99}};
+  state.plan.source_types = {routing::TabletType::kReplica, routing::TabletType::kPrimary};
+  state.plan.source_readable = true;
+  Transition transition = Step(std::move(state), Event::Begin());
+  const Effect hold = transition.effects.at(0);
+  transition = Step(std::move(transition.state), Event::Outcome(hold, Result::kRetry, "später"));
+  transition.state.positions = {"", "uuid:1-5"};
+  transition.state.failure = "why";
+  return {.state = std::move(transition.state), .started_us = 1'234'567};
+}
+
+TEST(CutoverCodecTest, ACutoverComesBackEqual) {
+  const StoredCutover stored = Example();
+  const auto back = DecodeOperation(EncodeOperation(stored));
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(std::get<StoredCutover>(*back), stored);
+}
+
+TEST(CutoverCodecTest, ATeardownComesBackEqual) {
+  const StoredTeardown stored = {.kind = TeardownKind::kCancel,
+                                 .keep_data = true,
+                                 .keep_routing_rules = false,
+                                 .rename_tables = true,
+                                 .epoch = 77};
+  const auto back = DecodeOperation(EncodeOperation(stored));
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(std::get<StoredTeardown>(*back), stored);
+}
+
+TEST(CutoverCodecTest, RefusesWhatIsNotAState) {
+  EXPECT_EQ(DecodeOperation("").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeOperation("abc").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeOperation(std::string(64, '\0')).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(CutoverCodecTest, NoMutationOfAStateCrashesTheDecoder) {
+  const std::string bytes = EncodeOperation(Example());
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    for (const unsigned flip : {0x01U, 0x80U, 0xFFU}) {
+      std::string mutated = bytes;
+      mutated[i] = static_cast<char>(static_cast<unsigned char>(mutated[i]) ^ flip);
+      const auto decoded = DecodeOperation(mutated);
+      if (!decoded.ok()) {
+        EXPECT_EQ(decoded.status().code(), absl::StatusCode::kDataLoss);
+      }
+    }
+  }
+  for (size_t size = 0; size < bytes.size(); size += 8) {
+    EXPECT_FALSE(DecodeOperation(absl::string_view(bytes).substr(0, size)).ok());
+  }
+}
+
+TEST(CrashPointsTest, EveryEffectHasTwoAndNoneIsNamedTwice) {
+  const std::vector<std::string> points = CutoverCrashPoints();
+  EXPECT_EQ(std::set<std::string>(points.begin(), points.end()).size(), 2U * kEffectKinds);
+  EXPECT_STREQ(CrashPointName(EffectKind::kCloseGate, Boundary::kIntent),
+               "cutover.close_gate.intent");
+  EXPECT_STREQ(CrashPointName(EffectKind::kDeleteStale, Boundary::kDone),
+               "cutover.delete_stale.done");
+}
+
+}  // namespace
+}  // namespace sluice::cutover

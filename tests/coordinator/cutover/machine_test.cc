@@ -1,0 +1,333 @@
+// The order of the effects, and what each kind of outcome leads to.
+
+#include "coordinator/cutover/machine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "tests/coordinator/cutover/world.h"
+
+namespace sluice::cutover {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using enum EffectKind;
+
+// Feeds outcomes and remembers what was issued.
+class Drive {
+ public:
+  explicit Drive(Plan plan) {
+    state_.plan = std::move(plan);
+    Feed(Event::Begin());
+  }
+
+  void Feed(const Event& event) {
+    Transition transition = Step(state_, event);
+    state_ = std::move(transition.state);
+    for (const Effect& effect : transition.effects) {
+      issued_.push_back(effect);
+      open_.push_back(effect);
+    }
+  }
+
+  // Answers everything open with OK, in the order of issue, until `last` was answered (or the end).
+  void SucceedUntil(std::optional<EffectKind> last = std::nullopt) {
+    while (!open_.empty()) {
+      const Effect effect = open_.front();
+      open_.pop_front();
+      Feed(Event::Outcome(effect, Result::kOk, "", "uuid:1-9"));
+      if (effect.kind == last) {
+        return;
+      }
+    }
+  }
+
+  // Takes the open effect of this kind.
+  Effect Take(EffectKind kind) {
+    for (auto it = open_.begin(); it != open_.end(); ++it) {
+      if (it->kind == kind) {
+        const Effect effect = *it;
+        open_.erase(it);
+        return effect;
+      }
+    }
+    ADD_FAILURE() << EffectName(kind) << " is not open";
+    return {};
+  }
+
+  [[nodiscard]] std::vector<EffectKind> kinds() const {
+    std::vector<EffectKind> kinds;
+    for (const Effect& effect : issued_) {
+      kinds.push_back(effect.kind);
+    }
+    return kinds;
+  }
+  [[nodiscard]] std::vector<Effect> open() const { return {open_.begin(), open_.end()}; }
+  [[nodiscard]] const State& state() const { return state_; }
+  void ForgetIssued() { issued_.clear(); }
+
+ private:
+  State state_;
+  std::vector<Effect> issued_;
+  std::deque<Effect> open_;
+};
+
+TEST(CutoverMachineTest, IssuesTheEffectsOfWritesInTheOrderOfTheDesign) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kDone);
+  EXPECT_THAT(drive.kinds(),
+              ElementsAre(kHoldRules, kCloseGate, kAwaitMarker, kStopStream, kCapturePosition,
+                          kCreateReverse, kCommit, kJournalTarget, kJournalSource, kOpenGate,
+                          kRouteRules, kStartReverse, kFreezeForward, kAwaitProxies));
+  EXPECT_THAT(drive.state().positions, ElementsAre("uuid:1-9"));
+}
+
+TEST(CutoverMachineTest, RunsShardsInParallelAndWaitsForAllOfThem) {
+  Drive drive(testing::WritesPlan(2));
+  drive.SucceedUntil(kHoldRules);
+  ASSERT_EQ(drive.open().size(), 2U);
+  drive.Feed(Event::Outcome(drive.Take(kCloseGate), Result::kOk));
+  EXPECT_EQ(drive.open().size(), 1U);
+  drive.Feed(Event::Outcome(drive.Take(kCloseGate), Result::kOk));
+  EXPECT_EQ(drive.open().size(), 2U);
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kDone);
+  EXPECT_EQ(drive.state().positions.size(), 2U);
+}
+
+TEST(CutoverMachineTest, DoesNotStartTheReverseStreamsWhereTheyAreNotWanted) {
+  Plan plan = testing::WritesPlan(1);
+  plan.start_reverse = false;
+  Drive drive(std::move(plan));
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kDone);
+  EXPECT_TRUE(Issued(drive.state(), kCreateReverse));
+  EXPECT_FALSE(Issued(drive.state(), kStartReverse));
+}
+
+TEST(CutoverMachineTest, DeletesStreamsOfEarlierCutoversAfterTheCommit) {
+  Plan plan = testing::WritesPlan(1);
+  plan.stale = {{.source = 0, .id = 7}};
+  Drive drive(std::move(plan));
+  drive.SucceedUntil(kCommit);
+  EXPECT_FALSE(Issued(drive.state(), kDeleteStale));
+  drive.SucceedUntil();
+  EXPECT_TRUE(AllDone(drive.state(), kDeleteStale));
+}
+
+class UndoTest : public ::testing::TestWithParam<EffectKind> {};
+
+TEST_P(UndoTest, AFailureBeforeTheCommitLeadsBack) {
+  Drive drive(testing::WritesPlan(1));
+  while (!Issued(drive.state(), GetParam())) {
+    drive.SucceedUntil(drive.open().front().kind);
+  }
+  drive.ForgetIssued();
+  drive.Feed(Event::Outcome(drive.Take(GetParam()), Result::kFailed, "no space"));
+  EXPECT_EQ(drive.state().phase, Phase::kUndoing);
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
+  EXPECT_THAT(drive.state().failure, HasSubstr("no space"));
+  const std::vector<EffectKind> undone = drive.kinds();
+  const std::set<EffectKind> kinds(undone.begin(), undone.end());
+  EXPECT_EQ(kinds.contains(kReleaseRules), true);
+  EXPECT_EQ(kinds.contains(kReopenGate), GetParam() >= kCloseGate);
+  EXPECT_EQ(kinds.contains(kRestartStream), GetParam() >= kStopStream);
+  EXPECT_EQ(kinds.contains(kDeleteReverse), GetParam() >= kCreateReverse);
+}
+
+INSTANTIATE_TEST_SUITE_P(BeforeTheCommit, UndoTest,
+                         ::testing::Values(kHoldRules, kCloseGate, kAwaitMarker, kStopStream,
+                                           kCapturePosition, kCreateReverse, kCommit),
+                         [](const auto& each) { return std::string(EffectName(each.param)); });
+
+TEST(CutoverMachineTest, ReopensTheOldSideBeforeItReleasesTheProxies) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kStopStream);
+  drive.Feed(Event::Deadline());
+  drive.Take(kCapturePosition);
+  EXPECT_EQ(drive.open().size(), 1U);
+  drive.Feed(Event::Outcome(drive.Take(kReopenGate), Result::kUnknown, "connection lost"));
+  drive.Feed(Event::Outcome(drive.Take(kReopenGate), Result::kFailed, "broken"));
+  drive.Feed(Event::Outcome(drive.Take(kReopenGate), Result::kOk));
+  // A target that is down keeps nobody waiting.
+  drive.Feed(Event::Outcome(drive.Take(kReleaseRules), Result::kOk));
+  EXPECT_EQ(drive.state().phase, Phase::kUndoing);
+  drive.Feed(Event::Outcome(drive.Take(kRestartStream), Result::kOk));
+  EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
+}
+
+TEST(CutoverMachineTest, DeletesAReverseStreamOnlyWhenItsCreationIsAnswered) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kCapturePosition);
+  drive.Feed(Event::Deadline());
+  EXPECT_FALSE(Issued(drive.state(), kDeleteReverse));
+  drive.Feed(Event::Outcome(drive.Take(kCreateReverse), Result::kOk));
+  EXPECT_TRUE(Issued(drive.state(), kDeleteReverse));
+}
+
+TEST(CutoverMachineTest, RetriesALockWaitUntilTheDeadlineAndNamesTheBlocker) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kHoldRules);
+  for (int i = 0; i < 20; ++i) {
+    drive.Feed(Event::Outcome(drive.Take(kCloseGate), Result::kRetry, "blocked by 17 (app@web1)"));
+  }
+  EXPECT_EQ(drive.state().phase, Phase::kPreparing);
+  drive.Feed(Event::Deadline());
+  drive.Take(kCloseGate);
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
+  EXPECT_THAT(drive.state().failure, HasSubstr("close_gate of commerce/0: blocked by 17"));
+  EXPECT_THAT(drive.state().failure, HasSubstr("timed out after 30000 ms"));
+}
+
+TEST(CutoverMachineTest, GivesUpBeforeTheCommitWhenTheOutcomeStaysUnknown) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kCloseGate);
+  for (uint32_t i = 0; i < kUnknownAttemptsMax; ++i) {
+    drive.Feed(Event::Outcome(drive.Take(kAwaitMarker), Result::kUnknown, "zone1-200 is gone"));
+  }
+  EXPECT_EQ(drive.state().phase, Phase::kUndoing);
+  EXPECT_THAT(drive.state().failure, HasSubstr("zone1-200 is gone"));
+}
+
+TEST(CutoverMachineTest, AsksTheStoreAgainUntilItKnowsOfTheCommit) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kCreateReverse);
+  for (int i = 0; i < 10; ++i) {
+    drive.Feed(Event::Outcome(drive.Take(kCommit), Result::kUnknown, "store does not answer"));
+    drive.Feed(Event::Deadline());
+  }
+  EXPECT_EQ(drive.state().phase, Phase::kPreparing);
+  drive.Feed(Event::Outcome(drive.Take(kCommit), Result::kOk));
+  EXPECT_EQ(drive.state().phase, Phase::kCommitted);
+}
+
+TEST(CutoverMachineTest, GoesForwardAfterTheCommitWhateverHappens) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kCommit);
+  drive.Feed(Event::Deadline());
+  for (int i = 0; i < 20; ++i) {
+    drive.Feed(Event::Outcome(drive.Take(kJournalTarget), Result::kFailed, "refused"));
+    drive.Feed(Event::Outcome(drive.Take(kJournalTarget), Result::kUnknown, "lost"));
+  }
+  EXPECT_EQ(drive.state().phase, Phase::kCommitted);
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kDone);
+}
+
+TEST(CutoverMachineTest, OpensTheNewSideWithoutWaitingForADeadOldOne) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kCommit);
+  const Effect journal = drive.Take(kJournalSource);
+  drive.SucceedUntil();
+  EXPECT_TRUE(AllDone(drive.state(), kOpenGate));
+  EXPECT_TRUE(AllDone(drive.state(), kRouteRules));
+  EXPECT_EQ(drive.state().phase, Phase::kCommitted);
+  drive.Feed(Event::Outcome(journal, Result::kOk));
+  EXPECT_EQ(drive.state().phase, Phase::kDone);
+}
+
+TEST(CutoverMachineTest, ANewCoordinatorUndoesWhatWasNotCommitted) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kCreateReverse);
+  drive.ForgetIssued();
+  drive.Feed(Event::Recovered());
+  EXPECT_THAT(drive.kinds(), ElementsAre(kDeleteReverse, kReopenGate));
+  drive.Take(kCommit);
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
+}
+
+TEST(CutoverMachineTest, ANewCoordinatorRepeatsWhatWasUnderWayAfterTheCommit) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kJournalTarget);
+  drive.ForgetIssued();
+  drive.Feed(Event::Recovered());
+  EXPECT_THAT(drive.kinds(), ElementsAre(kJournalSource, kOpenGate));
+}
+
+TEST(CutoverMachineTest, AnOutcomeOfAnOlderAttemptChangesNothing) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kHoldRules);
+  const Effect first = drive.Take(kCloseGate);
+  drive.Feed(Event::Outcome(first, Result::kUnknown, "lost"));
+  const State before = drive.state();
+  drive.Feed(Event::Outcome(first, Result::kFailed, "late"));
+  EXPECT_EQ(drive.state(), before);
+}
+
+TEST(CutoverMachineTest, AFinishedCutoverStaysAsItIs) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil();
+  const State before = drive.state();
+  drive.Feed(Event::Recovered());
+  drive.Feed(Event::Deadline());
+  EXPECT_EQ(drive.state(), before);
+  EXPECT_THAT(drive.open(), IsEmpty());
+}
+
+Plan ReadsPlan() {
+  Plan plan = testing::WritesPlan(1);
+  plan.kind = Kind::kReads;
+  plan.move_replica = true;
+  plan.move_rdonly = true;
+  plan.make_readable = true;
+  plan.restore_closed = true;
+  return plan;
+}
+
+TEST(CutoverMachineTest, SwitchesReadsBehindViewsThatReplicasHave) {
+  Drive drive(ReadsPlan());
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kDone);
+  EXPECT_THAT(drive.kinds(),
+              ElementsAre(kMakeReadable, kAwaitReplicas, kCommit, kRouteRules, kAwaitProxies));
+}
+
+TEST(CutoverMachineTest, ClosesTheSideThatTheLastReadsHaveLeft) {
+  Plan plan = ReadsPlan();
+  plan.make_readable = false;
+  plan.restore_closed = false;
+  plan.close_behind = true;
+  Drive drive(std::move(plan));
+  drive.SucceedUntil();
+  EXPECT_THAT(drive.kinds(),
+              ElementsAre(kAwaitReplicas, kCommit, kRouteRules, kAwaitProxies, kCloseBehind));
+}
+
+TEST(CutoverMachineTest, TakesTheViewsAwayWhenReadsCannotBeSwitched) {
+  Drive drive(ReadsPlan());
+  drive.SucceedUntil(kMakeReadable);
+  drive.Feed(Event::Outcome(drive.Take(kAwaitReplicas), Result::kFailed, "replica stopped"));
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
+  EXPECT_TRUE(AllDone(drive.state(), kRestoreClosed));
+}
+
+TEST(CutoverPlanTest, RefusesPlansThatContradictThemselves) {
+  EXPECT_TRUE(ValidatePlan(testing::WritesPlan(2)).ok());
+  Plan plan = testing::WritesPlan(1);
+  plan.streams[0].target = 4;
+  EXPECT_FALSE(ValidatePlan(plan).ok());
+  plan = testing::WritesPlan(1);
+  plan.epoch = 0;
+  EXPECT_FALSE(ValidatePlan(plan).ok());
+  plan = testing::WritesPlan(1);
+  plan.streams[0].reverse_id = 0;
+  EXPECT_FALSE(ValidatePlan(plan).ok());
+  plan = ReadsPlan();
+  plan.move_rdonly = plan.move_replica = false;
+  EXPECT_FALSE(ValidatePlan(plan).ok());
+}
+
+}  // namespace
+}  // namespace sluice::cutover

@@ -21,9 +21,12 @@
 // SLUICE_ASSIGN_OR_RETURN(auto x, F()): x is F()'s value, or F()'s status is returned.
 #define SLUICE_ASSIGN_OR_RETURN(lhs, expr) \
   SLUICE_ASSIGN_OR_RETURN_IMPL_(SLUICE_CONCAT_(sluice_statusor_, __LINE__), lhs, expr)
+// lhs may be a declaration, which takes no parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define SLUICE_ASSIGN_OR_RETURN_IMPL_(tmp, lhs, expr) \
   auto tmp = (expr);                                  \
   if (!tmp.ok()) {                                    \
     return tmp.status();                              \
   }                                                   \
-  lhs = *std::move(tmp)  // NOLINT(bugprone-macro-parentheses)
+  lhs = *std::move(tmp)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -63,7 +63,7 @@ absl::StatusOr<fs::path> TemplateDirectory(const std::string& mysqld) {
   const auto stamp = fs::last_write_time(mysqld, error).time_since_epoch().count();
   const fs::path directory =
       fs::path(Prefix()) / "datadir-templates" /
-      absl::StrFormat("%016x", std::hash<std::string>{}(absl::StrCat(mysqld, "|", stamp)));
+      absl::StrFormat("%016x", std::hash<std::string>{}(absl::StrCat(mysqld, "|", stamp, "|3")));
   if (fs::exists(directory / "mysql.ibd")) {
     return directory;
   }
@@ -73,10 +73,18 @@ absl::StatusOr<fs::path> TemplateDirectory(const std::string& mysqld) {
   const auto remove_made = absl::MakeCleanup([&made] {
     std::error_code ignored;
     fs::remove_all(made, ignored);
+    fs::remove(made.string() + ".sql", ignored);
   });
+  // The server does not look up host names, so root needs an account for the address itself. An
+  // init file has one statement a line.
+  const std::string init = made.string() + ".sql";
+  SLUICE_RETURN_IF_ERROR(WriteFile(init,
+                                   "CREATE USER 'root'@'127.0.0.1';\n"
+                                   "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"));
   std::vector<std::string> argv = {mysqld,
                                    "--no-defaults",
                                    "--initialize-insecure",
+                                   "--init-file=" + init,
                                    "--datadir=" + made.string(),
                                    "--innodb_redo_log_capacity=64M",
                                    "--skip-log-bin"};

@@ -46,7 +46,7 @@ const std::vector<std::string>& Schema() {
 class Teller {
  public:
   Teller(cluster::Cluster& cluster, StoryOptions options)
-      : cluster_(cluster), options_(std::move(options)) {}
+      : cluster_(cluster), options_(options) {}
 
   absl::StatusOr<Summary> Run();
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "schemas/envelope.capnp.h"
@@ -20,9 +21,15 @@ struct CallOptions {
 };
 
 // Calls are synchronous; any number of threads may call at once. Connects in the background and
-// reconnects by itself (10 ms to 500 ms). A call whose request or answer is lost ends at its timeout
-// with DEADLINE_EXCEEDED; UNAVAILABLE at once where the peer is known to be down
-// (no connection within min(timeout, 1 s)). Never repeats a request by itself with another id.
+// reconnects by itself (10 ms to 500 ms). A call whose connection breaks sends its request again
+// with the same id on the next connection. It ends with DEADLINE_EXCEEDED at its timeout, and with
+// UNAVAILABLE as soon as there has been no connection for 1 s (at once if that was so before the
+// call). After either of them the request may or may not have been carried out, except that
+// UNAVAILABLE "… never sent" says that it was not. Never repeats a request by itself with another
+// id.
+//
+// The deadline that the peer is told is a little earlier than the caller's (a tenth, at most 100
+// ms), so that its answer to a deadline, which names the reason, arrives in time.
 class Client {
  public:
   // `caller` names this process in the peer's logs.
@@ -49,7 +56,7 @@ class Client {
                        const std::function<absl::Status(capnp::AnyPointer::Reader)>& read,
                        const CallOptions& options);
 
-  // Ends all calls in flight with CANCELLED and refuses new ones.
+  // Ends all calls in flight with CANCELLED and refuses new ones. Not from within a call's build.
   void Close();
 
   [[nodiscard]] const std::string& url() const;

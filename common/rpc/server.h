@@ -27,16 +27,26 @@ struct RequestContext {
 
 struct ServerOptions {
   std::string url;  // tcp://127.0.0.1:0 picks a free port; url() tells which
-  int workers = 16;           // threads that run handlers; long polls occupy one each
-  int contexts = 64;          // requests taken from the wire at once
-  size_t receive_bytes_max = 64U << 20U;
-  size_t idempotency_entries_max = 1024;  // answers kept for repeated ids
+  // Requests in hand at once; each has a thread of its own, started when it is first needed. The
+  // long polls (awaitMarker, awaitPosition, fetchEvents, pollRules) get three quarters of them, and
+  // RESOURCE_EXHAUSTED beyond, so that short calls always find one.
+  int contexts = 128;
+  size_t receive_bytes_max = 64U << 20U;      // larger requests are refused
+  size_t idempotency_entries_max = 1024;      // answers kept for repeated ids,
+  size_t idempotency_bytes_max = 16U << 20U;  // and their size in all
 };
 
-// Each handler runs on a worker thread, may block until ctx.deadline, and must be thread-safe.
-// The same idempotency id is run once: a repeat that arrives while the first runs, or later while
-// its answer is remembered, gets that answer (fetchRows, fetchEvents and the long polls are not
-// remembered; they are repeatable by their own numbering).
+// Each handler runs on a thread of the server, may block until ctx.deadline, and must be
+// thread-safe.
+//
+// The same idempotency id (with the same method) is run once: a repeat that arrives while the first
+// runs, or later while its answer is remembered, gets that answer. Only OK is remembered: after an
+// error the repeat runs again. Methods registered with remember = false (fetchRows, fetchEvents,
+// the long polls, plain reads) run each time; they are repeatable by their own numbering.
+//
+// Refused before any handler: another protocol version (UNIMPLEMENTED, with both numbers), unknown
+// methods (UNIMPLEMENTED), malformed or oversized frames, a zero deadline, a missing id where
+// answers are remembered (INVALID_ARGUMENT), a deadline that has passed (DEADLINE_EXCEEDED).
 class Server {
  public:
   using Handler = std::function<absl::Status(const RequestContext&, capnp::AnyPointer::Reader,

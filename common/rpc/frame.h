@@ -1,0 +1,56 @@
+// Frames: Cap'n Proto messages in nng messages, with Cap'n Proto's exceptions kept inside.
+
+#pragma once
+
+// nng.h comes first: see nng_handles.h.
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "common/rpc/nng_handles.h"
+
+namespace sluice::rpc {
+
+// No frame above this is sent or received.
+inline constexpr size_t kFrameBytesMax = 64U << 20U;
+
+// Runs body. An exception of Cap'n Proto becomes a status: malformed data is INVALID_ARGUMENT.
+absl::Status Guard(absl::string_view what, absl::FunctionRef<absl::Status()> body);
+
+// Reads one frame in place, or from an aligned copy where the bytes are not aligned (req and rep
+// put their body at an odd multiple of four). A reader may touch eight times the frame's size in
+// all.
+//
+// Constructor and accessors throw kj::Exception on malformed bytes: use inside Guard. The bytes
+// must outlive the object. Thread-compatible.
+class FrameReader {
+ public:
+  explicit FrameReader(absl::string_view bytes);
+  FrameReader(const FrameReader&) = delete;
+  FrameReader& operator=(const FrameReader&) = delete;
+
+  template <typename Root>
+  typename Root::Reader root() {
+    return reader_->getRoot<Root>();
+  }
+
+ private:
+  kj::Array<capnp::word> copy_;
+  std::optional<capnp::FlatArrayMessageReader> reader_;
+};
+
+// The message's bytes in a new nng message. RESOURCE_EXHAUSTED, with the size, above bytes_max.
+absl::Status Encode(capnp::MessageBuilder& builder, size_t bytes_max, Message& message);
+
+// A new nng message of these bytes.
+absl::Status CopyToMessage(absl::string_view bytes, Message& message);
+
+absl::string_view BodyOf(const Message& message);
+
+}  // namespace sluice::rpc

@@ -2,7 +2,6 @@
 
 #pragma once
 
-// nng.h comes first: see nng_handles.h.
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 

@@ -1,5 +1,6 @@
 #include "common/rpc/server.h"
 
+#include <nng/nng.h>
 #include <capnp/message.h>
 #include <nng/protocol/reqrep0/rep.h>
 

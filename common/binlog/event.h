@@ -56,6 +56,8 @@ struct EventHeader {
 };
 
 // INVALID_ARGUMENT when shorter than a header, or the length field is not the size of the bytes.
+// The other functions here take events whose checksum has been taken off, and look at no length
+// field.
 absl::StatusOr<EventHeader> DecodeHeader(absl::string_view event);
 
 struct GtidEvent {
@@ -67,14 +69,47 @@ struct GtidEvent {
 };
 
 struct QueryEvent {
-  std::string database;
+  std::string database;  // the session's current one
   std::string sql;
   uint16_t error_code = 0;
 };
 
+// enum_field_types of the binlog (field_types.h).
+inline constexpr uint8_t kTypeTiny = 1;
+inline constexpr uint8_t kTypeShort = 2;
+inline constexpr uint8_t kTypeLong = 3;
+inline constexpr uint8_t kTypeFloat = 4;
+inline constexpr uint8_t kTypeDouble = 5;
+inline constexpr uint8_t kTypeNull = 6;
+inline constexpr uint8_t kTypeTimestampOld = 7;
+inline constexpr uint8_t kTypeLongLong = 8;
+inline constexpr uint8_t kTypeInt24 = 9;
+inline constexpr uint8_t kTypeDate = 10;
+inline constexpr uint8_t kTypeTimeOld = 11;
+inline constexpr uint8_t kTypeDatetimeOld = 12;
+inline constexpr uint8_t kTypeYear = 13;
+inline constexpr uint8_t kTypeVarchar = 15;
+inline constexpr uint8_t kTypeBit = 16;
+inline constexpr uint8_t kTypeTimestamp2 = 17;
+inline constexpr uint8_t kTypeDatetime2 = 18;
+inline constexpr uint8_t kTypeTime2 = 19;
+inline constexpr uint8_t kTypeTypedArray = 20;
+inline constexpr uint8_t kTypeVector = 242;
+inline constexpr uint8_t kTypeJson = 245;
+inline constexpr uint8_t kTypeNewDecimal = 246;
+inline constexpr uint8_t kTypeEnum = 247;
+inline constexpr uint8_t kTypeSet = 248;
+inline constexpr uint8_t kTypeBlob = 252;
+inline constexpr uint8_t kTypeVarString = 253;
+inline constexpr uint8_t kTypeString = 254;
+inline constexpr uint8_t kTypeGeometry = 255;
+
 struct ColumnType {
-  uint8_t type = 0;       // enum_field_types, ENUM and SET resolved from the STRING metadata
-  uint16_t metadata = 0;  // as decoded per type (rows_event.h, "Table_map_event column types")
+  uint8_t type = 0;  // enum_field_types, ENUM and SET resolved from the STRING metadata
+  // VARCHAR, STRING: greatest length in bytes; BLOB, JSON, GEOMETRY, VECTOR, ENUM, SET, FLOAT,
+  // DOUBLE: bytes of the length or value; TIME2, DATETIME2, TIMESTAMP2: digits of the fraction;
+  // NEWDECIMAL: precision * 256 + scale; BIT: bits; others 0.
+  uint16_t metadata = 0;
   bool nullable = false;
   bool is_unsigned = false;
 };
@@ -109,7 +144,8 @@ struct TableName {
 };
 absl::StatusOr<TableName> PeekTableMap(absl::string_view event);
 absl::StatusOr<uint64_t> PeekRowsTableId(absl::string_view event);
-// Write, update, delete (v2).
+// Write, update, delete (v2). Events of older servers (v1) and PARTIAL_UPDATE_ROWS are refused with
+// FAILED_PRECONDITION and the remedy.
 absl::StatusOr<RowsEvent> DecodeRows(absl::string_view event);
 // True when events that follow this format description end in a CRC-32.
 absl::StatusOr<bool> DecodeFormatDescriptionHasChecksum(absl::string_view event);
@@ -120,5 +156,7 @@ absl::StatusOr<absl::string_view> VerifyAndStripChecksum(absl::string_view event
 std::string WithFixedLength(absl::string_view stripped_event);
 // TRANSACTION_PAYLOAD (zstd or none): the events inside. RESOURCE_EXHAUSTED above max_bytes.
 absl::StatusOr<std::string> UnpackTransactionPayload(absl::string_view event, size_t max_bytes);
+// Cuts the bytes of an unpacked payload into its events; the views point into them.
+absl::StatusOr<std::vector<absl::string_view>> SplitEvents(absl::string_view unpacked);
 
 }  // namespace sluice::binlog

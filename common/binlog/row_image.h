@@ -31,13 +31,32 @@ struct RowChange {
 absl::StatusOr<std::vector<RowChange>> DecodeRowChanges(const TableMapEvent& table,
                                                         const RowsEvent& rows);
 
-// Appends the SQL literal of a cell for a session with SET NAMES binary, time_zone '+00:00' and
-// sql_mode without NO_BACKSLASH_ESCAPES. `column` is the target's column: its type, sign, character
-// set and enum members decide how the bytes are written. Stored exactly: FLOAT and DOUBLE to the last
-// bit, DECIMAL digit by digit, text with an introducer of the column's character set where the bytes
-// are not ASCII, JSON as an expression that keeps MySQL's inner types.
-// FAILED_PRECONDITION, naming the column, when the binlog's type and the column's do not fit.
+// Appends the SQL literal of a cell for a session set up by mysql::ConfigureDataSession (SET NAMES
+// binary, time_zone '+00:00', strict sql_mode without NO_BACKSLASH_ESCAPES). `column` is the
+// target's column: its type, sign, character set and enum members decide how the bytes are written.
+// Stored exactly: FLOAT and DOUBLE to the last bit, DECIMAL digit by digit, text with an introducer
+// of the column's character set where the bytes are not ASCII, JSON as an expression that keeps
+// MySQL's inner types. FAILED_PRECONDITION, naming the column, when the binlog's type and the
+// column's do not fit.
 absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
                            const ImageCell& cell, std::string& sql);
+
+// What the copy selects of a column so that the text protocol carries the value exactly.
+// UNIMPLEMENTED, naming the column, when its type is unknown.
+absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column);
+
+// Appends the SQL literal of a cell that was read by SelectExpression in a session set up by
+// ConfigureDataSession; otherwise as AppendLiteral. INVALID_ARGUMENT, naming the column, when the
+// text is no value of the column's type.
+absl::Status AppendTextLiteral(const mysql::ColumnSchema& column, const mysql::Cell& cell,
+                               std::string& sql);
+
+// An ENUM column may hold the error value (index 0), which strict mode refuses even from a source
+// that has it. A statement with such cells carries kLenientHint behind its first keyword ("REPLACE
+// /*+ … */ INTO"), and must then report exactly one warning per such cell, or be rolled back.
+bool IsErrorEnum(const ColumnType& type, const ImageCell& cell);
+bool IsErrorEnum(const mysql::ColumnSchema& column, const mysql::Cell& cell);
+inline constexpr absl::string_view kLenientHint =
+    "/*+ SET_VAR(sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES') */";
 
 }  // namespace sluice::binlog

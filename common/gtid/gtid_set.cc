@@ -136,8 +136,9 @@ std::string Gtid::ToString() const {
 absl::StatusOr<GtidSet> GtidSet::Parse(absl::string_view text) {
   const auto refuse = [text](absl::string_view why) {
     constexpr size_t kShown = 200;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "not a GTID set (", why, "): '", text.substr(0, kShown), text.size() > kShown ? "…'" : "'"));
+    return absl::InvalidArgumentError(absl::StrCat("not a GTID set (", why, "): '",
+                                                   text.substr(0, kShown),
+                                                   text.size() > kShown ? "…'" : "'"));
   };
   absl::string_view body = absl::StripAsciiWhitespace(text);
   if (absl::StartsWith(body, "MySQL56/")) {
@@ -176,7 +177,9 @@ absl::StatusOr<GtidSet> GtidSet::Parse(absl::string_view text) {
   return set;
 }
 
-void GtidSet::Add(const Gtid& gtid) { AddInterval(gtid.uuid, gtid.tag, gtid.number, gtid.number); }
+void GtidSet::Add(const Gtid& gtid) {
+  AddInterval(gtid.uuid, gtid.tag, gtid.number, gtid.number);
+}
 
 void GtidSet::AddInterval(absl::string_view uuid, absl::string_view tag, uint64_t first,
                           uint64_t last) {

@@ -24,7 +24,8 @@ void AppendLe(uint64_t value, size_t bytes, std::string& out) {
 
 void AppendUuid(absl::string_view uuid, std::string& out) {
   std::string digits;
-  std::copy_if(uuid.begin(), uuid.end(), std::back_inserter(digits), [](char c) { return c != '-'; });
+  std::copy_if(uuid.begin(), uuid.end(), std::back_inserter(digits),
+               [](char c) { return c != '-'; });
   digits.resize(2 * kUuidBytes, '0');
   out += absl::HexStringToBytes(digits);
 }

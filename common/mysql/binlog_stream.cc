@@ -113,6 +113,8 @@ absl::StatusOr<absl::string_view> BinlogStream::Next() {
                            impl_->rpl.size - 1);
 }
 
-void BinlogStream::Interrupt() { impl_->connection->Interrupt(); }
+void BinlogStream::Interrupt() {
+  impl_->connection->Interrupt();
+}
 
 }  // namespace sluice::mysql

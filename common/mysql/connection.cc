@@ -81,8 +81,8 @@ Connection::Impl::~Impl() {
 }
 
 absl::Status Connection::Impl::Error() {
-  absl::Status status =
-      MysqlError(mysql_errno(handle.get()), mysql_sqlstate(handle.get()), mysql_error(handle.get()));
+  absl::Status status = MysqlError(mysql_errno(handle.get()), mysql_sqlstate(handle.get()),
+                                   mysql_error(handle.get()));
   if (absl::IsUnavailable(status)) {
     healthy = false;
   }
@@ -230,7 +230,9 @@ absl::StatusOr<std::string> Connection::QueryScalar(absl::string_view sql) {
   return result.rows[0][0].value_or("");
 }
 
-std::string Connection::LastGtid() const { return impl_->last_gtid; }
+std::string Connection::LastGtid() const {
+  return impl_->last_gtid;
+}
 
 uint64_t Connection::connection_id() const {
   return impl_->handle == nullptr ? 0 : mysql_thread_id(impl_->handle.get());
@@ -240,9 +242,13 @@ std::string Connection::server_version() const {
   return impl_->handle == nullptr ? "" : mysql_get_server_info(impl_->handle.get());
 }
 
-bool Connection::healthy() const { return impl_->healthy && impl_->handle != nullptr; }
+bool Connection::healthy() const {
+  return impl_->healthy && impl_->handle != nullptr;
+}
 
-void Connection::Interrupt() { shutdown(impl_->interrupt_fd, SHUT_RDWR); }
+void Connection::Interrupt() {
+  shutdown(impl_->interrupt_fd, SHUT_RDWR);
+}
 
 absl::StatusOr<Connection::RawSocket> Connection::ReleaseSocket() {
   EnterThread();

@@ -24,7 +24,7 @@ struct ConnectionOptions {
   std::string password;
   std::string database;
   absl::Duration connect_timeout = absl::Seconds(5);
-  absl::Duration read_timeout = absl::Seconds(60);   // rounded up to seconds
+  absl::Duration read_timeout = absl::Seconds(60);  // rounded up to seconds
   absl::Duration write_timeout = absl::Seconds(60);
   std::string charset = "utf8mb4";  // "binary" for data sessions
   std::string program;              // connection attribute program_name
@@ -89,10 +89,10 @@ class Connection {
 
   // Takes the authenticated socket away, for the proxy's raw forwarding. The connection must be
   // idle and made with ConnectionOptions::plain. Returns the descriptor (owned by the caller, in
-  // blocking mode, no COM_QUIT sent) and the negotiated capability flags. libmysqlclient always asks
-  // for SESSION_TRACK, DEPRECATE_EOF and QUERY_ATTRIBUTES: they can't be turned off here, so that a
-  // COM_QUERY on such a socket carries a parameter count and set count (0, 1) before the text. No
-  // other call is valid afterwards but the destructor.
+  // blocking mode, no COM_QUIT sent) and the negotiated capability flags. libmysqlclient always
+  // asks for SESSION_TRACK, DEPRECATE_EOF and QUERY_ATTRIBUTES: they can't be turned off here, so
+  // that a COM_QUERY on such a socket carries a parameter count and set count (0, 1) before the
+  // text. No other call is valid afterwards but the destructor.
   struct RawSocket {
     int fd = -1;
     uint64_t capabilities = 0;  // CLIENT_* flags of the protocol that both sides have
@@ -110,15 +110,16 @@ class Connection {
   std::unique_ptr<Impl> impl_;
 };
 
-// Makes a session ready for reading or writing rows exactly: SET NAMES binary, time zone +00:00, zero
-// and invalid dates as they are, no foreign key checks, no value invented for AUTO_INCREMENT 0,
-// invisible primary keys shown. Every session that copies, applies or compares rows runs it first;
-// the literals of common/binlog/row_image.h are made for it.
+// Makes a session ready for reading or writing rows exactly: SET NAMES binary, time zone +00:00,
+// zero and invalid dates as they are, no foreign key checks, no value invented for AUTO_INCREMENT
+// 0, invisible primary keys shown. Every session that copies, applies or compares rows runs it
+// first; the literals of common/binlog/row_image.h are made for it.
 absl::Status ConfigureDataSession(Connection& connection);
 
 // 'text' quoted and escaped for a statement ('\'' included), for sql_mode without
 // NO_BACKSLASH_ESCAPES and connection charset utf8mb4 or binary.
 std::string QuoteString(absl::string_view text);
+void AppendQuoted(absl::string_view text, std::string& sql);
 // `name`, back-ticks doubled.
 std::string QuoteName(absl::string_view name);
 // `database`.`table`

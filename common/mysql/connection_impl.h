@@ -29,8 +29,8 @@ struct Connection::Impl {
   ~Impl();
 
   std::unique_ptr<MYSQL, MysqlCloser> handle;
-  // A duplicate of the handle's descriptor. The library closes its own after an error, and the number
-  // may then belong to somebody else; the duplicate names our socket until the end.
+  // A duplicate of the handle's descriptor. The library closes its own after an error, and the
+  // number may then belong to somebody else; the duplicate names our socket until the end.
   int interrupt_fd = -1;
   bool healthy = true;
   std::string last_gtid;

@@ -52,10 +52,12 @@ absl::Status ConfigureDataSession(Connection& connection) {
   // source pass as they are. A slow peer must not make the server end a session that streams.
   const absl::Status set =
       connection
-          .Execute("SET NAMES binary, SESSION time_zone = '+00:00', "
-                   "sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES', "
-                   "foreign_key_checks = 0, unique_checks = 1, net_read_timeout = 600, "
-                   "net_write_timeout = 600, wait_timeout = 28800")
+          .Execute(
+              "SET NAMES binary, SESSION time_zone = '+00:00', "
+              "sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES', "
+              "foreign_key_checks = 0, unique_checks = 1, net_read_timeout = 600, "
+              "net_write_timeout = 600, wait_timeout = 28800, "
+              "group_concat_max_len = 1073741824")
           .status();
   if (!set.ok()) {
     return Annotate(set, "setting up a data session");

@@ -83,7 +83,8 @@ absl::Status MysqlError(unsigned number, absl::string_view sqlstate, absl::strin
   constexpr unsigned kServerLost = 2013;
   if (number == 0) {
     return WithMysqlErrno(
-        absl::UnavailableError(absl::StrCat(kServerLost, " (HY000): Lost connection")), kServerLost);
+        absl::UnavailableError(absl::StrCat(kServerLost, " (HY000): Lost connection")),
+        kServerLost);
   }
   return WithMysqlErrno(
       absl::Status(CodeOf(number), absl::StrCat(number, " (", sqlstate, "): ", message)), number);

@@ -4,36 +4,50 @@
 #include "common/mysql/connection.h"
 
 namespace sluice::mysql {
+namespace {
+
+// What stands behind the backslash for a byte that needs one; 0 for others.
+char EscapeOf(char c) {
+  switch (c) {
+    case '\0':
+      return '0';
+    case '\n':
+      return 'n';
+    case '\r':
+      return 'r';
+    case '\x1a':
+      return 'Z';
+    case '\\':
+    case '\'':
+    case '"':
+      return c;
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+void AppendQuoted(absl::string_view text, std::string& sql) {
+  sql.push_back('\'');
+  size_t copied = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char escape = EscapeOf(text[i]);
+    if (escape != 0) {
+      sql.append(text.data() + copied, i - copied);
+      sql.push_back('\\');
+      sql.push_back(escape);
+      copied = i + 1;
+    }
+  }
+  sql.append(text.data() + copied, text.size() - copied);
+  sql.push_back('\'');
+}
 
 std::string QuoteString(absl::string_view text) {
   std::string quoted;
   quoted.reserve(text.size() + 2);
-  quoted.push_back('\'');
-  for (const char c : text) {
-    switch (c) {
-      case '\0':
-        quoted += "\\0";
-        break;
-      case '\n':
-        quoted += "\\n";
-        break;
-      case '\r':
-        quoted += "\\r";
-        break;
-      case '\x1a':
-        quoted += "\\Z";
-        break;
-      case '\\':
-      case '\'':
-      case '"':
-        quoted.push_back('\\');
-        quoted.push_back(c);
-        break;
-      default:
-        quoted.push_back(c);
-    }
-  }
-  quoted.push_back('\'');
+  AppendQuoted(text, quoted);
   return quoted;
 }
 

@@ -36,9 +36,9 @@ bool IsNumeric(absl::string_view type) {
 absl::Status ReadTable(Connection& connection, TableSchema& table) {
   SLUICE_ASSIGN_OR_RETURN(
       const QueryResult result,
-      connection.Query(absl::StrCat(
-          "SELECT TABLE_TYPE, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH FROM information_schema.TABLES",
-          Where("TABLE_SCHEMA", "TABLE_NAME", table))));
+      connection.Query(absl::StrCat("SELECT TABLE_TYPE, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH "
+                                    "FROM information_schema.TABLES",
+                                    Where("TABLE_SCHEMA", "TABLE_NAME", table))));
   if (result.rows.empty()) {
     return absl::NotFoundError(
         absl::StrCat("table ", table.database, ".", table.name, " does not exist"));
@@ -154,8 +154,9 @@ absl::Status ShowInvisibleKeys(Connection& connection) {
   constexpr unsigned kUnknownSystemVariable = 1193;
   const absl::Status set =
       connection
-          .Execute("SET SESSION show_gipk_in_create_table_and_information_schema = ON, "
-                   "information_schema_stats_expiry = 0")
+          .Execute(
+              "SET SESSION show_gipk_in_create_table_and_information_schema = ON, "
+              "information_schema_stats_expiry = 0")
           .status();
   return MysqlErrnoOf(set) == kUnknownSystemVariable ? absl::OkStatus() : set;
 }

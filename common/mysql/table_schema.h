@@ -14,7 +14,7 @@ namespace sluice::mysql {
 
 struct ColumnSchema {
   std::string name;
-  std::string data_type;    // information_schema DATA_TYPE, lower case: "int", "varchar", "json", …
+  std::string data_type;  // information_schema DATA_TYPE, lower case: "int", "varchar", "json", …
   std::string column_type;  // COLUMN_TYPE: "int unsigned", "enum('a','b')"
   std::string charset;      // CHARACTER_SET_NAME, empty for non-text
   std::string collation;
@@ -40,12 +40,13 @@ struct TableSchema {
   bool is_view = false;
   std::vector<ColumnSchema> columns;
   std::vector<IndexSchema> indexes;
-  std::vector<std::string> key_columns;  // primary key, else the best NOT NULL unique key; may be empty
+  std::vector<std::string>
+      key_columns;  // primary key, else the best NOT NULL unique key; may be empty
   uint64_t rows_estimate = 0;
   uint64_t bytes_estimate = 0;
   std::string create_statement;  // SHOW CREATE TABLE
   std::vector<std::string> triggers;
-  std::vector<std::string> foreign_key_parents;   // "table", or "db.table" when in another schema
+  std::vector<std::string> foreign_key_parents;  // "table", or "db.table" when in another schema
   std::vector<std::string> foreign_key_children;
 
   [[nodiscard]] const ColumnSchema* FindColumn(absl::string_view column) const;

@@ -10,7 +10,9 @@
 namespace sluice::mysql {
 namespace {
 
-bool IsInteger(const ColumnSchema& column) { return absl::EndsWith(column.data_type, "int"); }
+bool IsInteger(const ColumnSchema& column) {
+  return absl::EndsWith(column.data_type, "int");
+}
 
 bool IsFloating(const ColumnSchema& column) {
   return column.data_type == "float" || column.data_type == "double";

@@ -1,0 +1,248 @@
+// Cells as SQL literals: from row images, and from the text protocol.
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "absl/strings/match.h"
+#include "common/base/byte_reader.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "common/binlog/column_family.h"
+#include "common/binlog/decimal.h"
+#include "common/binlog/json_literal.h"
+#include "common/binlog/malformed.h"
+#include "common/binlog/row_image.h"
+#include "common/binlog/temporal.h"
+#include "common/binlog/text_literal.h"
+
+namespace sluice::binlog {
+namespace {
+
+absl::Status AppendInteger(const ColumnType& type, absl::string_view bytes, std::string& sql) {
+  const uint64_t bits = ByteReader(bytes).UintLe(bytes.size());
+  if (type.is_unsigned || bytes.empty()) {
+    absl::StrAppend(&sql, bits);
+    return absl::OkStatus();
+  }
+  // The sign bit of the stored width spread to 64.
+  const uint64_t sign = uint64_t{1} << (8 * bytes.size() - 1);
+  absl::StrAppend(&sql, static_cast<int64_t>((bits ^ sign) - sign));
+  return absl::OkStatus();
+}
+
+absl::Status AppendFloating(absl::string_view bytes, std::string& sql) {
+  double value = 0;
+  if (bytes.size() == sizeof(float)) {
+    const uint32_t bits = ByteReader(bytes).U32();
+    float narrow = 0;
+    memcpy(&narrow, &bits, sizeof bits);
+    value = static_cast<double>(narrow);  // exact, and rounded back to the same float
+  } else if (bytes.size() == sizeof(double)) {
+    const uint64_t bits = ByteReader(bytes).U64();
+    memcpy(&value, &bits, sizeof bits);
+  } else {
+    return Malformed("number", absl::StrCat(bytes.size(), " bytes"));
+  }
+  if (!std::isfinite(value)) {
+    return Malformed("number", "not finite");
+  }
+  AppendDouble(value, sql);
+  return absl::OkStatus();
+}
+
+absl::Status AppendYear(absl::string_view bytes, std::string& sql) {
+  const unsigned year = ByteReader(bytes).U8();
+  absl::StrAppend(&sql, year == 0 ? 0 : 1900 + year);
+  return absl::OkStatus();
+}
+
+absl::Status AppendTemporal(const ColumnType& type, absl::string_view bytes, std::string& sql) {
+  sql.push_back('\'');
+  absl::Status status;
+  switch (type.type) {
+    case kTypeDate:
+      status = AppendDate(bytes, sql);
+      break;
+    case kTypeTime2:
+      status = AppendTime2(bytes, type.metadata, sql);
+      break;
+    case kTypeDatetime2:
+      status = AppendDatetime2(bytes, type.metadata, sql);
+      break;
+    default:
+      status = AppendTimestamp2(bytes, type.metadata, sql);
+  }
+  sql.push_back('\'');
+  return status;
+}
+
+// The binlog leaves out the zero bytes at the end of a BINARY; comparisons need them.
+void AppendFixedBinary(const ColumnType& type, absl::string_view bytes, std::string& sql) {
+  if (type.type != kTypeString || bytes.size() >= type.metadata) {
+    AppendBinary(bytes, sql);
+    return;
+  }
+  std::string padded(bytes);
+  padded.resize(type.metadata, '\0');
+  AppendBinary(padded, sql);
+}
+
+absl::Status AppendCell(const ColumnType& type, const mysql::ColumnSchema& column,
+                        absl::string_view bytes, std::string& sql) {
+  SLUICE_ASSIGN_OR_RETURN(const ColumnFamily family, FamilyOf(column));
+  if (!Fits(type.type, family)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("it is ", column.column_type, " here, but the binlog has values of type ",
+                     type.type, "; bring the tables of both sides to one definition"));
+  }
+  switch (family) {
+    case ColumnFamily::kInteger:
+      return AppendInteger(type, bytes, sql);
+    case ColumnFamily::kFloat:
+    case ColumnFamily::kDouble:
+      return AppendFloating(bytes, sql);
+    case ColumnFamily::kDecimal:
+      return AppendDecimal(bytes, type.metadata >> 8U, type.metadata & 0xffU, sql);
+    case ColumnFamily::kBit:
+      absl::StrAppend(&sql, ByteReader(bytes).UintBe(bytes.size()));
+      return absl::OkStatus();
+    case ColumnFamily::kEnum:
+    case ColumnFamily::kSet:
+      absl::StrAppend(&sql, ByteReader(bytes).UintLe(bytes.size()));
+      return absl::OkStatus();
+    case ColumnFamily::kYear:
+      return AppendYear(bytes, sql);
+    case ColumnFamily::kDate:
+    case ColumnFamily::kTime:
+    case ColumnFamily::kDatetime:
+    case ColumnFamily::kTimestamp:
+      return AppendTemporal(type, bytes, sql);
+    case ColumnFamily::kText:
+      AppendCharsetText(bytes, column.charset, sql);
+      return absl::OkStatus();
+    case ColumnFamily::kBinary:
+      AppendFixedBinary(type, bytes, sql);
+      return absl::OkStatus();
+    case ColumnFamily::kJson:
+      return AppendJsonLiteral(bytes, sql);
+    case ColumnFamily::kGeometry:
+    case ColumnFamily::kVector:
+      AppendBinary(bytes, sql);
+      return absl::OkStatus();
+  }
+  return absl::InternalError("no such family");
+}
+
+bool ConsistsOf(absl::string_view text, absl::string_view allowed) {
+  return !text.empty() && text.find_first_not_of(allowed) == absl::string_view::npos;
+}
+
+absl::Status AppendNumberText(absl::string_view text, absl::string_view allowed, std::string& sql) {
+  if (!ConsistsOf(text, allowed)) {
+    return Malformed("number", absl::StrCat("'", text.substr(0, 64), "'"));
+  }
+  absl::StrAppend(&sql, text);
+  return absl::OkStatus();
+}
+
+absl::Status AppendText(ColumnFamily family, const mysql::ColumnSchema& column,
+                        absl::string_view text, std::string& sql) {
+  switch (family) {
+    case ColumnFamily::kInteger:
+      return AppendNumberText(text, "-0123456789", sql);
+    case ColumnFamily::kBit:
+    case ColumnFamily::kEnum:
+    case ColumnFamily::kSet:
+    case ColumnFamily::kYear:
+      return AppendNumberText(text, "0123456789", sql);
+    case ColumnFamily::kDecimal:
+      return AppendNumberText(text, "-0123456789.", sql);
+    case ColumnFamily::kFloat:
+    case ColumnFamily::kDouble:
+      SLUICE_RETURN_IF_ERROR(AppendNumberText(text, "-+0123456789.eE", sql));
+      if (text.find_first_of("eE") == absl::string_view::npos) {
+        sql += "e0";  // or it would be a DECIMAL, and -0 would lose its sign
+      }
+      return absl::OkStatus();
+    case ColumnFamily::kDate:
+    case ColumnFamily::kTime:
+    case ColumnFamily::kDatetime:
+    case ColumnFamily::kTimestamp:
+      if (!ConsistsOf(text, "-0123456789:. ")) {
+        return Malformed("date or time", absl::StrCat("'", text.substr(0, 64), "'"));
+      }
+      AppendQuoted(text, sql);
+      return absl::OkStatus();
+    case ColumnFamily::kText:
+      AppendCharsetText(text, column.charset, sql);
+      return absl::OkStatus();
+    case ColumnFamily::kJson:
+      return AppendJsonTextLiteral(text, sql);
+    case ColumnFamily::kBinary:
+    case ColumnFamily::kGeometry:
+    case ColumnFamily::kVector:
+      AppendBinary(text, sql);
+      return absl::OkStatus();
+  }
+  return absl::InternalError("no such family");
+}
+
+}  // namespace
+
+absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
+                           const ImageCell& cell, std::string& sql) {
+  if (!cell.present) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "column ", column.name,
+        ": the row image leaves it out; run SET PERSIST binlog_row_image=FULL on the source and "
+        "reconnect its clients"));
+  }
+  if (cell.null) {
+    sql += "NULL";
+    return absl::OkStatus();
+  }
+  const absl::Status status = AppendCell(type, column, cell.bytes, sql);
+  return status.ok() ? status : Annotate(status, absl::StrCat("column ", column.name));
+}
+
+absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column) {
+  SLUICE_ASSIGN_OR_RETURN(const ColumnFamily family, FamilyOf(column));
+  const std::string name = mysql::QuoteName(column.name);
+  switch (family) {
+    case ColumnFamily::kFloat:
+      // FLOAT itself is printed with six digits.
+      return absl::StrCat("CAST(", name, " AS DOUBLE)");
+    case ColumnFamily::kBit:
+    case ColumnFamily::kEnum:
+    case ColumnFamily::kSet:
+    case ColumnFamily::kYear:
+      return absl::StrCat("CAST(", name, " AS UNSIGNED)");
+    case ColumnFamily::kJson:
+      return JsonSelectExpression(name);
+    default:
+      return name;
+  }
+}
+
+absl::Status AppendTextLiteral(const mysql::ColumnSchema& column, const mysql::Cell& cell,
+                               std::string& sql) {
+  if (!cell.has_value()) {
+    sql += "NULL";
+    return absl::OkStatus();
+  }
+  SLUICE_ASSIGN_OR_RETURN(const ColumnFamily family, FamilyOf(column));
+  const absl::Status status = AppendText(family, column, *cell, sql);
+  return status.ok() ? status : Annotate(status, absl::StrCat("column ", column.name));
+}
+
+bool IsErrorEnum(const ColumnType& type, const ImageCell& cell) {
+  return type.type == kTypeEnum && cell.present && !cell.null &&
+         ByteReader(cell.bytes).UintLe(cell.bytes.size()) == 0;
+}
+
+bool IsErrorEnum(const mysql::ColumnSchema& column, const mysql::Cell& cell) {
+  return column.data_type == "enum" && cell.has_value() && *cell == "0";
+}
+
+}  // namespace sluice::binlog

@@ -1,0 +1,71 @@
+// Literals of strings, bytes and floating-point numbers.
+
+#include "common/binlog/text_literal.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/mysql/connection.h"
+
+namespace sluice::binlog {
+namespace {
+
+bool IsAscii(absl::string_view bytes) {
+  return std::all_of(bytes.begin(), bytes.end(),
+                     [](char c) { return static_cast<uint8_t>(c) < 0x80; });
+}
+
+// Character sets whose units are wider than a byte: no byte of theirs can be read as ASCII.
+bool IsWide(absl::string_view charset) {
+  return charset == "utf16" || charset == "utf16le" || charset == "utf32" || charset == "ucs2";
+}
+
+// Character sets in whose characters no byte looks like a quote or backslash; others are written in
+// hexadecimal, so that nothing depends on how a parser reads them.
+bool IsQuotable(absl::string_view charset) {
+  return charset == "utf8mb4" || charset == "utf8mb3" || charset == "utf8" || charset == "latin1";
+}
+
+}  // namespace
+
+void AppendQuoted(absl::string_view bytes, std::string& sql) {
+  mysql::AppendQuoted(bytes, sql);
+}
+
+void AppendCharsetText(absl::string_view bytes, absl::string_view charset, std::string& sql) {
+  const bool wide = IsWide(charset);
+  if (bytes.empty() || (!wide && IsAscii(bytes))) {
+    AppendQuoted(bytes, sql);
+    return;
+  }
+  absl::StrAppend(&sql, "_", charset);
+  if (!wide && IsQuotable(charset)) {
+    AppendQuoted(bytes, sql);
+  } else {
+    absl::StrAppend(&sql, " 0x", absl::BytesToHexString(bytes));
+  }
+}
+
+void AppendBinary(absl::string_view bytes, std::string& sql) {
+  if (!IsAscii(bytes)) {
+    sql += "_binary";
+  }
+  AppendQuoted(bytes, sql);
+}
+
+void AppendDouble(double value, std::string& sql) {
+  std::array<char, 32> text;
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
+  const absl::string_view digits(text.data(), static_cast<size_t>(end - text.data()));
+  absl::StrAppend(&sql, digits);
+  // Without an exponent it would be a DECIMAL, and without a fraction an integer in JSON.
+  if (digits.find('e') == absl::string_view::npos) {
+    sql += digits.find('.') == absl::string_view::npos ? ".0e0" : "e0";
+  }
+}
+
+}  // namespace sluice::binlog

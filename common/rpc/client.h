@@ -16,8 +16,8 @@ namespace sluice::rpc {
 
 struct CallOptions {
   absl::Duration timeout = absl::Seconds(5);
-  std::string idempotency_id;  // empty: a fresh one
-  std::string traceparent;
+  std::string idempotency_id = {};  // empty: a fresh one
+  std::string traceparent = {};
 };
 
 // Calls are synchronous; any number of threads may call at once. Connects in the background and

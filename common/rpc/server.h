@@ -26,7 +26,7 @@ struct RequestContext {
 };
 
 struct ServerOptions {
-  std::string url;  // tcp://127.0.0.1:0 picks a free port; url() tells which
+  std::string url = {};  // tcp://127.0.0.1:0 picks a free port; url() tells which
   // Requests in hand at once; each has a thread of its own, started when it is first needed. The
   // long polls (awaitMarker, awaitPosition, fetchEvents, pollRules) get three quarters of them, and
   // RESOURCE_EXHAUSTED beyond, so that short calls always find one.

@@ -34,8 +34,8 @@ struct FinishArgs {
   bool dry_run = false;
 };
 
-// Each answers a JSON document (coordinator/README.md). Runs in the caller's thread and goes on when
-// the operator's connection is gone; `deadline` is when nobody waits for the answer any more.
+// Each answers a JSON document (coordinator/README.md). Runs in the caller's thread and goes on
+// when the operator's connection is gone; `deadline` is when nobody waits for the answer any more.
 // Thread-safe.
 class TrafficApi {
  public:

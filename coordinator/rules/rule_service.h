@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/rpc/server.h"
+#include "coordinator/rules/rule_snapshot.h"
 #include "coordinator/store/store.h"
 #include "coordinator/topology/topology.h"
 #include "schemas/routing.capnp.h"
@@ -24,7 +25,9 @@ namespace sluice::rules {
 
 struct RuleServiceOptions {
   absl::Duration connected_within = absl::Seconds(2);  // heard, or in a poll
-  absl::Duration wait_max = absl::Seconds(30);         // of one long poll
+  // Of one long poll. Short, since a proxy that dies in a poll counts as connected to its end.
+  absl::Duration wait_max = absl::Seconds(1);
+  absl::Duration save_proxies_every = absl::Seconds(5);
 };
 
 struct ProxyState {
@@ -43,7 +46,8 @@ struct ProxyState {
 // A proxy that did not get there, and why, for people.
 struct ProxyDelay {
   std::string id;
-  std::string reason;  // "2 transactions open on held tables", "refused epoch 7: …", "obeys epoch 6"
+  std::string
+      reason;  // "2 transactions open on held tables", "refused epoch 7: …", "obeys epoch 6"
 };
 
 enum class ProxyProgress { kObeyed, kDrained };
@@ -66,9 +70,9 @@ class RuleService {
   absl::StatusOr<uint64_t> Change(
       const std::function<absl::Status(store::StoreTransaction&, store::RuleState&)>& change);
 
-  // Waits until every connected proxy has reached `progress` at `epoch` or a later one. Returns those
-  // that have not at `deadline`, or sooner when all that are missing have refused; empty: all have.
-  // Proxies that vanish while waiting are left out.
+  // Waits until every connected proxy has reached `progress` at `epoch` or a later one. Returns
+  // those that have not at `deadline`, or sooner when all that are missing have refused; empty: all
+  // have. Proxies that vanish while waiting are left out.
   std::vector<ProxyDelay> AwaitProxies(uint64_t epoch, ProxyProgress progress,
                                        absl::Time deadline) const;
 
@@ -92,12 +96,6 @@ class RuleService {
   void Close();
 
  private:
-  struct Snapshot {
-    uint64_t epoch = 0;
-    store::RuleState rules;
-    std::vector<topology::TabletInfo> tablets;
-    std::vector<std::string> keyspaces;
-  };
   struct Proxy {
     ProxyState state;
     uint64_t poll = 0;  // the number of its newest poll
@@ -106,11 +104,14 @@ class RuleService {
 
   void Publish(uint64_t epoch, store::RuleState rules);
   void WatchTopology(const std::stop_token& stop);
-  absl::Status CheckRules(const std::vector<routing::TableRule>& rules) const;
+  absl::Status CheckKeyspaces(const std::vector<routing::TableRule>& rules) const;
   absl::Status RaiseEpochAbove(uint64_t epoch);
-  uint64_t TakePollLocked(schemas::PollRulesRequest::Reader request, bool& newly_obeyed)
+  Proxy& TakePollLocked(schemas::PollRulesRequest::Reader request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  static void FillRuleSet(const Snapshot& snapshot, schemas::RuleSet::Builder builder);
+  std::shared_ptr<const RuleSnapshot> AwaitEpochAbove(uint64_t epoch, const std::string& proxy,
+                                                      uint64_t poll, absl::Time deadline);
+  absl::Status SaveTopology();
+  absl::Status SaveProxies();
   [[nodiscard]] bool ConnectedLocked(const Proxy& proxy, absl::Time now) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] std::vector<ProxyDelay> DelaysLocked(uint64_t epoch, ProxyProgress progress,
@@ -123,10 +124,15 @@ class RuleService {
 
   absl::Mutex change_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // over a transaction and its publishing
   mutable absl::Mutex mutex_;
-  std::shared_ptr<const Snapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const RuleSnapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Proxy> proxies_ ABSL_GUARDED_BY(mutex_);
   uint64_t progress_ ABSL_GUARDED_BY(mutex_) = 0;  // grows when a proxy says something new
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Of the watcher thread alone: what of the topology is in the store.
+  std::map<std::string, store::TabletRecord> saved_tablets_;
+  std::map<std::string, topology::Topology::TableNames> saved_tables_;
+  std::map<std::string, store::ProxyRecord> saved_proxies_;
   std::jthread watcher_;
 };
 

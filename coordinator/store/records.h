@@ -50,11 +50,20 @@ struct Hold {
   friend bool operator==(const Hold&, const Hold&) = default;
 };
 
+// Where a bare table name goes that no rule names.
+struct TableHome {
+  std::string table;
+  std::string keyspace;  // empty: ambiguous
+  friend bool operator==(const TableHome&, const TableHome&) = default;
+};
+
 // What proxies obey, but for the topology.
 struct RuleState {
   std::vector<routing::TableRule> table_rules;
   std::vector<ShardRule> shard_rules;
   std::vector<Hold> holds;
+  // Explicit ones: they decide where several keyspaces have the table. At most one of a table.
+  std::vector<TableHome> homes;
   friend bool operator==(const RuleState&, const RuleState&) = default;
 };
 

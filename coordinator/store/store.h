@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -26,6 +27,9 @@ class StoreReader {
 
   virtual absl::StatusOr<std::vector<KeyspaceRecord>> ListKeyspaces() = 0;  // by name
   virtual absl::StatusOr<std::vector<TabletRecord>> ListTablets() = 0;      // by alias
+  // (alias, base tables that it last reported), by alias.
+  virtual absl::StatusOr<std::vector<std::pair<std::string, std::vector<std::string>>>>
+  ListTabletTables() = 0;
   virtual absl::StatusOr<std::vector<workflow::WorkflowRecord>> ListWorkflows() = 0;  // by key
   virtual absl::StatusOr<std::optional<workflow::WorkflowRecord>> FindWorkflow(
       absl::string_view keyspace, absl::string_view name) = 0;
@@ -46,11 +50,12 @@ class StoreTransaction : public StoreReader {
  public:
   virtual absl::Status PutKeyspace(const KeyspaceRecord& keyspace) = 0;
   virtual absl::Status PutTablet(const TabletRecord& tablet) = 0;
+  virtual absl::Status PutTabletTables(absl::string_view alias,
+                                       const std::vector<std::string>& tables) = 0;
   virtual absl::Status PutWorkflow(const workflow::WorkflowRecord& record) = 0;
   // Cutover attempts stay, for those who ask later. OK when there is none.
   virtual absl::Status DeleteWorkflow(absl::string_view keyspace, absl::string_view name) = 0;
-  virtual absl::Status PutCutoverState(absl::string_view workflow_key,
-                                       absl::string_view bytes) = 0;
+  virtual absl::Status PutCutoverState(absl::string_view workflow_key, absl::string_view bytes) = 0;
   virtual absl::Status DeleteCutoverState(absl::string_view workflow_key) = 0;
   // INVALID_ARGUMENT when the epoch does not grow. Only rules::RuleService calls these two.
   virtual absl::Status WriteEpoch(uint64_t epoch) = 0;
@@ -58,8 +63,8 @@ class StoreTransaction : public StoreReader {
   virtual absl::Status PutProxy(const ProxyRecord& proxy) = 0;
   // The next number of a counter, from 1 on; never the same twice once the transaction commits.
   virtual absl::StatusOr<uint64_t> NextId(absl::string_view counter) = 0;
-  // Inserts or replaces the attempt's own fields; its steps are left alone. The oldest attempts of a
-  // workflow above 100 are forgotten.
+  // Inserts or replaces the attempt's own fields; its steps are left alone. The oldest attempts of
+  // a workflow above 100 are forgotten.
   virtual absl::Status PutCutoverAttempt(const CutoverAttempt& attempt) = 0;
   virtual absl::Status AppendCutoverStep(absl::string_view attempt_id, const CutoverStep& step) = 0;
 };

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "common/routing/target.h"
+#include "coordinator/store/records.h"
 #include "schemas/control.capnp.h"
 
 namespace sluice::topology {
@@ -77,9 +78,20 @@ struct StreamInfo {
   absl::Time heard;
 };
 
-StreamInfo DecodeStream(schemas::StreamStatus::Reader status);
+// What an agent sends, decoded.
+struct TabletReport {
+  TabletInfo tablet;  // identity, health and incarnation
+  std::vector<StreamInfo> streams;
+  std::vector<std::string> tables;  // of a PRIMARY: base tables that stand under their names
+};
 
-routing::TabletType FromWire(schemas::TabletType type);
-schemas::TabletType ToWire(routing::TabletType type);
+// Unknown states of a later version are read as kError. The fields tablet and heard are left empty.
+StreamInfo DecodeStream(schemas::StreamStatus::Reader status);
+TabletReport DecodeReport(schemas::RegisterTabletRequest::Reader request);
+TabletReport DecodeReport(schemas::ReportTabletRequest::Reader request);
+
+store::TabletRecord RecordOf(const TabletInfo& tablet);
+// A tablet that served is reachable, until it is found not to be.
+TabletInfo FromRecord(const store::TabletRecord& record);
 
 }  // namespace sluice::topology

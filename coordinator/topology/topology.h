@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,15 +27,6 @@ struct TopologyOptions {
   absl::Duration report_interval = absl::Seconds(1);
   std::function<absl::Time()> now = absl::Now;
 };
-
-// What an agent sends, decoded.
-struct TabletReport {
-  TabletInfo tablet;  // identity, health and incarnation
-  std::vector<StreamInfo> streams;
-};
-TabletReport DecodeReport(schemas::TabletIdentity::Reader identity,
-                          schemas::TabletHealth::Reader health,
-                          capnp::List<schemas::StreamStatus>::Reader streams, uint64_t incarnation);
 
 // Thread-safe. Methods that return tablets or streams return copies of this moment.
 class Topology {
@@ -60,8 +53,8 @@ class Topology {
   [[nodiscard]] absl::StatusOr<TabletInfo> FindTablet(absl::string_view alias) const;
   [[nodiscard]] std::vector<TabletInfo> TabletsOf(absl::string_view keyspace,
                                                   absl::string_view shard) const;
-  // The serving PRIMARY. NOT_FOUND for an unknown keyspace or shard; UNAVAILABLE, with the reason of
-  // each candidate, when there is none or more than one.
+  // The serving PRIMARY. NOT_FOUND for an unknown keyspace or shard; UNAVAILABLE, with the reason
+  // of each candidate, when there is none or more than one.
   [[nodiscard]] absl::StatusOr<TabletInfo> PrimaryOf(absl::string_view keyspace,
                                                      absl::string_view shard) const;
   // As PrimaryOf, waiting for one until `deadline`.
@@ -72,6 +65,15 @@ class Topology {
   [[nodiscard]] absl::StatusOr<TabletInfo> PickSource(
       absl::string_view keyspace, absl::string_view shard,
       const std::vector<routing::TabletType>& types) const;
+
+  // Adds tables that stand on a tablet, as its agent has just said outside its reports (which go on
+  // to count). Callers that remove rules do this first, so that the homes of that epoch are right.
+  void NoteTables(absl::string_view alias, const std::vector<std::string>& tables);
+  // Base tables by tablet, as last reported; shared and immutable.
+  using TableNames = std::shared_ptr<const std::vector<std::string>>;
+  [[nodiscard]] std::map<std::string, TableNames> TablesByTablet() const;
+  // (keyspace, tables that stand in any PRIMARY of it), by keyspace.
+  [[nodiscard]] std::map<std::string, std::set<std::string>> TablesByKeyspace() const;
 
   // The last report about a stream; nullopt when no tablet reports it.
   [[nodiscard]] std::optional<StreamInfo> FindStream(uint64_t id) const;
@@ -95,13 +97,19 @@ class Topology {
  private:
   struct Entry {
     TabletInfo tablet;
+    std::string reported_problem;
+    TableNames tables;      // null: never reported
     absl::Time fresh_from;  // last heard, or the start of a grace
   };
 
+  // Decides anew who serves; a new routes_version_ when proxies would see a difference.
   void JudgeLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status CheckPlaceLocked(const TabletInfo& tablet) const
+  [[nodiscard]] absl::Time NextExpiryLocked() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckRegistrationLocked(const TabletInfo& tablet) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void TakeReportLocked(const TabletReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeTablesLocked(Entry& entry, std::vector<std::string> tables)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<TabletInfo> PrimaryOfLocked(absl::string_view keyspace,
                                              absl::string_view shard) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
@@ -115,6 +123,7 @@ class Topology {
   std::map<std::string, Entry> tablets_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, StreamInfo> streams_ ABSL_GUARDED_BY(mutex_);
   uint64_t routes_version_ ABSL_GUARDED_BY(mutex_) = 1;
+  std::vector<store::TabletRecord> routes_ ABSL_GUARDED_BY(mutex_);  // of that version
   absl::Time last_judged_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -113,8 +113,8 @@ struct DropRequest {
 };
 
 // Every call blocks until its answer or budget.timeout. Errors name the agent: UNAVAILABLE when it
-// has no connection or the shard no primary, DEADLINE_EXCEEDED when the outcome is unknown, else the
-// agent's own code and message. Thread-safe.
+// has no connection or the shard no primary, DEADLINE_EXCEEDED when the outcome is unknown, else
+// the agent's own code and message. Thread-safe.
 class Agents {
  public:
   Agents() = default;

@@ -65,7 +65,7 @@ struct WorkflowRecord {
   bool rdonly_switched = false;
   bool writes_switched = false;
   WorkflowOptions options;
-  std::string reverse_of;    // keyspace.name of the forward workflow; empty in a forward one
+  std::string reverse_of;     // keyspace.name of the forward workflow; empty in a forward one
   int64_t created_at_ms = 0;  // since 1970
   // In kCreating: the decision to undo has been taken, there is no way forward any more.
   bool undoing = false;
@@ -79,7 +79,8 @@ struct WorkflowRecord {
 // "customer.commerce2customer": the key of a workflow everywhere.
 std::string WorkflowKey(absl::string_view keyspace, absl::string_view name);
 std::string WorkflowKey(const WorkflowRecord& record);
-// The key under which commands on a workflow and on its reverse exclude each other: the forward one.
+// The key under which commands on a workflow and on its reverse exclude each other: the forward
+// one.
 std::string OperationKey(const WorkflowRecord& record);
 // "<name>_reverse"; for a name that has the ending already, the name without it.
 std::string ReverseName(absl::string_view name);

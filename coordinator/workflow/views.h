@@ -24,6 +24,8 @@ std::string StatusDocument(const WorkflowRecord& record, const topology::Topolog
 absl::StatusOr<std::string> ListWorkflowsJson(store::Store& store,
                                               const topology::Topology& topology,
                                               const std::string& keyspace);
+// {"summary":…,"dry_run_results":[…]}.
+std::string DryRunDocument(const std::string& summary, const std::vector<std::string>& lines);
 std::string ListTabletsJson(const topology::Topology& topology);
 std::string ListKeyspacesJson(const topology::Topology& topology);
 absl::StatusOr<std::string> ShowKeyspaceJson(const topology::Topology& topology,

@@ -1,0 +1,42 @@
+// The agents' requests to the topology, as rpc handlers.
+
+#include "coordinator/topology/handlers.h"
+
+#include "common/base/status_macros.h"
+#include "coordinator/wire.h"
+#include "schemas/control.capnp.h"
+
+namespace sluice::topology {
+
+void RegisterHandlers(rpc::Server& server, Topology& topology) {
+  // Reports come each second from every agent and hold their own truth: none is worth remembering.
+  server.Register<schemas::RegisterTabletRequest, schemas::RegisterTabletReply>(
+      schemas::Method::REGISTER_TABLET,
+      [&topology](const rpc::RequestContext&, auto request, auto reply) -> absl::Status {
+        SLUICE_RETURN_IF_ERROR(topology.Register(DecodeReport(request)));
+        reply.setReportIntervalMs(
+            static_cast<uint32_t>(absl::ToInt64Milliseconds(topology.options().report_interval)));
+        return absl::OkStatus();
+      },
+      /*remember=*/false);
+  server.Register<schemas::ReportTabletRequest, schemas::Empty>(
+      schemas::Method::REPORT_TABLET,
+      [&topology](const rpc::RequestContext&, auto request, auto) {
+        return topology.Report(DecodeReport(request));
+      },
+      /*remember=*/false);
+  server.Register<schemas::PickSourceRequest, schemas::PickSourceReply>(
+      schemas::Method::PICK_SOURCE,
+      [&topology](const rpc::RequestContext&, auto request, auto reply) -> absl::Status {
+        SLUICE_ASSIGN_OR_RETURN(
+            const TabletInfo tablet,
+            topology.PickSource(wire::Str(request.getKeyspace()), wire::Str(request.getShard()),
+                                wire::TypesOf(request.getTypes())));
+        reply.setAlias(tablet.alias);
+        reply.setAgentUrl(tablet.agent_url);
+        return absl::OkStatus();
+      },
+      /*remember=*/false);
+}
+
+}  // namespace sluice::topology

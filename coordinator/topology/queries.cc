@@ -1,0 +1,189 @@
+// Topology: questions about tablets and streams.
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "coordinator/topology/topology.h"
+
+namespace sluice::topology {
+namespace {
+
+std::string WhyNot(const TabletInfo& tablet) {
+  return absl::StrCat(tablet.alias, " (", routing::TabletTypeName(tablet.type),
+                      "): ", tablet.problem.empty() ? "serving" : tablet.problem);
+}
+
+}  // namespace
+
+std::vector<TabletInfo> Topology::Tablets() const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  std::vector<TabletInfo> result;
+  result.reserve(tablets_.size());
+  for (const auto& [alias, entry] : tablets_) {
+    result.push_back(entry.tablet);
+  }
+  return result;
+}
+
+absl::StatusOr<TabletInfo> Topology::FindTablet(absl::string_view alias) const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  const auto found = tablets_.find(std::string(alias));
+  if (found == tablets_.end()) {
+    return absl::NotFoundError(absl::StrCat("tablet ", alias, " is not registered"));
+  }
+  return found->second.tablet;
+}
+
+std::vector<TabletInfo> Topology::TabletsOf(absl::string_view keyspace,
+                                            absl::string_view shard) const {
+  std::vector<TabletInfo> result = Tablets();
+  std::erase_if(result, [&](const TabletInfo& tablet) {
+    return tablet.keyspace != keyspace || tablet.shard != shard;
+  });
+  return result;
+}
+
+absl::StatusOr<TabletInfo> Topology::PrimaryOf(absl::string_view keyspace,
+                                               absl::string_view shard) const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  return PrimaryOfLocked(keyspace, shard);
+}
+
+absl::StatusOr<TabletInfo> Topology::PrimaryOfLocked(absl::string_view keyspace,
+                                                     absl::string_view shard) const {
+  const auto known = keyspaces_.find(std::string(keyspace));
+  if (known == keyspaces_.end()) {
+    return absl::NotFoundError(absl::StrCat("keyspace ", keyspace, " does not exist"));
+  }
+  const std::vector<std::string>& shards = known->second.shards;
+  if (std::find(shards.begin(), shards.end(), std::string(shard)) == shards.end()) {
+    return absl::NotFoundError(absl::StrCat("keyspace ", keyspace, " has no shard ", shard));
+  }
+  std::vector<std::string> reasons;
+  for (const auto& [alias, entry] : tablets_) {
+    const TabletInfo& tablet = entry.tablet;
+    if (tablet.keyspace != keyspace || tablet.shard != shard) {
+      continue;
+    }
+    if (tablet.serving && tablet.type == routing::TabletType::kPrimary) {
+      return tablet;
+    }
+    reasons.push_back(WhyNot(tablet));
+  }
+  return absl::UnavailableError(
+      absl::StrCat("no serving PRIMARY tablet in ", keyspace, "/", shard, ": ",
+                   reasons.empty() ? "no agent has registered" : absl::StrJoin(reasons, "; ")));
+}
+
+absl::StatusOr<TabletInfo> Topology::AwaitPrimary(absl::string_view keyspace,
+                                                  absl::string_view shard,
+                                                  absl::Time deadline) const {
+  const auto settled = [&] {
+    mutex_.AssertReaderHeld();
+    return closed_ || !absl::IsUnavailable(PrimaryOfLocked(keyspace, shard).status());
+  };
+  const absl::ReaderMutexLock lock(&mutex_);
+  mutex_.AwaitWithDeadline(absl::Condition(&settled), deadline);
+  return PrimaryOfLocked(keyspace, shard);
+}
+
+absl::StatusOr<TabletInfo> Topology::PickSource(
+    absl::string_view keyspace, absl::string_view shard,
+    const std::vector<routing::TabletType>& types) const {
+  const std::vector<TabletInfo> tablets = TabletsOf(keyspace, shard);
+  const auto lag = [](const TabletInfo& tablet) {
+    return tablet.replica_lag_ms < 0 ? std::numeric_limits<int64_t>::max() : tablet.replica_lag_ms;
+  };
+  for (const routing::TabletType type : types) {
+    const TabletInfo* best = nullptr;
+    for (const TabletInfo& tablet : tablets) {
+      if (tablet.serving && tablet.type == type && (best == nullptr || lag(tablet) < lag(*best))) {
+        best = &tablet;
+      }
+    }
+    if (best != nullptr) {
+      return *best;
+    }
+  }
+  const std::string wanted =
+      absl::StrJoin(types, ", ", [](std::string* out, routing::TabletType type) {
+        absl::StrAppend(out, routing::TabletTypeName(type));
+      });
+  const std::string found =
+      tablets.empty()
+          ? "no agent has registered"
+          : absl::StrJoin(tablets, "; ", [](std::string* out, const TabletInfo& tablet) {
+              absl::StrAppend(out, WhyNot(tablet));
+            });
+  return absl::UnavailableError(absl::StrCat("no serving tablet of type ", wanted, " in ", keyspace,
+                                             "/", shard, ": ", found));
+}
+
+void Topology::NoteTables(absl::string_view alias, const std::vector<std::string>& tables) {
+  const absl::MutexLock lock(&mutex_);
+  const auto found = tablets_.find(std::string(alias));
+  if (found == tablets_.end()) {
+    return;
+  }
+  std::set<std::string> all(tables.begin(), tables.end());
+  if (found->second.tables != nullptr) {
+    all.insert(found->second.tables->begin(), found->second.tables->end());
+  }
+  TakeTablesLocked(found->second, {all.begin(), all.end()});
+}
+
+std::map<std::string, Topology::TableNames> Topology::TablesByTablet() const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  std::map<std::string, TableNames> result;
+  for (const auto& [alias, entry] : tablets_) {
+    if (entry.tables != nullptr) {
+      result.emplace(alias, entry.tables);
+    }
+  }
+  return result;
+}
+
+std::map<std::string, std::set<std::string>> Topology::TablesByKeyspace() const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  std::map<std::string, std::set<std::string>> result;
+  for (const auto& [alias, entry] : tablets_) {
+    if (entry.tables != nullptr && entry.tablet.type == routing::TabletType::kPrimary) {
+      result[entry.tablet.keyspace].insert(entry.tables->begin(), entry.tables->end());
+    }
+  }
+  return result;
+}
+
+std::optional<StreamInfo> Topology::FindStream(uint64_t id) const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  const auto found = streams_.find(id);
+  return found == streams_.end() ? std::nullopt : std::optional<StreamInfo>(found->second);
+}
+
+absl::StatusOr<StreamInfo> Topology::AwaitStream(
+    uint64_t id, const std::function<bool(const StreamInfo&)>& wanted, absl::Time deadline) const {
+  const auto reached = [&] {
+    mutex_.AssertReaderHeld();
+    const auto found = streams_.find(id);
+    return closed_ || (found != streams_.end() && wanted(found->second));
+  };
+  const absl::ReaderMutexLock lock(&mutex_);
+  const bool in_time = mutex_.AwaitWithDeadline(absl::Condition(&reached), deadline);
+  if (closed_) {
+    return absl::CancelledError("the coordinator is stopping");
+  }
+  const auto found = streams_.find(id);
+  if (in_time) {
+    return found->second;
+  }
+  return absl::DeadlineExceededError(found == streams_.end()
+                                         ? absl::StrCat("stream ", id, " is reported by no tablet")
+                                         : absl::StrCat("stream ", id, " is ",
+                                                        StreamStateName(found->second.state), " ",
+                                                        found->second.message));
+}
+
+}  // namespace sluice::topology

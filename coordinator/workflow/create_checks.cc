@@ -1,0 +1,233 @@
+// What a move must not begin with.
+
+#include "coordinator/workflow/create_checks.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::workflow {
+namespace {
+
+constexpr char kReservedPrefix[] = "_sluice_";
+
+absl::Status CheckNames(const std::vector<std::string>& names, absl::string_view what) {
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    if (name.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("an empty name in ", what));
+    }
+    if (!seen.insert(name).second) {
+      return absl::InvalidArgumentError(absl::StrCat("table ", name, " is twice in ", what));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status NotFound(const std::string& keyspace, const std::vector<std::string>& missing) {
+  return absl::NotFoundError(absl::StrCat("table(s) not found in source keyspace ", keyspace, ": ",
+                                          absl::StrJoin(missing, ", ")));
+}
+
+absl::Status Refuse(const std::string& keyspace, const std::string& table, absl::string_view why) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("table ", keyspace, ".", table, " can't be moved: ", why));
+}
+
+absl::Status CheckForeignKeys(const std::string& keyspace, const TableDescription& table,
+                              const std::set<std::string>& moved) {
+  for (const std::string& parent : table.foreign_key_parents) {
+    if (!moved.contains(parent)) {
+      return Refuse(keyspace, table.name,
+                    absl::StrCat("its foreign key refers to ", parent,
+                                 ", which is not moved; move both, or drop the key"));
+    }
+  }
+  for (const std::string& child : table.foreign_key_children) {
+    if (!moved.contains(child)) {
+      return Refuse(keyspace, table.name,
+                    absl::StrCat("a foreign key of ", child,
+                                 ", which is not moved, refers to it; move both, or drop the key"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool IsBehindGate(GateState state) {
+  return state == GateState::kClosed || state == GateState::kReadable || state == GateState::kMixed;
+}
+
+}  // namespace
+
+absl::Status CheckSelection(const TableSelection& selection) {
+  if (selection.all_tables == !selection.tables.empty()) {
+    return absl::InvalidArgumentError(
+        "say which tables: exactly one of --tables and --all-tables is needed");
+  }
+  SLUICE_RETURN_IF_ERROR(CheckNames(selection.tables, "--tables"));
+  return CheckNames(selection.exclude_tables, "--exclude-tables");
+}
+
+absl::StatusOr<std::vector<std::string>> SelectTables(
+    const TableSelection& selection, const std::vector<TableDescription>& existing) {
+  std::map<std::string, const TableDescription*> found;
+  for (const TableDescription& table : existing) {
+    if (table.exists || IsBehindGate(table.gate_state)) {
+      found.emplace(table.name, &table);
+    }
+  }
+  std::set<std::string> wanted;
+  std::vector<std::string> missing;
+  if (selection.all_tables) {
+    for (const auto& [name, table] : found) {
+      if (!table->is_view && !absl::StartsWith(name, kReservedPrefix)) {
+        wanted.insert(name);
+      }
+    }
+  }
+  for (const std::string& name : selection.tables) {
+    if (absl::StartsWith(name, kReservedPrefix) || !found.contains(name)) {
+      missing.push_back(name);
+    }
+    wanted.insert(name);
+  }
+  for (const std::string& name : selection.exclude_tables) {
+    if (!found.contains(name)) {
+      missing.push_back(name);
+    }
+    wanted.erase(name);
+  }
+  if (!missing.empty()) {
+    return NotFound(selection.source_keyspace, missing);
+  }
+  if (wanted.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("no table is left to move out of keyspace ", selection.source_keyspace));
+  }
+  return std::vector<std::string>(wanted.begin(), wanted.end());
+}
+
+absl::Status CheckSourceTables(const std::string& keyspace,
+                               const std::vector<TableDescription>& tables) {
+  std::set<std::string> moved;
+  std::vector<std::string> missing;
+  for (const TableDescription& table : tables) {
+    moved.insert(table.name);
+    if (IsBehindGate(table.gate_state)) {
+      return Refuse(keyspace, table.name,
+                    absl::StrCat("it stands behind a gate (", GateStateName(table.gate_state),
+                                 ") that an earlier workflow left; finish or cancel that one, or "
+                                 "give the table its name back"));
+    }
+    if (!table.exists) {
+      missing.push_back(table.name);
+    }
+  }
+  if (!missing.empty()) {
+    return NotFound(keyspace, missing);
+  }
+  for (const TableDescription& table : tables) {
+    if (table.is_view) {
+      return Refuse(keyspace, table.name, "it is a view; leave it out and create it on the target");
+    }
+    if (table.key_columns.empty()) {
+      return Refuse(keyspace, table.name,
+                    "it has no primary key and no unique key over NOT NULL columns; add one");
+    }
+    if (!table.triggers.empty()) {
+      return Refuse(keyspace, table.name,
+                    absl::StrCat("it has trigger(s) ", absl::StrJoin(table.triggers, ", "),
+                                 ", which would run twice; drop them for the time of the move"));
+    }
+    SLUICE_RETURN_IF_ERROR(CheckForeignKeys(keyspace, table, moved));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTargetTables(const std::string& keyspace,
+                               const std::vector<TableDescription>& tables) {
+  std::vector<std::string> non_empty;
+  std::vector<std::string> empty;
+  std::vector<std::string> gated;
+  for (const TableDescription& table : tables) {
+    if (IsBehindGate(table.gate_state)) {
+      gated.push_back(table.name);
+    } else if (table.exists && (table.has_rows || table.is_view)) {
+      non_empty.push_back(table.name);
+    } else if (table.exists) {
+      empty.push_back(table.name);
+    }
+  }
+  if (!non_empty.empty()) {
+    return absl::AlreadyExistsError(absl::StrCat("non-empty tables found in target keyspace(",
+                                                 keyspace, "): ", absl::StrJoin(non_empty, ", ")));
+  }
+  if (!gated.empty()) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        "closed tables of an earlier workflow found in target keyspace(", keyspace,
+        "): ", absl::StrJoin(gated, ", "), "; drop the tables _sluice_closed_… there"));
+  }
+  if (!empty.empty()) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        "tables found in target keyspace(", keyspace, "): ", absl::StrJoin(empty, ", "),
+        "; they are empty, drop them: a move creates its own, closed to writers"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOtherWorkflows(const WorkflowRecord& record,
+                                 const std::vector<WorkflowRecord>& others) {
+  const std::string reverse = ReverseName(record.name);
+  for (const WorkflowRecord& other : others) {
+    if (other.keyspace == record.keyspace && other.name == record.name) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("workflow ", record.name, " already exists in keyspace ", record.keyspace));
+    }
+    if (other.keyspace == record.source_keyspace && other.name == reverse) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("workflow ", reverse, " already exists in keyspace ", other.keyspace,
+                       "; the reverse of ", record.name, " needs that name"));
+    }
+  }
+  const std::set<std::string> keyspaces = {record.source_keyspace, record.target_keyspace};
+  const std::set<std::string> tables(record.tables.begin(), record.tables.end());
+  for (const WorkflowRecord& other : others) {
+    if (!keyspaces.contains(other.source_keyspace) && !keyspaces.contains(other.target_keyspace)) {
+      continue;
+    }
+    for (const std::string& table : other.tables) {
+      if (tables.contains(table)) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("table ", table, " is moved by workflow ", WorkflowKey(other),
+                         " already; complete or cancel that one first"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckExistingRules(const WorkflowRecord& record,
+                                const std::vector<routing::TableRule>& rules) {
+  const routing::MoveRules move = MoveRulesOf(record);
+  std::map<std::string, std::string> ours;
+  for (const routing::TableRule& rule : routing::RulesOfMove(move)) {
+    ours.emplace(rule.from_table, rule.to_table);
+  }
+  for (const routing::TableRule& rule : rules) {
+    const auto found = ours.find(rule.from_table);
+    if (found != ours.end() && found->second != rule.to_table) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "routing rule ", rule.from_table, " -> ",
+          rule.to_table.empty() ? "nothing" : rule.to_table,
+          " sends a table of the move elsewhere; remove it with applyroutingrules first"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::workflow

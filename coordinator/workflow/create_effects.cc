@@ -1,0 +1,165 @@
+// The effects of a MoveTables create, forward and back.
+
+#include "coordinator/workflow/create_effects.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/crash_point.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "coordinator/workflow/create_checks.h"
+
+namespace sluice::workflow {
+namespace {
+
+constexpr absl::Duration kPrepareMax = absl::Minutes(10);  // thousands of CREATE TABLEs
+constexpr absl::Duration kStreamMax = absl::Seconds(20);
+constexpr absl::Duration kDropMax = absl::Minutes(10);
+
+CallBudget Budget(absl::Time deadline, absl::Duration most) {
+  CallBudget budget;
+  budget.timeout = std::clamp(deadline - absl::Now(), absl::Milliseconds(1), most);
+  return budget;
+}
+
+AgentRef TargetOf(const WorkflowRecord& record, const StreamRecord& stream) {
+  return AgentRef::Primary(record.target_keyspace, stream.target_shard);
+}
+
+StreamSpec SpecOf(const WorkflowRecord& record, const StreamRecord& stream) {
+  StreamSpec spec;
+  spec.id = stream.id;
+  spec.workflow = WorkflowKey(record);
+  spec.source_keyspace = record.source_keyspace;
+  spec.source_shard = stream.source_shard;
+  spec.source_database = stream.source_database;
+  spec.target_keyspace = record.target_keyspace;
+  spec.target_shard = stream.target_shard;
+  spec.target_database = stream.target_database;
+  spec.tables = record.tables;
+  spec.source_types = record.options.source_types;
+  spec.stop_after_copy = record.options.stop_after_copy;
+  spec.workflow_type = record.type;
+  return spec;
+}
+
+}  // namespace
+
+absl::Status RecordCreating(const Services& services, WorkflowRecord& record) {
+  WorkflowRecord written;
+  const absl::Status status =
+      services.store.Transaction([&](store::StoreTransaction& transaction) -> absl::Status {
+        written = record;
+        SLUICE_ASSIGN_OR_RETURN(const std::vector<WorkflowRecord> others,
+                                transaction.ListWorkflows());
+        SLUICE_RETURN_IF_ERROR(CheckOtherWorkflows(written, others));
+        written.phase = WorkflowPhase::kCreating;
+        for (StreamRecord& stream : written.streams) {
+          SLUICE_ASSIGN_OR_RETURN(stream.id, transaction.NextId(kStreamIdCounter));
+        }
+        return transaction.PutWorkflow(written);
+      });
+  SLUICE_RETURN_IF_ERROR(status);
+  record = std::move(written);
+  SLUICE_CRASH_POINT("create_recorded");
+  return absl::OkStatus();
+}
+
+absl::Status CreateForward(const Services& services, WorkflowRecord& record,
+                           const TablesByStream& tables, absl::Time deadline) {
+  for (size_t i = 0; i < record.streams.size(); ++i) {
+    const StreamRecord& stream = record.streams[i];
+    SLUICE_RETURN_IF_ERROR(services.agents.PrepareTarget(
+        TargetOf(record, stream), WorkflowKey(record), stream.target_database, tables[i],
+        Budget(deadline, kPrepareMax)));
+    SLUICE_CRASH_POINT("create_prepared");
+  }
+  for (const StreamRecord& stream : record.streams) {
+    SLUICE_RETURN_IF_ERROR(services.agents.CreateStream(TargetOf(record, stream),
+                                                        SpecOf(record, stream), /*start=*/false,
+                                                        Budget(deadline, kStreamMax)));
+    SLUICE_CRASH_POINT("create_stream_created");
+  }
+  WorkflowRecord active = record;
+  active.phase = WorkflowPhase::kActive;
+  active.start_pending = record.options.auto_start;
+  active.message.clear();
+  const routing::MoveRules move = MoveRulesOf(active);
+  const absl::StatusOr<uint64_t> epoch = services.rules.Change(
+      [&](store::StoreTransaction& transaction, store::RuleState& rules) -> absl::Status {
+        SLUICE_RETURN_IF_ERROR(CheckExistingRules(active, rules.table_rules));
+        rules.table_rules = routing::WithoutMove(std::move(rules.table_rules), move);
+        for (routing::TableRule& rule : routing::RulesOfMove(move)) {
+          rules.table_rules.push_back(std::move(rule));
+        }
+        return transaction.PutWorkflow(active);
+      });
+  SLUICE_RETURN_IF_ERROR(epoch.status());
+  record = std::move(active);
+  SLUICE_CRASH_POINT("create_active");
+  return absl::OkStatus();
+}
+
+absl::Status DecideToUndo(const Services& services, WorkflowRecord& record,
+                          const absl::Status& why) {
+  record.undoing = true;
+  record.message = absl::StrCat("create is being undone: ", why.message());
+  return services.store.Transaction(
+      [&](store::StoreTransaction& transaction) { return transaction.PutWorkflow(record); });
+}
+
+absl::Status UndoCreate(const Services& services, const WorkflowRecord& record,
+                        absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t epoch,
+                          store::NextId(services.store, kCommandEpochCounter));
+  for (const StreamRecord& stream : record.streams) {
+    const absl::Status status =
+        services.agents
+            .ControlStream(TargetOf(record, stream), stream.id, StreamAction::kDelete, epoch,
+                           Budget(deadline, kStreamMax))
+            .status();
+    if (!status.ok() && !absl::IsNotFound(status)) {
+      return status;
+    }
+  }
+  SLUICE_CRASH_POINT("create_undo_streams");
+  for (const StreamRecord& stream : record.streams) {
+    DropRequest request;
+    request.workflow = WorkflowKey(record);
+    request.database = stream.target_database;
+    request.tables = record.tables;
+    request.mode = DropMode::kDrop;
+    request.epoch = epoch;
+    const absl::Status status =
+        services.agents.DropTables(TargetOf(record, stream), request, Budget(deadline, kDropMax))
+            .status();
+    if (!status.ok() && !absl::IsNotFound(status)) {
+      return status;
+    }
+  }
+  SLUICE_CRASH_POINT("create_undo_tables");
+  // The rules were never written: they and phase active are one commit.
+  return services.store.Transaction([&](store::StoreTransaction& transaction) {
+    return transaction.DeleteWorkflow(record.keyspace, record.name);
+  });
+}
+
+absl::Status StartPending(const Services& services, WorkflowRecord& record, absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t epoch,
+                          store::NextId(services.store, kCommandEpochCounter));
+  for (const StreamRecord& stream : record.streams) {
+    SLUICE_RETURN_IF_ERROR(services.agents
+                               .ControlStream(TargetOf(record, stream), stream.id,
+                                              StreamAction::kStart, epoch,
+                                              Budget(deadline, kStreamMax))
+                               .status());
+  }
+  record.start_pending = false;
+  return services.store.Transaction(
+      [&](store::StoreTransaction& transaction) { return transaction.PutWorkflow(record); });
+}
+
+}  // namespace sluice::workflow

@@ -1,0 +1,173 @@
+// CreatePlan: the checks of a MoveTables create.
+
+#include "coordinator/workflow/create_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "coordinator/workflow/create_checks.h"
+
+namespace sluice::workflow {
+namespace {
+
+constexpr absl::Duration kDescribeMax = absl::Seconds(60);
+
+CallBudget DescribeBudget(absl::Time deadline) {
+  CallBudget budget;
+  budget.timeout = std::clamp(deadline - absl::Now(), absl::Milliseconds(1), kDescribeMax);
+  return budget;
+}
+
+// The keyspaces, their shards, and nothing of the tables.
+absl::Status PlanPlaces(const Services& services, const CreateArgs& args, WorkflowRecord& record) {
+  SLUICE_RETURN_IF_ERROR(ValidateWorkflowName(args.name));
+  if (args.source_keyspace.empty()) {
+    return absl::InvalidArgumentError("the source keyspace is missing (--source-keyspace)");
+  }
+  const absl::StatusOr<store::KeyspaceRecord> source =
+      services.topology.FindKeyspace(args.source_keyspace);
+  SLUICE_RETURN_IF_ERROR(Annotate(source.status(), "source"));
+  const absl::StatusOr<store::KeyspaceRecord> target =
+      services.topology.FindKeyspace(args.keyspace);
+  SLUICE_RETURN_IF_ERROR(Annotate(target.status(), "target"));
+  if (args.source_keyspace == args.keyspace) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("source and target keyspace are the same: ", args.keyspace));
+  }
+  if (source->shards != target->shards) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the shards of keyspace ", source->name, " (", absl::StrJoin(source->shards, ", "),
+        ") and keyspace ", target->name, " (", absl::StrJoin(target->shards, ", "),
+        ") differ; a move is possible only between equal shards"));
+  }
+  record.keyspace = args.keyspace;
+  record.name = args.name;
+  record.source_keyspace = args.source_keyspace;
+  record.target_keyspace = args.keyspace;
+  record.source_shards = source->shards;
+  record.target_shards = target->shards;
+  return absl::OkStatus();
+}
+
+absl::Status PlanStreams(const Services& services, WorkflowRecord& record) {
+  for (const std::string& shard : record.source_shards) {
+    SLUICE_ASSIGN_OR_RETURN(const topology::TabletInfo source,
+                            services.topology.PrimaryOf(record.source_keyspace, shard));
+    SLUICE_ASSIGN_OR_RETURN(const topology::TabletInfo target,
+                            services.topology.PrimaryOf(record.target_keyspace, shard));
+    SLUICE_RETURN_IF_ERROR(
+        services.topology.PickSource(record.source_keyspace, shard, record.options.source_types)
+            .status());
+    StreamRecord stream;
+    stream.source_shard = shard;
+    stream.target_shard = shard;
+    stream.source_database = source.database;
+    stream.target_database = target.database;
+    record.streams.push_back(std::move(stream));
+  }
+  return absl::OkStatus();
+}
+
+// Which tables, by the first shard; the other shards are held to the same names.
+absl::Status PlanSelection(const Services& services, const CreateArgs& args, absl::Time deadline,
+                           WorkflowRecord& record) {
+  TableSelection selection;
+  selection.source_keyspace = args.source_keyspace;
+  selection.tables = args.tables;
+  selection.all_tables = args.all_tables;
+  selection.exclude_tables = args.exclude_tables;
+  std::vector<std::string> asked;
+  if (!args.all_tables) {
+    asked = args.tables;
+    asked.insert(asked.end(), args.exclude_tables.begin(), args.exclude_tables.end());
+  }
+  const StreamRecord& first = record.streams.front();
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::vector<TableDescription> existing,
+      services.agents.DescribeTables(AgentRef::Primary(record.source_keyspace, first.source_shard),
+                                     first.source_database, asked, DescribeBudget(deadline)));
+  SLUICE_ASSIGN_OR_RETURN(record.tables, SelectTables(selection, existing));
+  return absl::OkStatus();
+}
+
+absl::Status CheckTargets(const Services& services, const WorkflowRecord& record,
+                          absl::Time deadline) {
+  for (const StreamRecord& stream : record.streams) {
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<TableDescription> tables,
+                            services.agents.DescribeTables(
+                                AgentRef::Primary(record.target_keyspace, stream.target_shard),
+                                stream.target_database, record.tables, DescribeBudget(deadline)));
+    SLUICE_RETURN_IF_ERROR(CheckTargetTables(record.target_keyspace, tables));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<TablesByStream> DescribeSources(const Services& services,
+                                               const WorkflowRecord& record, absl::Time deadline) {
+  TablesByStream result;
+  for (const StreamRecord& stream : record.streams) {
+    SLUICE_ASSIGN_OR_RETURN(std::vector<TableDescription> tables,
+                            services.agents.DescribeTables(
+                                AgentRef::Primary(record.source_keyspace, stream.source_shard),
+                                stream.source_database, record.tables, DescribeBudget(deadline)));
+    SLUICE_RETURN_IF_ERROR(CheckSourceTables(record.source_keyspace, tables));
+    result.push_back(std::move(tables));
+  }
+  return result;
+}
+
+absl::StatusOr<CreatePlan> PlanCreate(const Services& services, const CreateArgs& args,
+                                      absl::Time deadline) {
+  CreatePlan plan;
+  WorkflowRecord& record = plan.record;
+  SLUICE_RETURN_IF_ERROR(PlanPlaces(services, args, record));
+  record.options.source_types = args.source_types;
+  if (record.options.source_types.empty()) {
+    record.options.source_types = {routing::TabletType::kReplica, routing::TabletType::kPrimary};
+  }
+  record.options.auto_start = args.auto_start;
+  record.options.stop_after_copy = args.stop_after_copy;
+  record.created_at_ms = absl::ToUnixMillis(absl::Now());
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<WorkflowRecord> others,
+                          store::ListWorkflows(services.store));
+  SLUICE_RETURN_IF_ERROR(CheckOtherWorkflows(record, others));
+  SLUICE_RETURN_IF_ERROR(
+      CheckSelection({args.source_keyspace, args.tables, args.all_tables, args.exclude_tables}));
+  SLUICE_RETURN_IF_ERROR(PlanStreams(services, record));
+  SLUICE_RETURN_IF_ERROR(PlanSelection(services, args, deadline, record));
+  SLUICE_RETURN_IF_ERROR(CheckOtherWorkflows(record, others));
+  SLUICE_RETURN_IF_ERROR(CheckExistingRules(record, services.rules.Rules().table_rules));
+  SLUICE_ASSIGN_OR_RETURN(plan.tables, DescribeSources(services, record, deadline));
+  SLUICE_RETURN_IF_ERROR(CheckTargets(services, record, deadline));
+  return plan;
+}
+
+std::vector<std::string> DescribePlan(const CreatePlan& plan) {
+  const WorkflowRecord& record = plan.record;
+  const std::string tables = absl::StrCat("[", absl::StrJoin(record.tables, ","), "]");
+  std::vector<std::string> lines;
+  for (const StreamRecord& stream : record.streams) {
+    lines.push_back(absl::StrCat("Create tables ", tables, " behind a closed gate in ",
+                                 record.target_keyspace, "/", stream.target_shard, " (",
+                                 stream.target_database, ")"));
+  }
+  for (const StreamRecord& stream : record.streams) {
+    lines.push_back(absl::StrCat("Create a stream from ", record.source_keyspace, "/",
+                                 stream.source_shard, " to ", record.target_keyspace, "/",
+                                 stream.target_shard));
+  }
+  lines.push_back(absl::StrCat("Create routing rules for tables ", tables, " to keyspace ",
+                               record.source_keyspace));
+  if (record.options.auto_start) {
+    lines.emplace_back("Start the streams");
+  }
+  return lines;
+}
+
+}  // namespace sluice::workflow

@@ -110,13 +110,15 @@ struct Server::Impl {
   nng_listener listener = NNG_LISTENER_INITIALIZER;
   Socket socket;
   absl::Mutex mutex;
+  // Threads inside nng_ctx_send or nng_ctx_recv. nng 1.5 frees a socket that is closed under them.
+  int inside_nng ABSL_GUARDED_BY(mutex) = 0;
   std::vector<std::unique_ptr<Slot>> slots;
   std::optional<WorkerPool> pool;
 
   bool NothingInHand() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    return std::none_of(slots.begin(), slots.end(), [](const auto& slot) {
-      return slot->state == State::kWorking || slot->state == State::kSending;
-    });
+    return inside_nng == 0 && std::none_of(slots.begin(), slots.end(), [](const auto& slot) {
+             return slot->state == State::kWorking || slot->state == State::kSending;
+           });
   }
 
   absl::Status Listen();
@@ -214,9 +216,12 @@ void Server::Impl::Receive(Slot& slot) {
       return;
     }
     slot.state = State::kReceiving;
+    ++inside_nng;
   }
   nng_aio_set_timeout(slot.aio.get(), NNG_DURATION_INFINITE);
   nng_ctx_recv(slot.context.get(), slot.aio.get());
+  const absl::MutexLock lock(&mutex);
+  --inside_nng;
 }
 
 // To a client that has vanished the send succeeds at once and does nothing.
@@ -224,10 +229,13 @@ void Server::Impl::Send(Slot& slot, Message answer) {
   {
     const absl::MutexLock lock(&mutex);
     slot.state = State::kSending;
+    ++inside_nng;
   }
   nng_aio_set_timeout(slot.aio.get(), ToNngDuration(kSendTimeout));
   nng_aio_set_msg(slot.aio.get(), answer.release());
   nng_ctx_send(slot.context.get(), slot.aio.get());
+  const absl::MutexLock lock(&mutex);
+  --inside_nng;
 }
 
 void Server::Impl::Work(Slot& slot, const Message& request, absl::Time received) {

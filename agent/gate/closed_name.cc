@@ -13,8 +13,8 @@ namespace {
 
 constexpr absl::string_view kClosedPrefix = "_sluice_closed_";
 constexpr absl::string_view kViewPrefix = "_sluice_view_";
-constexpr size_t kWholeBytesMax = 49;
-constexpr size_t kCutBytes = 40;
+constexpr size_t kWholeBytesMax = 39;
+constexpr size_t kCutBytes = 30;
 
 // FNV-1a. The value is part of names on disk, so it must be the same in every build and release.
 uint32_t StableHash(absl::string_view text) {
@@ -45,10 +45,16 @@ std::string Prefixed(absl::string_view prefix, absl::string_view table) {
 
 }  // namespace
 
-std::string ClosedName(absl::string_view table) { return Prefixed(kClosedPrefix, table); }
+std::string ClosedName(absl::string_view table) {
+  return Prefixed(kClosedPrefix, table);
+}
 
-std::string ViewName(absl::string_view table) { return Prefixed(kViewPrefix, table); }
+std::string ViewName(absl::string_view table) {
+  return Prefixed(kViewPrefix, table);
+}
 
-bool IsClosedName(absl::string_view table) { return absl::StartsWith(table, kClosedPrefix); }
+bool IsClosedName(absl::string_view table) {
+  return absl::StartsWith(table, kClosedPrefix);
+}
 
 }  // namespace sluice::gate

@@ -1,0 +1,152 @@
+// ControlService: carries out the coordinator's commands on this agent's mysqld.
+
+#include "agent/control/control_service.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "agent/control/describe.h"
+#include "agent/health/registrar.h"
+#include "agent/sidecar/journal.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "common/gtid/gtid_set.h"
+
+namespace sluice::agent {
+namespace {
+
+// A long poll looks this often whether the server is closing.
+constexpr absl::Duration kWaitSlice = absl::Milliseconds(500);
+
+}  // namespace
+
+void ControlService::Register(rpc::Server& server) {
+  RegisterReads(server);
+  RegisterWrites(server);
+}
+
+void ControlService::RegisterReads(rpc::Server& server) {
+  using Context = rpc::RequestContext;
+  server.Register<schemas::Empty, schemas::AgentInfo>(
+      schemas::Method::PING_AGENT,
+      [this](const Context&, schemas::Empty::Reader, schemas::AgentInfo::Builder reply) {
+        return Ping(reply);
+      },
+      /*remember=*/false);
+  server.Register<schemas::DescribeTablesRequest, schemas::DescribeTablesReply>(
+      schemas::Method::DESCRIBE_TABLES,
+      [this](const Context&, schemas::DescribeTablesRequest::Reader request,
+             schemas::DescribeTablesReply::Builder reply) { return Describe(request, reply); },
+      /*remember=*/false);
+  server.Register<schemas::ReadPositionRequest, schemas::ReadPositionReply>(
+      schemas::Method::READ_POSITION,
+      [this](const Context&, schemas::ReadPositionRequest::Reader,
+             schemas::ReadPositionReply::Builder reply) { return ReadPosition(reply); },
+      /*remember=*/false);
+  server.Register<schemas::AwaitPositionRequest, schemas::Empty>(
+      schemas::Method::AWAIT_POSITION,
+      [this](const Context& context, schemas::AwaitPositionRequest::Reader request,
+             schemas::Empty::Builder) { return AwaitPosition(context, request); },
+      /*remember=*/false);
+  server.Register<schemas::ReadGateRequest, schemas::ReadGateReply>(
+      schemas::Method::READ_GATE,
+      [this](const Context& context, schemas::ReadGateRequest::Reader request,
+             schemas::ReadGateReply::Builder reply) { return ReadGate(context, request, reply); },
+      /*remember=*/false);
+}
+
+void ControlService::RegisterWrites(rpc::Server& server) {
+  using Context = rpc::RequestContext;
+  server.Register<schemas::PrepareTargetRequest, schemas::Empty>(
+      schemas::Method::PREPARE_TARGET,
+      [this](const Context& context, schemas::PrepareTargetRequest::Reader request,
+             schemas::Empty::Builder) { return Prepare(context, request); });
+  server.Register<schemas::SetGateRequest, schemas::SetGateReply>(
+      schemas::Method::SET_GATE,
+      [this](const Context& context, schemas::SetGateRequest::Reader request,
+             schemas::SetGateReply::Builder reply) { return SetGate(context, request, reply); });
+  server.Register<schemas::WriteJournalRequest, schemas::Empty>(
+      schemas::Method::WRITE_JOURNAL,
+      [this](const Context&, schemas::WriteJournalRequest::Reader request,
+             schemas::Empty::Builder) { return WriteJournal(request); });
+  server.Register<schemas::DropTablesRequest, schemas::DropTablesReply>(
+      schemas::Method::DROP_TABLES,
+      [this](const Context& context, schemas::DropTablesRequest::Reader request,
+             schemas::DropTablesReply::Builder reply) { return Drop(context, request, reply); });
+}
+
+absl::Status ControlService::Ping(schemas::AgentInfo::Builder reply) {
+  const TabletState state = parts_.monitor.Current();
+  FillIdentity(parts_.config, parts_.url(), state, reply.initIdentity());
+  FillHealth(state, reply.initHealth());
+  reply.setVersion(SLUICE_VERSION);
+  return absl::OkStatus();
+}
+
+absl::Status ControlService::Describe(schemas::DescribeTablesRequest::Reader request,
+                                      schemas::DescribeTablesReply::Builder reply) {
+  std::string database = request.getDatabase();
+  if (database.empty()) {
+    database = parts_.config.database;
+  }
+  std::vector<std::string> names;
+  for (const auto name : request.getTables()) {
+    names.emplace_back(name);
+  }
+  SLUICE_ASSIGN_OR_RETURN(Session session, parts_.pool.Borrow());
+  SLUICE_ASSIGN_OR_RETURN(const auto tables, DescribeTables(*session, database, std::move(names)));
+  auto list = reply.initTables(static_cast<unsigned>(tables.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    FillDescription(tables[i], list[i]);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ControlService::ReadPosition(schemas::ReadPositionReply::Builder reply) {
+  SLUICE_ASSIGN_OR_RETURN(Session session, parts_.pool.Borrow());
+  SLUICE_ASSIGN_OR_RETURN(const std::string executed,
+                          session->QueryScalar("SELECT @@GLOBAL.gtid_executed"));
+  reply.setGtidExecuted(absl::StrReplaceAll(executed, {{"\n", ""}}));
+  return absl::OkStatus();
+}
+
+absl::Status ControlService::AwaitPosition(const rpc::RequestContext& context,
+                                           schemas::AwaitPositionRequest::Reader request) {
+  const std::string text = request.getGtidSet();
+  SLUICE_ASSIGN_OR_RETURN(const gtid::GtidSet wanted, gtid::GtidSet::Parse(text));
+  const absl::Time deadline =
+      std::min(context.deadline, absl::Now() + absl::Milliseconds(request.getWaitMs()));
+  SLUICE_ASSIGN_OR_RETURN(Session session, parts_.pool.Borrow());
+  const std::string quoted = mysql::QuoteString(wanted.ToString());
+  while (true) {
+    const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+    SLUICE_ASSIGN_OR_RETURN(
+        const std::string timed_out,
+        session->QueryScalar(absl::StrCat("SELECT WAIT_FOR_EXECUTED_GTID_SET(", quoted, ", ",
+                                          absl::ToDoubleSeconds(std::min(left, kWaitSlice)), ")")));
+    if (timed_out == "0") {
+      return absl::OkStatus();
+    }
+    if (context.closing()) {
+      return absl::UnavailableError("the agent is stopping");
+    }
+    if (left == absl::ZeroDuration()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("tablet ", parts_.config.alias(), " has not executed ", text, " yet"));
+    }
+  }
+}
+
+absl::Status ControlService::WriteJournal(schemas::WriteJournalRequest::Reader request) {
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary());
+  if (request.getCutoverId().size() == 0) {
+    return absl::InvalidArgumentError("journal: no cutover named");
+  }
+  SLUICE_ASSIGN_OR_RETURN(Session session, parts_.pool.Borrow());
+  return sidecar::WriteJournal(*session, request.getCutoverId(), request.getWorkflow(),
+                               request.getRecord());
+}
+
+}  // namespace sluice::agent

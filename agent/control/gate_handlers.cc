@@ -1,0 +1,160 @@
+// The commands of ControlService that concern gates.
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "agent/control/control_service.h"
+#include "agent/control/describe.h"
+#include "agent/gate/closed_name.h"
+#include "agent/gate/table_dropper.h"
+#include "agent/gate/target_preparer.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::agent {
+namespace {
+
+constexpr absl::Duration kLockWaitDefault = absl::Seconds(1);
+constexpr size_t kNameBytesMax = 255;
+
+// Reads workflow, database and tables of a request, and refuses what can't be a gate.
+template <typename Request>
+absl::StatusOr<gate::GateId> ReadId(Request request, const AgentConfig& config) {
+  gate::GateId id{.workflow = request.getWorkflow(), .database = request.getDatabase()};
+  if (id.workflow.empty() || id.workflow.size() > kNameBytesMax) {
+    return absl::InvalidArgumentError("gate: no workflow named, or its name is too long");
+  }
+  if (id.database.empty()) {
+    id.database = config.database;
+  }
+  if (id.database != config.database) {
+    return absl::InvalidArgumentError(absl::StrCat("workflow ", id.workflow, ": tablet ",
+                                                   config.alias(), " serves database ",
+                                                   config.database, ", not ", id.database));
+  }
+  return id;
+}
+
+absl::Status CheckTableName(const std::string& name) {
+  if (name.empty() || name.size() > kNameBytesMax || gate::IsClosedName(name)) {
+    return WithSubject(
+        absl::InvalidArgumentError(absl::StrCat("\"", name, "\" can't be a table of a gate")),
+        name);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> ReadTables(capnp::List<capnp::Text>::Reader list) {
+  std::vector<std::string> tables;
+  for (const auto name : list) {
+    tables.emplace_back(name);
+    SLUICE_RETURN_IF_ERROR(CheckTableName(tables.back()));
+  }
+  // Sorted, so that every request locks in the same order.
+  std::sort(tables.begin(), tables.end());
+  tables.erase(std::unique(tables.begin(), tables.end()), tables.end());
+  return tables;
+}
+
+gate::State ReadState(schemas::GateState state) {
+  switch (state) {
+    case schemas::GateState::OPEN:
+      return gate::State::kOpen;
+    case schemas::GateState::CLOSED:
+      return gate::State::kClosed;
+    case schemas::GateState::READABLE:
+      return gate::State::kReadable;
+    case schemas::GateState::ABSENT:
+    case schemas::GateState::MIXED:
+      break;
+  }
+  return gate::State::kMixed;
+}
+
+absl::StatusOr<gate::DropMode> ReadMode(schemas::DropMode mode) {
+  switch (mode) {
+    case schemas::DropMode::DROP:
+      return gate::DropMode::kDrop;
+    case schemas::DropMode::RENAME_OLD:
+      return gate::DropMode::kRenameOld;
+    case schemas::DropMode::KEEP:
+      return gate::DropMode::kKeep;
+  }
+  return absl::InvalidArgumentError("unknown way to drop tables");
+}
+
+}  // namespace
+
+absl::Status ControlService::Prepare(const rpc::RequestContext& context,
+                                     schemas::PrepareTargetRequest::Reader request) {
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckServing());
+  gate::TargetPreparation preparation{.id = {}, .keyspace = parts_.config.keyspace, .tables = {}};
+  SLUICE_ASSIGN_OR_RETURN(preparation.id, ReadId(request, parts_.config));
+  for (const auto table : request.getTables()) {
+    preparation.tables.push_back(
+        {.name = table.getName(), .create_statement = table.getCreateStatement()});
+    SLUICE_RETURN_IF_ERROR(CheckTableName(preparation.tables.back().name));
+  }
+  std::sort(preparation.tables.begin(), preparation.tables.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+  const absl::Status status = gate::PrepareTarget(parts_.gates, preparation, context.deadline);
+  parts_.monitor.Kick();
+  return status;
+}
+
+absl::Status ControlService::SetGate(const rpc::RequestContext& context,
+                                     schemas::SetGateRequest::Reader request,
+                                     schemas::SetGateReply::Builder reply) {
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary());
+  gate::GateChange change;
+  SLUICE_ASSIGN_OR_RETURN(change.id, ReadId(request, parts_.config));
+  SLUICE_ASSIGN_OR_RETURN(change.tables, ReadTables(request.getTables()));
+  change.wanted = ReadState(request.getState());
+  change.epoch = request.getEpoch();
+  change.lock_wait =
+      request.getLockWaitMs() == 0 ? kLockWaitDefault : absl::Milliseconds(request.getLockWaitMs());
+  change.marker_id = request.getMarkerId();
+  const auto outcome = parts_.gates.Set(change, context.deadline);
+  parts_.monitor.Kick();
+  SLUICE_RETURN_IF_ERROR(outcome.status());
+  reply.setState(WireState(outcome->state));
+  reply.setPosition(absl::StrReplaceAll(outcome->gtid_executed, {{"\n", ""}}));
+  reply.setTookUs(static_cast<uint64_t>(absl::ToInt64Microseconds(outcome->took)));
+  return absl::OkStatus();
+}
+
+absl::Status ControlService::ReadGate(const rpc::RequestContext& context,
+                                      schemas::ReadGateRequest::Reader request,
+                                      schemas::ReadGateReply::Builder reply) {
+  SLUICE_ASSIGN_OR_RETURN(const gate::GateId id, ReadId(request, parts_.config));
+  SLUICE_ASSIGN_OR_RETURN(const auto tables, ReadTables(request.getTables()));
+  SLUICE_ASSIGN_OR_RETURN(const gate::GateReading reading,
+                          parts_.gates.Read(id, tables, context.deadline));
+  reply.setState(WireState(reading.state));
+  reply.setEpoch(reading.epoch);
+  return absl::OkStatus();
+}
+
+absl::Status ControlService::Drop(const rpc::RequestContext& context,
+                                  schemas::DropTablesRequest::Reader request,
+                                  schemas::DropTablesReply::Builder reply) {
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary());
+  gate::DropRequest drop;
+  SLUICE_ASSIGN_OR_RETURN(drop.id, ReadId(request, parts_.config));
+  SLUICE_ASSIGN_OR_RETURN(drop.tables, ReadTables(request.getTables()));
+  SLUICE_ASSIGN_OR_RETURN(drop.mode, ReadMode(request.getMode()));
+  drop.epoch = request.getEpoch();
+  const auto dropped = gate::DropTables(parts_.gates, drop, context.deadline);
+  parts_.monitor.Kick();
+  SLUICE_RETURN_IF_ERROR(dropped.status());
+  auto list = reply.initDropped(static_cast<unsigned>(dropped->size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list.set(i, (*dropped)[i]);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::agent

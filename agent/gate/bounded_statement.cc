@@ -1,0 +1,176 @@
+// RunBounded: a statement that needs metadata locks, ended when it waits for them too long.
+
+#include "agent/gate/bounded_statement.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/gate/observe.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::gate {
+namespace {
+
+constexpr size_t kStatementBytesMax = 200;
+constexpr int kAbsorbTries = 3;
+
+Blocker ToBlocker(const mysql::Row& row) {
+  Blocker blocker;
+  if (!row[0].has_value() || !absl::SimpleAtoi(*row[0], &blocker.connection_id)) {
+    blocker.connection_id = 0;
+  }
+  blocker.user = row[1].value_or("");
+  blocker.host = row[2].value_or("");
+  double age_ms = 0;
+  if (row[3].has_value() && absl::SimpleAtod(*row[3], &age_ms)) {
+    blocker.age_ms = static_cast<int64_t>(age_ms);
+  }
+  blocker.statement = row[4].value_or("").substr(0, kStatementBytesMax);
+  return blocker;
+}
+
+// Ends the statement at its bound unless it is over by then. Thread-safe.
+class Watchdog {
+ public:
+  Watchdog(mysql::Connection& own, uint64_t watched, const BoundedStatement& statement)
+      : own_(own), watched_(watched), statement_(statement) {}
+
+  // Runs on the watchdog's thread.
+  void Watch() {
+    const absl::Time deadline = absl::Now() + statement_.bound;
+    if (AwaitDone(deadline)) {
+      return;
+    }
+    auto blockers =
+        ReadBlockers(own_, statement_.database, statement_.names, {watched_, own_.connection_id()});
+    const absl::MutexLock lock(&mutex_);
+    if (blockers.ok()) {
+      blockers_ = *std::move(blockers);
+    } else {
+      SLUICE_LOG(kWarning, "can't read who blocks", {{"error", blockers.status()}});
+    }
+    if (done_) {
+      return;
+    }
+    fired_ = true;
+    const auto killed = own_.Execute(absl::StrCat("KILL QUERY ", watched_));
+    if (!killed.ok()) {
+      SLUICE_LOG(kWarning, "can't end a statement at its bound", {{"error", killed.status()}});
+    }
+  }
+
+  void Done() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    done_ = true;
+  }
+
+  [[nodiscard]] bool fired() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    return fired_;
+  }
+
+  std::vector<Blocker> TakeBlockers() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    return std::move(blockers_);
+  }
+
+ private:
+  bool AwaitDone(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    return mutex_.AwaitWithDeadline(absl::Condition(&done_), deadline);
+  }
+
+  mysql::Connection& own_;
+  const uint64_t watched_;
+  const BoundedStatement& statement_;
+  absl::Mutex mutex_;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  bool fired_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<Blocker> blockers_ ABSL_GUARDED_BY(mutex_);
+};
+
+// A KILL QUERY that arrives after its statement hits the next one; this is the next one.
+void AbsorbKill(mysql::Connection& session) {
+  for (int i = 0; i < kAbsorbTries && !session.Execute("DO 0").ok(); ++i) {
+  }
+}
+
+}  // namespace
+
+std::string DescribeBlockers(const std::vector<Blocker>& blockers) {
+  if (blockers.empty()) {
+    return "nobody that can be seen now";
+  }
+  return absl::StrJoin(blockers, "; ", [](std::string* out, const Blocker& blocker) {
+    if (blocker.connection_id == 0) {
+      absl::StrAppend(out, "a prepared XA transaction (see XA RECOVER)");
+      return;
+    }
+    absl::StrAppend(out, "connection ", blocker.connection_id, " (", blocker.user, "@",
+                    blocker.host, ", for ",
+                    absl::FormatDuration(absl::Milliseconds(blocker.age_ms)));
+    if (!blocker.statement.empty()) {
+      absl::StrAppend(out, ": ", blocker.statement);
+    }
+    absl::StrAppend(out, ")");
+  });
+}
+
+absl::StatusOr<std::vector<Blocker>> ReadBlockers(mysql::Connection& connection,
+                                                  absl::string_view database,
+                                                  const std::vector<std::string>& names,
+                                                  const std::vector<uint64_t>& ours) {
+  // A transaction's timer is in picoseconds. Nested statements make several rows per thread.
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection.Query(absl::StrCat(
+          "SELECT MAX(t.PROCESSLIST_ID), MAX(t.PROCESSLIST_USER), MAX(t.PROCESSLIST_HOST),"
+          " COALESCE(MAX(x.TIMER_WAIT) / 1e9, MAX(t.PROCESSLIST_TIME) * 1000, 0),"
+          " COALESCE(MAX(t.PROCESSLIST_INFO), MAX(s.SQL_TEXT))"
+          " FROM performance_schema.metadata_locks m"
+          " LEFT JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID"
+          " LEFT JOIN performance_schema.events_transactions_current x"
+          " ON x.THREAD_ID = m.OWNER_THREAD_ID AND x.STATE = 'ACTIVE'"
+          " LEFT JOIN performance_schema.events_statements_current s"
+          " ON s.THREAD_ID = m.OWNER_THREAD_ID"
+          " WHERE m.LOCK_STATUS = 'GRANTED'"
+          " AND ((m.OBJECT_TYPE = 'TABLE' AND m.OBJECT_SCHEMA = ",
+          mysql::QuoteString(database), " AND m.OBJECT_NAME IN (", QuotedList(names), "))",
+          " OR (m.OBJECT_TYPE IN ('GLOBAL', 'BACKUP LOCK') AND m.LOCK_TYPE = 'SHARED'))"
+          " AND (t.PROCESSLIST_ID IS NULL OR t.PROCESSLIST_ID NOT IN (",
+          absl::StrJoin(ours, ", "), ")) GROUP BY m.OWNER_THREAD_ID ORDER BY 4 DESC")));
+  std::vector<Blocker> blockers;
+  for (const mysql::Row& row : result.rows) {
+    blockers.push_back(ToBlocker(row));
+  }
+  return blockers;
+}
+
+absl::StatusOr<BoundedOutcome> RunBounded(agent::SessionPool& pool, mysql::Connection& session,
+                                          const BoundedStatement& statement) {
+  SLUICE_ASSIGN_OR_RETURN(agent::Session second, pool.Borrow());
+  const int64_t net_s = absl::ToInt64Seconds(absl::Ceil(statement.bound, absl::Seconds(1))) + 1;
+  SLUICE_RETURN_IF_ERROR(
+      session.Execute(absl::StrCat("SET SESSION lock_wait_timeout = ", net_s)).status());
+  BoundedOutcome outcome;
+  Watchdog watchdog(*second, session.connection_id(), statement);
+  {
+    const std::jthread thread([&watchdog] { watchdog.Watch(); });
+    outcome.status = session.Execute(statement.sql).status();
+    watchdog.Done();
+  }
+  outcome.blockers = watchdog.TakeBlockers();
+  if (watchdog.fired()) {
+    AbsorbKill(session);
+  }
+  return outcome;
+}
+
+}  // namespace sluice::gate

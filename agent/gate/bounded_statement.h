@@ -1,0 +1,53 @@
+// RunBounded: a statement that needs metadata locks, ended when it waits for them too long.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "agent/session/session_pool.h"
+
+namespace sluice::gate {
+
+// A session that stands in the way of a metadata lock.
+struct Blocker {
+  uint64_t connection_id = 0;  // 0: no session; a prepared XA transaction
+  std::string user;
+  std::string host;
+  int64_t age_ms = 0;     // of its transaction, else of its statement
+  std::string statement;  // running, or the last one
+};
+
+// "connection 20 (app@10.0.0.7, for 3.1 s: UPDATE …)"; several joined by "; ".
+std::string DescribeBlockers(const std::vector<Blocker>& blockers);
+
+// Sessions that hold locks on any of the names, or the global read or backup lock. `ours` are
+// connections left out.
+absl::StatusOr<std::vector<Blocker>> ReadBlockers(mysql::Connection& connection,
+                                                  absl::string_view database,
+                                                  const std::vector<std::string>& names,
+                                                  const std::vector<uint64_t>& ours);
+
+struct BoundedStatement {
+  std::string sql;
+  std::string database;
+  std::vector<std::string> names;  // whose locks it needs
+  absl::Duration bound;
+};
+
+struct BoundedOutcome {
+  absl::Status status;            // of the statement; CANCELLED when it was ended at the bound
+  std::vector<Blocker> blockers;  // as they were at the bound
+};
+
+// MySQL's lock_wait_timeout knows whole seconds only, so a second session ends the statement at the
+// bound; lock_wait_timeout is the net below. The session is fit for use afterwards unless it was
+// lost. An error of RunBounded itself means that the statement was not sent.
+absl::StatusOr<BoundedOutcome> RunBounded(agent::SessionPool& pool, mysql::Connection& session,
+                                          const BoundedStatement& statement);
+
+}  // namespace sluice::gate

@@ -1,0 +1,125 @@
+// GateRow: the durable record of a gate in _sluice.gate, and the rules of its epochs.
+
+#include "agent/gate/gate_row.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::gate {
+namespace {
+
+// Names are utf8mb4 to mysqld; a byte that is not would be replaced rather than thrown over.
+std::string TablesToJson(const std::vector<std::string>& tables) {
+  return nlohmann::json(tables).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+absl::StatusOr<std::vector<std::string>> TablesFromJson(const std::string& text) {
+  const nlohmann::json parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  std::vector<std::string> tables;
+  if (!parsed.is_array()) {
+    return absl::DataLossError(absl::StrCat("_sluice.gate: not a list of tables: ", text));
+  }
+  for (const nlohmann::json& table : parsed) {
+    if (!table.is_string()) {
+      return absl::DataLossError(absl::StrCat("_sluice.gate: not a list of tables: ", text));
+    }
+    tables.push_back(table.get<std::string>());
+  }
+  return tables;
+}
+
+uint64_t Number(const std::optional<std::string>& cell) {
+  uint64_t value = 0;
+  return cell.has_value() && absl::SimpleAtoi(*cell, &value) ? value : 0;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<GateRow>> ReadGateRow(mysql::Connection& connection,
+                                                   const GateId& id) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection.Query(absl::StrCat("SELECT state, wanted, epoch, connection_id, table_names"
+                                    " FROM _sluice.gate WHERE workflow = ",
+                                    mysql::QuoteString(id.workflow),
+                                    " AND database_name = ", mysql::QuoteString(id.database))));
+  if (result.rows.empty()) {
+    return std::optional<GateRow>();
+  }
+  const mysql::Row& cells = result.rows.front();
+  GateRow row{.state = cells[0].value_or(""),
+              .wanted = cells[1].value_or(""),
+              .epoch = Number(cells[2]),
+              .connection_id = Number(cells[3]),
+              .tables = {}};
+  SLUICE_ASSIGN_OR_RETURN(row.tables, TablesFromJson(cells[4].value_or("")));
+  return std::optional<GateRow>(std::move(row));
+}
+
+absl::Status WriteGateRow(mysql::Connection& connection, const GateId& id, const GateRow& row) {
+  const std::string values = absl::StrCat(
+      mysql::QuoteString(row.state), ", ", mysql::QuoteString(row.wanted), ", ", row.epoch, ", ",
+      row.connection_id, ", ", mysql::QuoteString(TablesToJson(row.tables)), ", UTC_TIMESTAMP(6)");
+  return Annotate(
+      connection
+          .Execute(absl::StrCat(
+              "INSERT INTO _sluice.gate (workflow, database_name, state, wanted, epoch,"
+              " connection_id, table_names, changed_at) VALUES (",
+              mysql::QuoteString(id.workflow), ", ", mysql::QuoteString(id.database), ", ", values,
+              ") AS new ON DUPLICATE KEY UPDATE state = new.state, wanted = new.wanted,"
+              " epoch = new.epoch, connection_id = new.connection_id,"
+              " table_names = new.table_names, changed_at = new.changed_at"))
+          .status(),
+      absl::StrCat("recording the gate of ", id.workflow));
+}
+
+absl::StatusOr<std::vector<std::string>> WorkflowsHolding(mysql::Connection& connection,
+                                                          absl::string_view database,
+                                                          const std::vector<std::string>& tables) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection.Query(absl::StrCat("SELECT workflow, table_names FROM _sluice.gate"
+                                    " WHERE database_name = ",
+                                    mysql::QuoteString(database), " AND state <> ",
+                                    mysql::QuoteString(kForgotten), " ORDER BY workflow")));
+  std::vector<std::string> workflows;
+  for (const mysql::Row& row : result.rows) {
+    SLUICE_ASSIGN_OR_RETURN(const auto held, TablesFromJson(row[1].value_or("")));
+    const bool overlap = std::any_of(held.begin(), held.end(), [&](const std::string& table) {
+      return std::find(tables.begin(), tables.end(), table) != tables.end();
+    });
+    if (overlap) {
+      workflows.push_back(row[0].value_or(""));
+    }
+  }
+  return workflows;
+}
+
+absl::Status CheckEpoch(const GateId& id, const std::optional<GateRow>& row, uint64_t epoch,
+                        absl::string_view wanted) {
+  if (!row.has_value() || epoch > row->epoch) {
+    return absl::OkStatus();
+  }
+  if (epoch < row->epoch) {
+    return WithSubject(absl::FailedPreconditionError(absl::StrCat(
+                           "gate of ", id.workflow, " in ", id.database, ": request of epoch ",
+                           epoch, " is older than epoch ", row->epoch, ", which it obeyed last")),
+                       id.workflow);
+  }
+  if (row->wanted != wanted) {
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat(
+            "gate of ", id.workflow, " in ", id.database, ": request of epoch ", epoch, " wants ",
+            wanted, ", but a request of the same epoch ", row->epoch, " wanted ", row->wanted)),
+        id.workflow);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::gate

@@ -1,0 +1,41 @@
+// LockedGate: one session of mysqld that alone may change a gate.
+
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "agent/gate/gate_row.h"
+#include "agent/session/session_pool.h"
+
+namespace sluice::gate {
+
+// Holds a named lock of mysqld for the gate, which ends with the session. So whoever gets it knows
+// that no statement of an earlier attempt, of this process or of one that died or hangs, can still
+// take effect. Unlike a recorded connection id it is right after a restart of mysqld too.
+// Owned by one thread.
+class LockedGate {
+ public:
+  // Ends the session that holds the gate, if any, and waits until it is gone. The caller makes sure
+  // that this process itself is not at work on the gate. ABORTED when the session does not end by
+  // the deadline.
+  static absl::StatusOr<LockedGate> Acquire(agent::SessionPool& pool, const GateId& id,
+                                            absl::Time deadline);
+
+  LockedGate(LockedGate&&) noexcept = default;
+  LockedGate& operator=(LockedGate&&) = delete;
+  ~LockedGate();
+
+  [[nodiscard]] mysql::Connection& session() { return **session_; }
+
+ private:
+  LockedGate(agent::Session session, std::string lock)
+      : session_(std::make_unique<agent::Session>(std::move(session))), lock_(std::move(lock)) {}
+
+  std::unique_ptr<agent::Session> session_;  // null after a move
+  std::string lock_;
+};
+
+}  // namespace sluice::gate

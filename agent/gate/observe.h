@@ -1,0 +1,23 @@
+// ObserveTables: asks mysqld what stands under the names of a gate's tables.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "agent/gate/planner.h"
+#include "common/mysql/connection.h"
+
+namespace sluice::gate {
+
+// One entry per table, in their order. The columns are filled for tables that stand open.
+absl::StatusOr<std::vector<TableNames>> ObserveTables(mysql::Connection& connection,
+                                                      absl::string_view database,
+                                                      const std::vector<std::string>& tables);
+
+// 'a', 'b', 'c' for an IN list; NULL, which matches nothing, when there are none.
+std::string QuotedList(const std::vector<std::string>& texts);
+
+}  // namespace sluice::gate

@@ -1,0 +1,291 @@
+// DropTables: ends a gate by dropping, renaming or giving back the tables behind it.
+
+#include "agent/gate/table_dropper.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "agent/gate/bounded_statement.h"
+#include "agent/gate/closed_name.h"
+#include "agent/gate/observe.h"
+#include "common/base/crash_point.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::gate {
+namespace {
+
+constexpr absl::Duration kLockWait = absl::Seconds(5);
+constexpr size_t kOldNameCharacters = 59;
+
+absl::string_view ModeName(DropMode mode) {
+  switch (mode) {
+    case DropMode::kDrop:
+      return "drop";
+    case DropMode::kRenameOld:
+      return "rename";
+    case DropMode::kKeep:
+      return "keep";
+  }
+  return "drop";
+}
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// One request on a locked gate. Owned by one thread.
+class Ending {
+ public:
+  Ending(agent::SessionPool& pool, GateWork& work, const DropRequest& request)
+      : pool_(pool), work_(work), request_(request), session_(work.gate.session()) {}
+
+  absl::StatusOr<std::vector<std::string>> Run() {
+    SLUICE_RETURN_IF_ERROR(
+        CheckEpoch(request_.id, work_.row, request_.epoch, ModeName(request_.mode)));
+    SLUICE_ASSIGN_OR_RETURN(observed_,
+                            ObserveTables(session_, request_.id.database, request_.tables));
+    if (!work_.row.has_value() || work_.row->state == kForgotten) {
+      return WithoutGate();
+    }
+    SLUICE_RETURN_IF_ERROR(CheckRecord());
+    SLUICE_RETURN_IF_ERROR(CheckNames());
+    SLUICE_RETURN_IF_ERROR(CheckReferences());
+    SLUICE_RETURN_IF_ERROR(Record(kChanging, session_.connection_id()));
+    SLUICE_CRASH_POINT("drop.before");
+    SLUICE_RETURN_IF_ERROR(Act());
+    SLUICE_RETURN_IF_ERROR(Record(kForgotten, 0));
+    return done_;
+  }
+
+ private:
+  absl::Status Refuse(absl::string_view text, const std::string& subject) const {
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat("workflow ", request_.id.workflow, ": ", text)),
+        subject);
+  }
+
+  absl::Status Record(absl::string_view state, uint64_t connection_id) {
+    return WriteGateRow(session_, request_.id,
+                        {.state = std::string(state),
+                         .wanted = std::string(ModeName(request_.mode)),
+                         .epoch = request_.epoch,
+                         .connection_id = connection_id,
+                         .tables = work_.row->tables});
+  }
+
+  // The repeat of a request that is done, or one for a gate that never was: fine as long as nothing
+  // is closed here.
+  absl::StatusOr<std::vector<std::string>> WithoutGate() {
+    for (const TableNames& names : observed_) {
+      if (names.closed == Object::kTable) {
+        return Refuse(absl::StrCat("table ", ClosedName(names.table), " in ", request_.id.database,
+                                   " belongs to no gate of the workflow"),
+                      names.table);
+      }
+    }
+    return std::vector<std::string>();
+  }
+
+  [[nodiscard]] bool Resumes() const {
+    return work_.row->state == kChanging && work_.row->wanted == ModeName(request_.mode);
+  }
+
+  absl::Status CheckRecord() {
+    for (const std::string& table : request_.tables) {
+      if (!Contains(work_.row->tables, table)) {
+        return Refuse(
+            absl::StrCat("table ", table, " is not behind its gate in ", request_.id.database),
+            table);
+      }
+    }
+    const std::string& state = work_.row->state;
+    const bool closed = state == StateName(State::kClosed) || state == StateName(State::kReadable);
+    // A preparation that was cut off left an intent to close and nothing that was ever open.
+    const bool never_open = state == kChanging && work_.row->wanted == StateName(State::kClosed);
+    if (!closed && !never_open && !Resumes()) {
+      return Refuse(absl::StrCat("its gate in ", request_.id.database, " is ", state, " (wanted ",
+                                 work_.row->wanted, "), not closed; nothing is dropped"),
+                    request_.id.workflow);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckNames() {
+    for (const TableNames& names : observed_) {
+      const State state = StateOf(names);
+      const bool given_back =
+          request_.mode == DropMode::kKeep && state == State::kOpen && Resumes();
+      // The view went first when an earlier run was cut off, or is all that is left of the table.
+      const bool view_left = names.name == Object::kGateView;
+      if (state != State::kClosed && state != State::kReadable && state != State::kAbsent &&
+          !given_back && !view_left) {
+        return Refuse(absl::StrCat("table ", names.table, " in ", request_.id.database, " is ",
+                                   StateName(state), ", not closed; nothing is dropped"),
+                      names.table);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Dropping a parent would leave children that point nowhere.
+  absl::Status CheckReferences() {
+    if (request_.mode != DropMode::kDrop) {
+      return absl::OkStatus();
+    }
+    std::vector<std::string> closed;
+    for (const std::string& table : request_.tables) {
+      closed.push_back(ClosedName(table));
+    }
+    SLUICE_ASSIGN_OR_RETURN(
+        const mysql::QueryResult result,
+        session_.Query(absl::StrCat(
+            "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, REFERENCED_TABLE_NAME"
+            " FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE UNIQUE_CONSTRAINT_SCHEMA = ",
+            mysql::QuoteString(request_.id.database), " AND REFERENCED_TABLE_NAME IN (",
+            QuotedList(closed), ")")));
+    for (const mysql::Row& row : result.rows) {
+      const std::string child = row[1].value_or("");
+      if (row[0].value_or("") != request_.id.database || !Contains(closed, child)) {
+        return Refuse(
+            absl::StrCat("table ", row[0].value_or(""), ".", child, " refers to ",
+                         row[2].value_or(""), " by a foreign key; drop that key or keep the data"),
+            child);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Act() {
+    switch (request_.mode) {
+      case DropMode::kDrop:
+        return Drop();
+      case DropMode::kRenameOld:
+        return RenameOld();
+      case DropMode::kKeep:
+        return GiveBack();
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Drop() {
+    for (const TableNames& names : observed_) {
+      SLUICE_RETURN_IF_ERROR(DropViews(names));
+      if (names.closed != Object::kAbsent) {
+        SLUICE_RETURN_IF_ERROR(
+            Bounded(absl::StrCat("DROP TABLE ", Quoted(ClosedName(names.table)))));
+        done_.push_back(names.table);
+        SLUICE_CRASH_POINT("drop.after_first");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status RenameOld() {
+    std::vector<std::string> moves;
+    for (const TableNames& names : observed_) {
+      SLUICE_RETURN_IF_ERROR(DropViews(names));
+      if (names.closed == Object::kTable) {
+        moves.push_back(
+            absl::StrCat(Quoted(ClosedName(names.table)), " TO ", Quoted(OldName(names.table))));
+        done_.push_back(names.table);
+      }
+    }
+    return moves.empty() ? absl::OkStatus()
+                         : Bounded(absl::StrCat("RENAME TABLE ", absl::StrJoin(moves, ", ")));
+  }
+
+  absl::Status GiveBack() {
+    std::vector<TableNames> present;
+    for (const TableNames& names : observed_) {
+      if (StateOf(names) != State::kAbsent) {
+        present.push_back(names);
+      }
+      if (names.closed == Object::kTable) {
+        done_.push_back(names.table);
+      }
+    }
+    SLUICE_ASSIGN_OR_RETURN(const Plan plan, PlanGate(request_.id.database, present, State::kOpen));
+    std::vector<std::string> steps = plan.before;
+    if (!plan.rename.empty()) {
+      steps.push_back(plan.rename);
+    }
+    steps.insert(steps.end(), plan.after.begin(), plan.after.end());
+    for (const std::string& step : steps) {
+      SLUICE_RETURN_IF_ERROR(Bounded(step));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status DropViews(const TableNames& names) {
+    if (names.name == Object::kGateView) {
+      SLUICE_RETURN_IF_ERROR(Bounded(absl::StrCat("DROP VIEW ", Quoted(names.table))));
+    }
+    if (names.view == Object::kGateView) {
+      SLUICE_RETURN_IF_ERROR(Bounded(absl::StrCat("DROP VIEW ", Quoted(ViewName(names.table)))));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Bounded(std::string sql) {
+    BoundedStatement statement{
+        .sql = std::move(sql), .database = request_.id.database, .names = {}, .bound = kLockWait};
+    for (const std::string& table : request_.tables) {
+      statement.names.push_back(table);
+      statement.names.push_back(ClosedName(table));
+    }
+    SLUICE_ASSIGN_OR_RETURN(const BoundedOutcome outcome, RunBounded(pool_, session_, statement));
+    if (absl::IsCancelled(outcome.status) || absl::IsAborted(outcome.status)) {
+      return absl::AbortedError(absl::StrCat("workflow ", request_.id.workflow,
+                                             ": tables are in use by ",
+                                             DescribeBlockers(outcome.blockers)));
+    }
+    return outcome.status;
+  }
+
+  [[nodiscard]] std::string Quoted(const std::string& table) const {
+    return mysql::QuoteTable(request_.id.database, table);
+  }
+
+  agent::SessionPool& pool_;
+  GateWork& work_;
+  const DropRequest& request_;
+  mysql::Connection& session_;
+  std::vector<TableNames> observed_;
+  std::vector<std::string> done_;
+};
+
+}  // namespace
+
+std::string OldName(const std::string& table) {
+  size_t end = 0;
+  for (size_t characters = 0; end < table.size() && characters < kOldNameCharacters; ++characters) {
+    do {
+      ++end;
+    } while (end < table.size() && (static_cast<unsigned char>(table[end]) & 0xC0U) == 0x80U);
+  }
+  return absl::StrCat("_", table.substr(0, end), "_old");
+}
+
+absl::StatusOr<std::vector<std::string>> DropTables(GateKeeper& keeper, const DropRequest& request,
+                                                    absl::Time deadline) {
+  if (request.tables.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("workflow ", request.id.workflow, ": no tables named"));
+  }
+  auto dropped = keeper.WithGate(request.id, deadline, [&](GateWork& work) {
+    return Ending(keeper.pool(), work, request).Run();
+  });
+  if (dropped.ok()) {
+    SLUICE_LOG(kInfo, "gate ended",
+               {{"workflow", request.id.workflow},
+                {"database", request.id.database},
+                {"mode", ModeName(request.mode)},
+                {"tables", absl::StrJoin(*dropped, ",")}});
+  }
+  return dropped;
+}
+
+}  // namespace sluice::gate

@@ -1,0 +1,39 @@
+// DropTables: ends a gate by dropping, renaming or giving back the tables behind it.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "agent/gate/gate_keeper.h"
+
+namespace sluice::gate {
+
+enum class DropMode {
+  kDrop,
+  kRenameOld,  // to _<first 59 characters>_old
+  kKeep,       // gives the tables their names back
+};
+
+struct DropRequest {
+  GateId id;
+  std::vector<std::string> tables;
+  DropMode mode = DropMode::kDrop;
+  uint64_t epoch = 0;
+};
+
+// "_<first 59 characters>_old". Pure.
+std::string OldName(const std::string& table);
+
+// Returns the tables that were dealt with now; none on a repeat. The gate is forgotten afterwards,
+// but for its epoch. Proof before the first change: the gate's record holds each table, says closed
+// or readable (or this same request was interrupted), and mysqld's names say that each is closed,
+// readable or absent. FAILED_PRECONDITION names the table that stands open, is not of the gate, or
+// is referred to by a foreign key from outside; then nothing has changed.
+absl::StatusOr<std::vector<std::string>> DropTables(GateKeeper& keeper, const DropRequest& request,
+                                                    absl::Time deadline);
+
+}  // namespace sluice::gate

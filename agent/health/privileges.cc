@@ -1,0 +1,195 @@
+// Privileges: what the agent's account may do, from SHOW GRANTS, and what it lacks.
+
+#include "agent/health/privileges.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace sluice::agent {
+namespace {
+
+constexpr int kSetAnyDefinerSince = 80200;
+
+// Reads "`name`" or a bare word at the front; the quotes are taken off, doubled ones halved.
+bool TakeName(absl::string_view& text, std::string& name) {
+  name.clear();
+  if (text.empty() || text[0] != '`') {
+    const size_t end = std::min(text.find('.'), text.size());
+    name = std::string(text.substr(0, end));
+    text.remove_prefix(end);
+    return !name.empty();
+  }
+  size_t i = 1;
+  for (; i < text.size(); ++i) {
+    if (text[i] == '`') {
+      if (i + 1 >= text.size() || text[i + 1] != '`') {
+        text.remove_prefix(i + 1);
+        return true;
+      }
+      ++i;
+    }
+    name.push_back(text[i]);
+  }
+  return false;
+}
+
+// "a, b ON `db`.* TO `u`@`h` WITH GRANT OPTION"; false for other levels and for roles.
+bool ParseLine(absl::string_view rest, absl::string_view direction, Grant& grant) {
+  const size_t on = rest.find(" ON ");
+  if (on == absl::string_view::npos) {
+    return false;
+  }
+  const absl::string_view names = rest.substr(0, on);
+  absl::string_view object = rest.substr(on + 4);
+  if (absl::StrContains(names, "(") || !TakeName(object, grant.database) ||
+      !absl::ConsumePrefix(&object, ".*")) {
+    return false;
+  }
+  for (const absl::string_view name : absl::StrSplit(names, ", ")) {
+    grant.privileges.insert(absl::AsciiStrToUpper(absl::StripAsciiWhitespace(name)));
+  }
+  if (absl::StrContains(object, direction) && absl::EndsWith(object, "WITH GRANT OPTION")) {
+    grant.privileges.insert("GRANT OPTION");
+  }
+  return true;
+}
+
+// ALL PRIVILEGES of a database or of *.* holds every static privilege but GRANT OPTION. SHOW GRANTS
+// lists dynamic ones (with an underscore) by name.
+bool Covers(const Grant& grant, absl::string_view privilege) {
+  if (grant.privileges.contains(std::string(privilege))) {
+    return true;
+  }
+  return privilege != "GRANT OPTION" && !absl::StrContains(privilege, "_") &&
+         grant.privileges.contains("ALL PRIVILEGES");
+}
+
+// Which of `wanted` are missing on a database, as text and remedy.
+void Require(const Privileges& privileges, absl::string_view database,
+             const std::vector<absl::string_view>& wanted, absl::string_view account,
+             std::vector<std::string>& texts, std::vector<std::string>& remedies) {
+  std::vector<absl::string_view> missing;
+  bool grant_option = false;
+  for (const absl::string_view privilege : wanted) {
+    const bool held =
+        database == "*" ? privileges.HasGlobal(privilege) : privileges.HasOn(database, privilege);
+    if (!held && privilege == "GRANT OPTION") {
+      grant_option = true;
+    } else if (!held) {
+      missing.push_back(privilege);
+    }
+  }
+  if (missing.empty() && !grant_option) {
+    return;
+  }
+  const std::string object =
+      database == "*" ? "*.*"
+                      : absl::StrCat("`", absl::StrReplaceAll(database, {{"`", "``"}}), "`.*");
+  std::vector<absl::string_view> named = missing;
+  if (grant_option) {
+    named.push_back("GRANT OPTION");
+  }
+  texts.push_back(absl::StrCat(absl::StrJoin(named, ", "), " on ", object));
+  // The option comes with a privilege that may then be granted on.
+  remedies.push_back(
+      absl::StrCat("GRANT ", missing.empty() ? "SELECT" : absl::StrJoin(missing, ", "), " ON ",
+                   object, " TO ", account, grant_option ? " WITH GRANT OPTION" : ""));
+}
+
+}  // namespace
+
+Privileges Privileges::Parse(const std::vector<std::string>& lines) {
+  Privileges parsed;
+  for (const std::string& line : lines) {
+    absl::string_view rest = line;
+    Grant grant;
+    if (absl::ConsumePrefix(&rest, "GRANT ")) {
+      if (ParseLine(rest, " TO ", grant)) {
+        parsed.grants_.push_back(std::move(grant));
+      }
+    } else if (absl::ConsumePrefix(&rest, "REVOKE ")) {
+      if (ParseLine(rest, " FROM ", grant)) {
+        parsed.revokes_.push_back(std::move(grant));
+      }
+    }
+  }
+  return parsed;
+}
+
+bool Privileges::HasGlobal(absl::string_view privilege) const {
+  return std::any_of(grants_.begin(), grants_.end(), [&](const Grant& grant) {
+    return grant.database == "*" &&
+           (Covers(grant, privilege) || (privilege != "GRANT OPTION" && Covers(grant, "SUPER") &&
+                                         absl::StrContains(privilege, "_")));
+  });
+}
+
+bool Privileges::HasOn(absl::string_view database, absl::string_view privilege) const {
+  const bool by_pattern = std::any_of(grants_.begin(), grants_.end(), [&](const Grant& grant) {
+    return grant.database != "*" && MatchesPattern(database, grant.database) &&
+           Covers(grant, privilege);
+  });
+  const bool revoked = std::any_of(revokes_.begin(), revokes_.end(), [&](const Grant& revoke) {
+    return revoke.database == database && Covers(revoke, privilege);
+  });
+  return by_pattern || (HasGlobal(privilege) && !revoked);
+}
+
+bool MatchesPattern(absl::string_view database, absl::string_view pattern) {
+  if (database == pattern) {
+    return true;  // partial_revokes takes patterns literally
+  }
+  while (!pattern.empty()) {
+    if (pattern[0] == '%') {
+      pattern.remove_prefix(1);
+      for (size_t skip = 0; skip <= database.size(); ++skip) {
+        if (MatchesPattern(database.substr(skip), pattern)) {
+          return true;
+        }
+      }
+      return false;
+    }
+    const bool any = pattern[0] == '_';
+    if (pattern[0] == '\\' && pattern.size() > 1) {
+      pattern.remove_prefix(1);
+    }
+    if (database.empty() || (!any && database[0] != pattern[0])) {
+      return false;
+    }
+    database.remove_prefix(1);
+    pattern.remove_prefix(1);
+  }
+  return database.empty();
+}
+
+MissingPrivileges FindMissingPrivileges(const Privileges& privileges, absl::string_view database,
+                                        absl::string_view account, int version) {
+  std::vector<absl::string_view> global = {"REPLICATION SLAVE", "REPLICATION CLIENT",
+                                           "CREATE USER"};
+  global.push_back(version >= kSetAnyDefinerSince ? "SET_ANY_DEFINER" : "SET_USER_ID");
+  if (!privileges.HasGlobal("SYSTEM_VARIABLES_ADMIN")) {
+    global.push_back("SESSION_VARIABLES_ADMIN");
+  }
+  std::vector<std::string> texts;
+  MissingPrivileges missing;
+  Require(privileges, "*", global, account, texts, missing.remedies);
+  Require(privileges, database,
+          {"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER",
+           "CREATE VIEW", "SHOW VIEW", "TRIGGER", "GRANT OPTION"},
+          account, texts, missing.remedies);
+  Require(privileges, "_sluice",
+          {"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER"}, account,
+          texts, missing.remedies);
+  Require(privileges, "performance_schema", {"SELECT"}, account, texts, missing.remedies);
+  missing.text = absl::StrJoin(texts, "; ");
+  return missing;
+}
+
+}  // namespace sluice::agent

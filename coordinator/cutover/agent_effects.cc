@@ -1,0 +1,339 @@
+// Each effect: its request, its time limit, and what its answer means.
+
+#include "coordinator/cutover/agent_effects.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "common/base/status_macros.h"
+#include "coordinator/cutover/ledger.h"
+
+namespace sluice::cutover {
+namespace {
+
+using workflow::CallBudget;
+using workflow::GateState;
+using workflow::StreamAction;
+
+// mysqld counts its lock waits in whole seconds. While a rename waits, every statement on its
+// tables waits behind it, so one attempt takes no longer than that.
+constexpr absl::Duration kLockWait = absl::Seconds(1);
+constexpr absl::Duration kCallMax = absl::Seconds(5);
+constexpr absl::Duration kCallMin = absl::Milliseconds(100);
+constexpr absl::Duration kProxiesWait = absl::Seconds(2);
+constexpr absl::Duration kAgentWait = absl::Seconds(5);
+// What a hold outlives the cutover's own time by, so that undoing finds it still standing.
+constexpr uint32_t kLeaseMarginMs = 10'000;
+
+CallBudget BudgetUntil(absl::Time deadline, absl::Duration at_most = kCallMax) {
+  CallBudget budget;
+  budget.timeout = std::clamp(deadline - absl::Now(), kCallMin, at_most);
+  return budget;
+}
+
+EffectOutcome Ok(std::string message = {}, std::string value = {}) {
+  return {.result = Result::kOk, .message = std::move(message), .value = std::move(value)};
+}
+
+void RemoveHold(store::RuleState& rules, const std::string& cutover_id) {
+  std::erase_if(rules.holds,
+                [&](const store::Hold& hold) { return hold.cutover_id == cutover_id; });
+}
+
+std::string DelaysText(const std::vector<rules::ProxyDelay>& delays) {
+  return absl::StrJoin(delays, "; ", [](std::string* out, const rules::ProxyDelay& delay) {
+    absl::StrAppend(out, "proxy ", delay.id, ": ", delay.reason);
+  });
+}
+
+}  // namespace
+
+EffectOutcome OutcomeOf(const absl::Status& status) {
+  EffectOutcome outcome = {
+      .result = Result::kFailed, .message = std::string(status.message()), .value = {}};
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      outcome.result = Result::kOk;
+      break;
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kResourceExhausted:
+      outcome.result = Result::kRetry;
+      break;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kInternal:
+      outcome.result = Result::kUnknown;
+      break;
+    default:
+      break;
+  }
+  return outcome;
+}
+
+std::vector<std::string> HeldTables(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const std::string& table : plan.tables) {
+    names.push_back(absl::StrCat(plan.sources.front().keyspace, ".", table));
+    names.push_back(absl::StrCat(plan.targets.front().keyspace, ".", table));
+  }
+  return names;
+}
+
+std::string JournalRecord(const State& state) {
+  const Plan& plan = state.plan;
+  const auto sides = [](const std::vector<Side>& list) {
+    auto array = nlohmann::json::array();
+    for (const Side& side : list) {
+      array.push_back(
+          {{"keyspace", side.keyspace}, {"shard", side.shard}, {"database", side.database}});
+    }
+    return array;
+  };
+  return nlohmann::json({{"cutover", plan.id},
+                         {"workflow", plan.workflow},
+                         {"direction", plan.reversal ? "reverse" : "forward"},
+                         {"tables", plan.tables},
+                         {"from", sides(plan.sources)},
+                         {"to", sides(plan.targets)},
+                         {"positions", state.positions},
+                         {"epoch", plan.epoch}})
+      .dump();
+}
+
+EffectOutcome AgentEffects::Run(const State& state, const Effect& effect, absl::Time deadline) {
+  Job job = {.state = state,
+             .plan = state.plan,
+             .effect = effect,
+             .side = SideOf(state.plan, effect),
+             .agent = {},
+             .deadline = deadline};
+  switch (effect.kind) {
+    case EffectKind::kHoldRules:
+      return HoldRules(job);
+    case EffectKind::kReleaseRules:
+      return ReleaseRules(job);
+    case EffectKind::kRouteRules:
+      return RouteRules(job);
+    case EffectKind::kAwaitProxies:
+      return AwaitProxies();
+    default:
+      break;
+  }
+  job.agent = workflow::AgentRef::Primary(job.side->keyspace, job.side->shard);
+  if (deadline == absl::InfiniteFuture()) {
+    // Nothing but this agent helps now; it may be restarting, or another one be promoted.
+    const auto primary =
+        topology_.AwaitPrimary(job.side->keyspace, job.side->shard, absl::Now() + kAgentWait);
+    if (!primary.ok()) {
+      return OutcomeOf(absl::UnavailableError(primary.status().message()));
+    }
+  }
+  return RunAtAgent(job);
+}
+
+EffectOutcome AgentEffects::RunAtAgent(const Job& job) {
+  const uint32_t index = job.effect.index;
+  switch (job.effect.kind) {
+    case EffectKind::kCloseGate:
+      return SetGate(job, job.plan.source_readable ? GateState::kReadable : GateState::kClosed,
+                     true);
+    case EffectKind::kMakeReadable:
+      return SetGate(job, GateState::kReadable, true);
+    case EffectKind::kOpenGate:
+    case EffectKind::kReopenGate:
+      return SetGate(job, GateState::kOpen, false);
+    case EffectKind::kCloseBehind:
+    case EffectKind::kRestoreClosed:
+      return SetGate(job, GateState::kClosed, false);
+    case EffectKind::kAwaitMarker:
+      return AwaitMarker(job);
+    case EffectKind::kStopStream:
+      return Control(job, job.plan.streams.at(index).forward_id, StreamAction::kStop, true);
+    case EffectKind::kRestartStream:
+      return Control(job, job.plan.streams.at(index).forward_id, StreamAction::kStart, false);
+    case EffectKind::kFreezeForward:
+      return Control(job, job.plan.streams.at(index).forward_id, StreamAction::kFreeze, false);
+    case EffectKind::kStartReverse:
+      return Control(job, job.plan.streams.at(index).reverse_id, StreamAction::kStart, false);
+    case EffectKind::kDeleteReverse:
+      return Control(job, job.plan.streams.at(index).reverse_id, StreamAction::kDelete, false);
+    case EffectKind::kDeleteStale:
+      return Control(job, job.plan.stale.at(index).id, StreamAction::kDelete, false);
+    case EffectKind::kCapturePosition:
+      return CapturePosition(job);
+    case EffectKind::kCreateReverse:
+      return CreateReverse(job);
+    case EffectKind::kAwaitReplicas:
+      return AwaitReplicas(job);
+    case EffectKind::kJournalTarget:
+    case EffectKind::kJournalSource:
+      return Journal(job);
+    default:
+      return {.result = Result::kFailed,
+              .message = absl::StrCat(EffectName(job.effect.kind), " is not an agent's task"),
+              .value = {}};
+  }
+}
+
+EffectOutcome AgentEffects::HoldRules(const Job& job) {
+  const auto epoch =
+      rules_.Change([&](store::StoreTransaction& /*transaction*/, store::RuleState& rules) {
+        RemoveHold(rules, job.plan.id);
+        rules.holds.push_back({.cutover_id = job.plan.id,
+                               .tables = HeldTables(job.plan),
+                               .lease_ms = job.plan.timeout_ms + kLeaseMarginMs});
+        return absl::OkStatus();
+      });
+  if (!epoch.ok()) {
+    return OutcomeOf(epoch.status());
+  }
+  const absl::Time until =
+      std::min(job.deadline, absl::Now() + absl::Milliseconds(job.plan.hold_ms));
+  // Whoever has not drained by then meets the gate.
+  return Ok(DelaysText(rules_.AwaitProxies(*epoch, rules::ProxyProgress::kDrained, until)));
+}
+
+EffectOutcome AgentEffects::ReleaseRules(const Job& job) {
+  return OutcomeOf(
+      rules_
+          .Change([&](store::StoreTransaction& /*transaction*/, store::RuleState& rules) {
+            RemoveHold(rules, job.plan.id);
+            return absl::OkStatus();
+          })
+          .status());
+}
+
+EffectOutcome AgentEffects::RouteRules(const Job& job) {
+  return OutcomeOf(rules_
+                       .Change([&](store::StoreTransaction& transaction,
+                                   store::RuleState& rules) -> absl::Status {
+                         SLUICE_ASSIGN_OR_RETURN(const Records records,
+                                                 ReadRecords(transaction, job.plan.workflow));
+                         const routing::MoveRules move = workflow::MoveRulesOf(records.original);
+                         rules.table_rules =
+                             routing::WithoutMove(std::move(rules.table_rules), move);
+                         for (routing::TableRule& rule : routing::RulesOfMove(move)) {
+                           rules.table_rules.push_back(std::move(rule));
+                         }
+                         RemoveHold(rules, job.plan.id);
+                         return absl::OkStatus();
+                       })
+                       .status());
+}
+
+EffectOutcome AgentEffects::AwaitProxies() {
+  return Ok(DelaysText(rules_.AwaitProxies(rules_.epoch(), rules::ProxyProgress::kObeyed,
+                                           absl::Now() + kProxiesWait)));
+}
+
+EffectOutcome AgentEffects::SetGate(const Job& job, GateState state, bool first_part) {
+  workflow::GateChange change;
+  change.workflow = job.plan.workflow;
+  change.database = job.side->database;
+  change.tables = job.plan.tables;
+  change.state = state;
+  change.epoch = first_part ? job.plan.epoch : job.plan.epoch + 1;
+  change.lock_wait_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(kLockWait));
+  if (job.effect.kind == EffectKind::kCloseGate) {
+    change.marker_id = absl::StrCat(job.plan.id, "/", job.effect.index);
+  }
+  const auto done =
+      agents_.SetGate(job.agent, change, BudgetUntil(job.deadline, kLockWait + kCallMax));
+  if (!done.ok()) {
+    return OutcomeOf(done.status());
+  }
+  return Ok(
+      absl::StrCat(workflow::GateStateName(done->state), ", ", done->took_us, " us in mysqld"));
+}
+
+EffectOutcome AgentEffects::AwaitMarker(const Job& job) {
+  const StreamPair& pair = job.plan.streams.at(job.effect.index);
+  CallBudget budget;
+  budget.timeout = std::max(job.deadline - absl::Now(), kCallMin);
+  const auto position = agents_.AwaitMarker(job.agent, pair.forward_id,
+                                            absl::StrCat(job.plan.id, "/", pair.source), budget);
+  if (position.ok()) {
+    return Ok(absl::StrCat("applied ", *position));
+  }
+  EffectOutcome outcome = OutcomeOf(position.status());
+  outcome.message = absl::StrCat("failed to sync up replication between the source and target: ",
+                                 outcome.message);
+  return outcome;
+}
+
+EffectOutcome AgentEffects::Control(const Job& job, uint64_t stream, StreamAction action,
+                                    bool first_part) {
+  const uint64_t epoch = first_part ? job.plan.epoch : job.plan.epoch + 1;
+  const auto status =
+      agents_.ControlStream(job.agent, stream, action, epoch, BudgetUntil(job.deadline));
+  if (action == StreamAction::kDelete && absl::IsNotFound(status.status())) {
+    return Ok("was gone");
+  }
+  return OutcomeOf(status.status());
+}
+
+EffectOutcome AgentEffects::CapturePosition(const Job& job) {
+  const auto position = agents_.ReadPosition(job.agent, BudgetUntil(job.deadline));
+  return position.ok() ? Ok(*position, *position) : OutcomeOf(position.status());
+}
+
+EffectOutcome AgentEffects::CreateReverse(const Job& job) {
+  const StreamPair& pair = job.plan.streams.at(job.effect.index);
+  const Side& from = job.plan.targets.at(pair.target);
+  workflow::StreamSpec spec;
+  spec.id = pair.reverse_id;
+  spec.workflow = job.plan.backward;
+  spec.source_keyspace = from.keyspace;
+  spec.source_shard = from.shard;
+  spec.source_database = from.database;
+  spec.target_keyspace = job.side->keyspace;
+  spec.target_shard = job.side->shard;
+  spec.target_database = job.side->database;
+  spec.tables = job.plan.tables;
+  spec.source_types = job.plan.source_types;
+  spec.start_position = job.state.positions.at(pair.target);
+  const absl::Status status =
+      agents_.CreateStream(job.agent, spec, false, BudgetUntil(job.deadline));
+  // The id is ours alone: whoever has it already has it from an earlier attempt.
+  return absl::IsAlreadyExists(status) ? Ok("was there") : OutcomeOf(status);
+}
+
+EffectOutcome AgentEffects::AwaitReplicas(const Job& job) {
+  const auto position = agents_.ReadPosition(job.agent, BudgetUntil(job.deadline));
+  if (!position.ok()) {
+    return OutcomeOf(position.status());
+  }
+  std::vector<std::string> waited;
+  for (const topology::TabletInfo& tablet :
+       topology_.TabletsOf(job.side->keyspace, job.side->shard)) {
+    const bool wanted = (tablet.type == routing::TabletType::kReplica && job.plan.move_replica) ||
+                        (tablet.type == routing::TabletType::kRdonly && job.plan.move_rdonly);
+    if (!wanted || !tablet.serving) {
+      continue;
+    }
+    CallBudget budget;
+    budget.timeout = std::max(job.deadline - absl::Now(), kCallMin);
+    const absl::Status status =
+        agents_.AwaitPosition(workflow::AgentRef::Tablet(tablet.alias), *position, budget);
+    if (!status.ok()) {
+      return OutcomeOf(status);
+    }
+    waited.push_back(tablet.alias);
+  }
+  return Ok(absl::StrJoin(waited, ","));
+}
+
+EffectOutcome AgentEffects::Journal(const Job& job) {
+  return OutcomeOf(agents_.WriteJournal(job.agent, job.plan.id, job.plan.workflow,
+                                        JournalRecord(job.state), BudgetUntil(job.deadline)));
+}
+
+}  // namespace sluice::cutover

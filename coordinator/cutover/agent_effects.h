@@ -1,0 +1,55 @@
+// AgentEffects: the effects of a cutover as requests to agents and changes of the rules.
+
+#pragma once
+
+#include "coordinator/cutover/effects.h"
+#include "coordinator/rules/rule_service.h"
+#include "coordinator/topology/topology.h"
+#include "coordinator/workflow/agents.h"
+
+namespace sluice::cutover {
+
+class AgentEffects : public Effects {
+ public:
+  // All of them outlive this.
+  AgentEffects(workflow::Agents& agents, rules::RuleService& rules, topology::Topology& topology)
+      : agents_(agents), rules_(rules), topology_(topology) {}
+
+  EffectOutcome Run(const State& state, const Effect& effect, absl::Time deadline) override;
+
+ private:
+  // One effect with all that it works on.
+  struct Job {
+    const State& state;
+    const Plan& plan;
+    const Effect& effect;
+    const Side* side;
+    workflow::AgentRef agent;
+    absl::Time deadline;
+  };
+
+  EffectOutcome RunAtAgent(const Job& job);
+  EffectOutcome HoldRules(const Job& job);
+  EffectOutcome ReleaseRules(const Job& job);
+  EffectOutcome RouteRules(const Job& job);
+  EffectOutcome AwaitProxies();
+  EffectOutcome SetGate(const Job& job, workflow::GateState state, bool first_part);
+  EffectOutcome AwaitMarker(const Job& job);
+  EffectOutcome Control(const Job& job, uint64_t stream, workflow::StreamAction action,
+                        bool first_part);
+  EffectOutcome CapturePosition(const Job& job);
+  EffectOutcome CreateReverse(const Job& job);
+  EffectOutcome AwaitReplicas(const Job& job);
+  EffectOutcome Journal(const Job& job);
+
+  workflow::Agents& agents_;
+  rules::RuleService& rules_;
+  topology::Topology& topology_;
+};
+
+// The tables as a proxy may meet them: both keyspaces' spellings.
+std::vector<std::string> HeldTables(const Plan& plan);
+// The commit record for the mysqlds.
+std::string JournalRecord(const State& state);
+
+}  // namespace sluice::cutover

@@ -1,0 +1,330 @@
+// The loop of one cutover: outcomes in, durable state, effects out.
+
+#include "coordinator/cutover/run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/check.h"
+#include "common/base/crash_point.h"
+#include "common/base/log.h"
+#include "coordinator/cutover/crash_points.h"
+
+namespace sluice::cutover {
+namespace {
+
+constexpr uint32_t kWorkersMax = 32;
+
+// These change nothing anywhere, so a durable intent of them would tell a new coordinator nothing:
+// their outcomes are stored with the next intent. The commit is its own record.
+bool NeedsDurableIntent(EffectKind kind) {
+  return kind != EffectKind::kAwaitMarker && kind != EffectKind::kCapturePosition &&
+         kind != EffectKind::kAwaitReplicas && kind != EffectKind::kAwaitProxies &&
+         kind != EffectKind::kCommit;
+}
+
+uint32_t WorkersFor(const Plan& plan) {
+  const size_t widest = std::max({plan.sources.size(), plan.targets.size(), plan.streams.size()});
+  // Twice: undoing must not queue behind effects that are still waiting. And the rules.
+  return std::min(kWorkersMax, static_cast<uint32_t>(2 * widest) + 2);
+}
+
+store::CutoverStep StepOf(const Plan& plan, const Effect& effect, absl::Time started,
+                          const EffectOutcome& outcome) {
+  const Side* side = SideOf(plan, effect);
+  store::CutoverStep step;
+  step.name = std::string(EffectName(effect.kind));
+  step.shard = side == nullptr ? "" : absl::StrCat(side->keyspace, "/", side->shard);
+  step.started_us = absl::ToUnixMicros(started);
+  step.took_us = absl::ToInt64Microseconds(absl::Now() - started);
+  step.detail = outcome.result == Result::kOk
+                    ? outcome.message
+                    : absl::StrCat("attempt ", effect.attempt, ": ", outcome.message);
+  return step;
+}
+
+}  // namespace
+
+Run::Run(Ledger& ledger, Effects& effects, RunOptions options, StoredCutover cutover,
+         std::vector<Effect> issued, std::shared_ptr<void> keep)
+    : ledger_(ledger),
+      effects_(effects),
+      options_(options),
+      cutover_(std::move(cutover)),
+      keep_(std::move(keep)) {
+  const bool recovered = issued.empty();
+  if (!recovered) {
+    deadline_ = absl::Now() + absl::Milliseconds(cutover_.state.plan.timeout_ms);
+  }
+  for (const Effect& effect : issued) {
+    Queue(effect);
+  }
+  Publish();
+  for (uint32_t i = 0; i < WorkersFor(cutover_.state.plan); ++i) {
+    workers_.emplace_back([this] { Work(); });
+  }
+  driver_ = std::jthread([this, recovered] { Drive(recovered); });
+}
+
+Run::~Run() {
+  Stop();
+}
+
+void Run::Stop() {
+  stopping_.store(true);
+  reports_.Close();
+  jobs_.Close();
+  if (driver_.joinable()) {
+    driver_.join();
+  }
+  workers_.clear();
+}
+
+absl::StatusOr<State> Run::Await(absl::Time deadline) const {
+  const absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithDeadline(absl::Condition(this, &Run::OverOrStopped), deadline);
+  if (over_) {
+    return published_;
+  }
+  const std::string what =
+      absl::StrCat("cutover ", published_.plan.id, " of ", published_.plan.workflow, " is ",
+                   PhaseName(published_.phase), " and goes on by itself, ", WaitingFor(published_));
+  return stopped_ ? absl::CancelledError(absl::StrCat("the coordinator is stopping; ", what))
+                  : absl::DeadlineExceededError(what);
+}
+
+State Run::Current() const {
+  const absl::MutexLock lock(&mutex_);
+  return published_;
+}
+
+bool Run::over() const {
+  const absl::MutexLock lock(&mutex_);
+  return OverOrStopped();
+}
+
+void Run::Publish() {
+  const absl::MutexLock lock(&mutex_);
+  published_ = cutover_.state;
+}
+
+void Run::Work() {
+  while (std::optional<Job> job = jobs_.Pop()) {
+    if (stopping()) {
+      return;
+    }
+    const EffectKind kind = job->effect.kind;
+    SLUICE_CRASH_POINT(CrashPointName(kind, Boundary::kIntent));
+    const absl::Time started = absl::Now();
+    Report report;
+    report.effect = job->effect;
+    report.outcome = effects_.Run(*job->state, job->effect, job->deadline);
+    report.step = StepOf(job->state->plan, job->effect, started, report.outcome);
+    SLUICE_CRASH_POINT(CrashPointName(kind, Boundary::kDone));
+    reports_.Push(std::move(report));
+  }
+}
+
+void Run::Drive(bool recovered) {
+  if (recovered) {
+    Feed(Event::Recovered());
+  }
+  while (!cutover_.state.finished() && !stopping()) {
+    Persist();
+    Dispatch();
+    Publish();
+    if (!cutover_.state.finished()) {
+      TakeReports();
+    }
+  }
+  if (cutover_.state.finished()) {
+    Finish();
+  }
+  const absl::MutexLock lock(&mutex_);
+  stopped_ = !over_;
+}
+
+absl::Time Run::NextWake() const {
+  absl::Time wake = deadline_;
+  for (const Ready& ready : ready_) {
+    wake = std::min(wake, ready.due);
+  }
+  return wake;
+}
+
+// Waits for something to happen and takes all that has.
+void Run::TakeReports() {
+  std::optional<Report> report = reports_.Pop(NextWake());
+  while (report) {
+    TakeReport(*std::move(report));
+    report = reports_.Pop(absl::InfinitePast());
+  }
+  if (absl::Now() >= deadline_) {
+    deadline_ = absl::InfiniteFuture();
+    Feed(Event::Deadline());
+  }
+}
+
+void Run::TakeReport(Report report) {
+  NoteFence(report);
+  if (report.outcome.result != Result::kOk) {
+    SLUICE_LOG(kWarning, "cutover step failed",
+               {{"cutover", cutover_.state.plan.id},
+                {"step", report.step.name},
+                {"shard", report.step.shard},
+                {"attempt", report.effect.attempt},
+                {"reason", report.outcome.message}});
+  }
+  steps_.push_back(std::move(report.step));
+  Feed(Event::Outcome(report.effect, report.outcome.result, std::move(report.outcome.message),
+                      std::move(report.outcome.value)));
+}
+
+// What the clients feel: from the first gate that closes to the rules of the new side.
+void Run::NoteFence(const Report& report) {
+  if (report.effect.kind == EffectKind::kCloseGate && fence_from_us_ == 0) {
+    fence_from_us_ = report.step.started_us;
+  }
+  if (report.effect.kind == EffectKind::kRouteRules && report.outcome.result == Result::kOk) {
+    fence_to_us_ = report.step.started_us + report.step.took_us;
+  }
+}
+
+void Run::Feed(const Event& event) {
+  Transition transition = Step(std::move(cutover_.state), event);
+  cutover_.state = std::move(transition.state);
+  dirty_ = true;
+  // What undoing has overtaken and nobody has begun must not be begun.
+  std::erase_if(ready_, [&](const Ready& ready) {
+    return std::none_of(cutover_.state.slots.begin(), cutover_.state.slots.end(),
+                        [&](const Slot& slot) {
+                          return slot.effect == ready.effect && slot.progress == Progress::kIssued;
+                        });
+  });
+  for (const Effect& effect : transition.effects) {
+    Queue(effect);
+  }
+}
+
+void Run::Queue(const Effect& effect) {
+  absl::Time due = absl::InfinitePast();
+  if (effect.attempt > 1) {
+    const uint32_t doublings = std::min(effect.attempt - 2, 16U);
+    due = absl::Now() + std::min(options_.retry_min * (1 << doublings), options_.retry_max);
+  }
+  ready_.push_back({.effect = effect, .due = due});
+}
+
+// Stores the state when something is about to begin that a new coordinator must know of.
+void Run::Persist() {
+  const bool needed = dirty_ && std::any_of(ready_.begin(), ready_.end(), [](const Ready& ready) {
+                        return ready.effect.attempt == 1 && NeedsDurableIntent(ready.effect.kind);
+                      });
+  if (!needed) {
+    return;
+  }
+  const absl::Status saved = ledger_.Save(cutover_, steps_);
+  if (saved.ok()) {
+    steps_.clear();
+    dirty_ = false;
+    return;
+  }
+  SLUICE_LOG(kError, "cutover state not stored",
+             {{"cutover", cutover_.state.plan.id}, {"reason", saved}});
+  if (cutover_.state.phase != Phase::kPreparing) {
+    // What the store knows leads a new coordinator the same way, so it need not know more.
+    return;
+  }
+  const std::vector<Ready> refused = std::exchange(ready_, {});
+  for (const Ready& ready : refused) {
+    Feed(Event::Outcome(ready.effect, Result::kFailed,
+                        absl::StrCat("its intent could not be stored: ", saved.message())));
+  }
+}
+
+void Run::Dispatch() {
+  const absl::Time now = absl::Now();
+  const bool preparing = cutover_.state.phase == Phase::kPreparing;
+  auto snapshot = std::make_shared<const State>(cutover_.state);
+  std::vector<Ready> later;
+  std::optional<Effect> commit;
+  for (const Ready& ready : std::exchange(ready_, {})) {
+    if (ready.due > now) {
+      later.push_back(ready);
+    } else if (ready.effect.kind == EffectKind::kCommit) {
+      commit = ready.effect;
+    } else {
+      jobs_.Push({.effect = ready.effect,
+                  .state = snapshot,
+                  .deadline = preparing ? deadline_ : absl::InfiniteFuture()});
+    }
+  }
+  ready_ = std::move(later);
+  if (commit) {
+    Commit(*commit);
+  }
+}
+
+// The state after the commit is the commit's record, so that nothing stands between them.
+void Run::Commit(const Effect& effect) {
+  SLUICE_CRASH_POINT(CrashPointName(EffectKind::kCommit, Boundary::kIntent));
+  const absl::Time started = absl::Now();
+  const Plan& plan = cutover_.state.plan;
+  const Transition after = Step(cutover_.state, Event::Outcome(effect, Result::kOk));
+  const absl::Status status =
+      ledger_.Commit({.state = after.state, .started_us = cutover_.started_us}, steps_);
+  EffectOutcome outcome;
+  if (!status.ok()) {
+    const absl::StatusOr<bool> committed = ledger_.IsCommitted(plan);
+    outcome.result = !committed.ok() ? Result::kUnknown
+                     : *committed    ? Result::kOk
+                                     : Result::kFailed;
+    outcome.message = std::string(status.message());
+  }
+  SLUICE_CRASH_POINT(CrashPointName(EffectKind::kCommit, Boundary::kDone));
+  if (status.ok()) {
+    steps_.clear();
+  }
+  steps_.push_back(StepOf(plan, effect, started, outcome));
+  Feed(Event::Outcome(effect, outcome.result, outcome.message));
+  if (status.ok()) {
+    // The intents of what follows are in that record.
+    dirty_ = false;
+    Dispatch();
+  }
+}
+
+void Run::Finish() {
+  const Plan& plan = cutover_.state.plan;
+  if (cutover_.state.phase == Phase::kDone && fence_from_us_ != 0 && fence_to_us_ != 0) {
+    steps_.push_back({.name = "fence",
+                      .shard = "",
+                      .started_us = fence_from_us_,
+                      .took_us = fence_to_us_ - fence_from_us_,
+                      .detail = "from the first gate closing to the rules of the new side"});
+  }
+  SLUICE_LOG(kInfo, "cutover over",
+             {{"cutover", plan.id},
+              {"workflow", plan.workflow},
+              {"outcome", PhaseName(cutover_.state.phase)},
+              {"fence_us", fence_to_us_ > fence_from_us_ ? fence_to_us_ - fence_from_us_ : 0},
+              {"reason", cutover_.state.failure}});
+  absl::Duration delay = options_.retry_min;
+  while (!stopping()) {
+    const absl::Status status = ledger_.Finish(cutover_, steps_, absl::ToUnixMicros(absl::Now()));
+    if (status.ok()) {
+      break;
+    }
+    SLUICE_LOG(kError, "cutover result not stored", {{"cutover", plan.id}, {"reason", status}});
+    reports_.Pop(absl::Now() + delay);
+    delay = std::min(delay * 2, options_.retry_max);
+  }
+  keep_.reset();
+  const absl::MutexLock lock(&mutex_);
+  published_ = cutover_.state;
+  over_ = true;
+}
+
+}  // namespace sluice::cutover

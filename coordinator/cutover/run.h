@@ -1,0 +1,111 @@
+// Run: one cutover under way: the machine, driven by outcomes and the clock.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/mailbox.h"
+#include "coordinator/cutover/effects.h"
+#include "coordinator/cutover/ledger.h"
+#include "coordinator/cutover/machine.h"
+
+namespace sluice::cutover {
+
+struct RunOptions {
+  // Between two attempts of one effect; doubled from the first to the second.
+  absl::Duration retry_min = absl::Milliseconds(20);
+  absl::Duration retry_max = absl::Seconds(1);
+};
+
+// One thread owns the state; effects run on a few workers and answer into its mailbox. What changes
+// the world runs after its intent is durable. Await and Current are thread-safe.
+class Run {
+ public:
+  // `keep` is kept until the end. `issued`: effects of a cutover whose first state is stored
+  // already; of a recovered one they are found by the machine.
+  Run(Ledger& ledger, Effects& effects, RunOptions options, StoredCutover cutover,
+      std::vector<Effect> issued, std::shared_ptr<void> keep);
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run();  // Stop()
+
+  // The final state. DEADLINE_EXCEEDED says what is waited for; CANCELLED when the coordinator
+  // stops first: the next one goes on.
+  absl::StatusOr<State> Await(absl::Time deadline) const;
+  [[nodiscard]] State Current() const;
+  [[nodiscard]] bool over() const;
+
+  // Leaves the cutover where it is, as a crash would, and joins. Effects under way are waited for:
+  // close what they wait on first.
+  void Stop();
+
+ private:
+  struct Job {
+    Effect effect;
+    std::shared_ptr<const State> state;
+    absl::Time deadline;
+  };
+  struct Report {
+    Effect effect;
+    EffectOutcome outcome;
+    store::CutoverStep step;
+  };
+  struct Ready {
+    Effect effect;
+    absl::Time due;
+  };
+
+  void Drive(bool recovered);
+  void Work();
+  void Feed(const Event& event);
+  void Queue(const Effect& effect);
+  void TakeReports();
+  void TakeReport(Report report);
+  void Persist();
+  void Dispatch();
+  void Commit(const Effect& effect);
+  void Finish();
+  void Publish();
+  void NoteFence(const Report& report);
+  [[nodiscard]] absl::Time NextWake() const;
+  [[nodiscard]] bool stopping() const { return stopping_.load(); }
+  [[nodiscard]] bool OverOrStopped() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return over_ || stopped_;
+  }
+
+  Ledger& ledger_;
+  Effects& effects_;
+  const RunOptions options_;
+
+  // Of the driving thread.
+  StoredCutover cutover_;
+  std::vector<Ready> ready_;
+  Steps steps_;         // not stored yet
+  bool dirty_ = false;  // the stored state is older
+  absl::Time deadline_ = absl::InfiniteFuture();
+  int64_t fence_from_us_ = 0;
+  int64_t fence_to_us_ = 0;
+  std::shared_ptr<void> keep_;
+
+  Mailbox<Job> jobs_;
+  Mailbox<Report> reports_;
+  std::atomic<bool> stopping_ = false;
+
+  mutable absl::Mutex mutex_;
+  State published_ ABSL_GUARDED_BY(mutex_);
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::vector<std::jthread> workers_;
+  std::jthread driver_;
+};
+
+}  // namespace sluice::cutover

@@ -1,0 +1,208 @@
+// Checks, the decision, and waiting for the end.
+
+#include "coordinator/traffic/finish_command.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "common/gtid/gtid_set.h"
+#include "coordinator/cutover/ledger.h"
+#include "coordinator/traffic/checks.h"
+#include "coordinator/traffic/switch_command.h"
+
+namespace sluice::traffic {
+namespace {
+
+using workflow::GateState;
+using workflow::WorkflowRecord;
+
+// How long tables that are kept may wait for the last writes of the other side.
+constexpr absl::Duration kDrainWait = absl::Seconds(5);
+
+}  // namespace
+
+std::string FinishCommand::CommandName() const {
+  switch (kind_) {
+    case FinishKind::kComplete:
+      return "Complete";
+    case FinishKind::kCancel:
+      return "Cancel";
+    case FinishKind::kDelete:
+      return "Delete";
+  }
+  return "Complete";
+}
+
+absl::Status FinishCommand::Refused(absl::string_view reason) const {
+  const std::string key = workflow::WorkflowKey(args_.workflow.keyspace, args_.workflow.name);
+  return WithSubject(
+      absl::FailedPreconditionError(absl::StrCat("cannot ",
+                                                 kind_ == FinishKind::kComplete ? "complete"
+                                                 : kind_ == FinishKind::kCancel ? "cancel"
+                                                                                : "delete",
+                                                 " workflow ", key, ": ", reason)),
+      key);
+}
+
+absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(const Resolved found, Resolve(parts_.store, args_.workflow));
+  if (found.by_reverse_name) {
+    return Refused(
+        absl::StrCat("it is the reverse of ", found.key(),
+                     "; its tables are those of the side that was moved from. Complete or "
+                     "cancel ",
+                     found.key(), " instead"));
+  }
+  SLUICE_ASSIGN_OR_RETURN(
+      exclusion_,
+      Exclude(parts_.locks, found.key(), kind_ == FinishKind::kComplete ? "complete" : "cancel"));
+  SLUICE_RETURN_IF_ERROR(parts_.store.Read([&](store::StoreReader& reader) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(records_, cutover::ReadRecords(reader, found.key()));
+    return absl::OkStatus();
+  }));
+  SLUICE_RETURN_IF_ERROR(CheckPhase(records_.original));
+  SLUICE_RETURN_IF_ERROR(kind_ == FinishKind::kComplete ? CheckComplete() : CheckCancel());
+  if (args_.dry_run) {
+    return DryRun();
+  }
+  CommandReply reply;
+  reply.start_state = workflow::TrafficStateText(records_.original);
+  const Direction direction = DirectionOf(records_, false);
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::vector<ShardFacts> dropped,
+      FactsOf(parts_, kind_ == FinishKind::kComplete ? direction.from : direction.to, false));
+  if (kind_ != FinishKind::kComplete) {
+    SLUICE_RETURN_IF_ERROR(MoveReadsBack(parts_, runner_, records_, exclusion_, deadline));
+  } else if (args_.keep_data || args_.rename_tables) {
+    DrainReverse(std::min(deadline, absl::Now() + kDrainWait));
+  }
+  SLUICE_RETURN_IF_ERROR(Decide());
+  const std::shared_ptr<Teardown> teardown =
+      adopt_(records_, teardown_, std::exchange(exclusion_, nullptr));
+  SLUICE_RETURN_IF_ERROR(teardown->Await(deadline));
+  reply.summary = absl::StrCat(CommandName(), " was successful for workflow ", found.key());
+  reply.current_state = "Workflow Not Found";
+  for (const ShardFacts& shard : dropped) {
+    reply.details.push_back({.tablet = shard.tablet, .deleted = true});
+  }
+  return ToJson(reply);
+}
+
+absl::Status FinishCommand::CheckComplete() const {
+  const WorkflowRecord& original = records_.original;
+  if (!original.replica_switched || !original.rdonly_switched || !original.writes_switched) {
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat(
+            "cannot complete workflow because you have not yet switched all read and write traffic "
+            "(workflow ",
+            workflow::WorkflowKey(original), ": ", workflow::TrafficStateText(original), ")")),
+        workflow::WorkflowKey(original));
+  }
+  const Direction direction = DirectionOf(records_, false);
+  absl::Status gates =
+      RequireGates(parts_, original, direction.to, {GateState::kOpen}, "the side that serves");
+  if (gates.ok()) {
+    gates = RequireGates(parts_, original, direction.from, {GateState::kClosed},
+                         "the side that is to be dropped");
+  }
+  return gates.ok() ? gates : Refused(gates.message());
+}
+
+absl::Status FinishCommand::CheckCancel() const {
+  const WorkflowRecord& original = records_.original;
+  if (original.writes_switched) {
+    return Refused("writes are already switched; use reversetraffic first");
+  }
+  const Direction direction = DirectionOf(records_, false);
+  absl::Status gates =
+      RequireGates(parts_, original, direction.from, {GateState::kOpen}, "the side that serves");
+  if (gates.ok()) {
+    // Absent: nothing was prepared, or somebody dropped it by hand.
+    gates = RequireGates(parts_, original, direction.to,
+                         {GateState::kClosed, GateState::kReadable, GateState::kAbsent},
+                         "the side that is to be dropped");
+  }
+  return gates.ok() ? gates : Refused(gates.message());
+}
+
+absl::StatusOr<std::string> FinishCommand::DryRun() {
+  const Direction direction = DirectionOf(records_, false);
+  SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> from, FactsOf(parts_, direction.from, false));
+  SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> to, FactsOf(parts_, direction.to, false));
+  const bool complete = kind_ == FinishKind::kComplete;
+  const TrafficTypes there = MovedTo(records_, false);
+  FinishPreview preview = {.records = records_,
+                           .dropping = complete ? from : to,
+                           .forward = to,
+                           .backward = records_.reverse ? from : std::vector<ShardFacts>(),
+                           .reads_back = complete ? TrafficTypes()
+                                                  : TrafficTypes{.replica = there.replica,
+                                                                 .rdonly = there.rdonly,
+                                                                 .writes = false},
+                           .keep_data = args_.keep_data,
+                           .keep_routing_rules = args_.keep_routing_rules,
+                           .rename_tables = args_.rename_tables};
+  CommandReply reply;
+  const std::string key = workflow::WorkflowKey(records_.original);
+  reply.summary = DryRunSummary(CommandName(), key, absl::Now());
+  reply.start_state = workflow::TrafficStateText(records_.original);
+  reply.current_state = reply.start_state;
+  reply.dry_run_results = FinishLines(preview);
+  return ToJson(reply);
+}
+
+// Tables that are kept should hold all that the other side was told, if the streams get there soon.
+void FinishCommand::DrainReverse(absl::Time deadline) const {
+  if (!records_.reverse) {
+    return;
+  }
+  for (const workflow::StreamRecord& stream : records_.reverse->streams) {
+    const auto running = parts_.topology.FindStream(stream.id);
+    if (!running || running->state != topology::StreamState::kRunning) {
+      continue;
+    }
+    const auto position = parts_.agents.ReadPosition(
+        workflow::AgentRef::Primary(records_.reverse->source_keyspace, stream.source_shard), {});
+    const auto wanted = position.ok() ? gtid::GtidSet::Parse(*position)
+                                      : absl::StatusOr<gtid::GtidSet>(position.status());
+    if (!wanted.ok()) {
+      continue;
+    }
+    const auto drained = parts_.topology.AwaitStream(
+        stream.id,
+        [&](const topology::StreamInfo& info) {
+          const auto applied = gtid::GtidSet::Parse(info.position);
+          return applied.ok() && applied->Contains(*wanted);
+        },
+        deadline);
+    if (!drained.ok()) {
+      SLUICE_LOG(kWarning, "reverse stream not drained before complete",
+                 {{"stream", stream.id}, {"reason", drained.status()}});
+    }
+  }
+}
+
+absl::Status FinishCommand::Decide() {
+  // Reads may have moved back since.
+  const std::string key = workflow::WorkflowKey(records_.original);
+  SLUICE_RETURN_IF_ERROR(parts_.store.Read([&](store::StoreReader& reader) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(records_, cutover::ReadRecords(reader, key));
+    return absl::OkStatus();
+  }));
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t epoch,
+                          store::NextId(parts_.store, workflow::kCommandEpochCounter));
+  teardown_ = {.kind = kind_ == FinishKind::kComplete ? cutover::TeardownKind::kComplete
+                                                      : cutover::TeardownKind::kCancel,
+               .keep_data = args_.keep_data,
+               .keep_routing_rules = args_.keep_routing_rules,
+               .rename_tables = args_.rename_tables,
+               .epoch = epoch};
+  return DecideTeardown(parts_.store, records_, teardown_);
+}
+
+}  // namespace sluice::traffic

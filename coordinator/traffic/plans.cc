@@ -1,0 +1,196 @@
+// From records and flags to plans.
+
+#include "coordinator/traffic/plans.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace sluice::traffic {
+namespace {
+
+using cutover::Records;
+using cutover::Side;
+using routing::TabletType;
+using workflow::WorkflowRecord;
+
+constexpr uint32_t kHoldMsMax = 2'000;
+
+absl::Status NotSwitched(absl::string_view which, absl::string_view flag) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("requesting reversal of ", which, " but ", flag, " have not been switched"));
+}
+
+uint32_t IndexOf(std::vector<Side>& sides, const Side& side) {
+  const auto found = std::find(sides.begin(), sides.end(), side);
+  if (found != sides.end()) {
+    return static_cast<uint32_t>(found - sides.begin());
+  }
+  sides.push_back(side);
+  return static_cast<uint32_t>(sides.size() - 1);
+}
+
+cutover::Plan Base(const Records& records, bool reversal, const PlanNumbers& numbers) {
+  const WorkflowRecord& original = records.original;
+  const std::string original_key = workflow::WorkflowKey(original);
+  const std::string reverse_key =
+      workflow::WorkflowKey(original.source_keyspace, workflow::ReverseName(original.name));
+  Direction direction = DirectionOf(records, reversal);
+  cutover::Plan plan;
+  plan.id = numbers.id;
+  plan.workflow = original_key;
+  plan.forward = reversal ? reverse_key : original_key;
+  plan.backward = reversal ? original_key : reverse_key;
+  plan.reversal = reversal;
+  plan.tables = original.tables;
+  plan.sources = std::move(direction.from);
+  plan.targets = std::move(direction.to);
+  plan.source_types = original.options.source_types;
+  plan.epoch = numbers.epoch;
+  plan.timeout_ms = numbers.timeout_ms;
+  plan.hold_ms = std::min(numbers.timeout_ms / 3, kHoldMsMax);
+  plan.start_reverse = numbers.start_reverse;
+  return plan;
+}
+
+}  // namespace
+
+TrafficTypes MovedTo(const Records& records, bool reversal) {
+  const WorkflowRecord& original = records.original;
+  return {.replica = original.replica_switched != reversal,
+          .rdonly = original.rdonly_switched != reversal,
+          .writes = original.writes_switched != reversal};
+}
+
+absl::StatusOr<TrafficTypes> ChooseTypes(const std::vector<TabletType>& asked,
+                                         const Records& records, bool reversal, bool has_rdonly) {
+  const TrafficTypes there = MovedTo(records, reversal);
+  TrafficTypes wanted = {
+      .replica = asked.empty(), .rdonly = asked.empty(), .writes = asked.empty()};
+  for (const TabletType type : asked) {
+    switch (type) {
+      case TabletType::kReplica:
+        if (reversal && there.replica) {
+          return NotSwitched("read traffic for REPLICAs", "REPLICA reads");
+        }
+        wanted.replica = true;
+        break;
+      case TabletType::kRdonly:
+        if (reversal && there.rdonly) {
+          return NotSwitched("read traffic for RDONLYs", "RDONLY reads");
+        }
+        wanted.rdonly = true;
+        break;
+      case TabletType::kPrimary:
+        if (reversal && there.writes) {
+          return NotSwitched("write traffic", "writes");
+        }
+        wanted.writes = true;
+        break;
+      case TabletType::kUnknown:
+        return absl::InvalidArgumentError(
+            "unknown tablet type; PRIMARY, REPLICA and RDONLY can be switched");
+    }
+  }
+  if (wanted.replica && !has_rdonly) {
+    wanted.rdonly = true;
+  }
+  return TrafficTypes{.replica = wanted.replica && !there.replica,
+                      .rdonly = wanted.rdonly && !there.rdonly,
+                      .writes = wanted.writes && !there.writes};
+}
+
+std::string TypesText(const TrafficTypes& types) {
+  std::vector<std::string> names;
+  if (types.writes) {
+    names.emplace_back("PRIMARY");
+  }
+  if (types.replica) {
+    names.emplace_back("REPLICA");
+  }
+  if (types.rdonly) {
+    names.emplace_back("RDONLY");
+  }
+  return absl::StrJoin(names, ",");
+}
+
+Direction DirectionOf(const Records& records, bool reversal) {
+  const WorkflowRecord& original = records.original;
+  Direction direction;
+  direction.reversal = reversal;
+  direction.from_keyspace = original.source_keyspace;
+  direction.to_keyspace = original.target_keyspace;
+  for (const workflow::StreamRecord& stream : original.streams) {
+    IndexOf(direction.from, {.keyspace = original.source_keyspace,
+                             .shard = stream.source_shard,
+                             .database = stream.source_database});
+    IndexOf(direction.to, {.keyspace = original.target_keyspace,
+                           .shard = stream.target_shard,
+                           .database = stream.target_database});
+  }
+  if (reversal) {
+    std::swap(direction.from_keyspace, direction.to_keyspace);
+    std::swap(direction.from, direction.to);
+  }
+  return direction;
+}
+
+const WorkflowRecord* FeedingRecord(const Records& records, bool reversal) {
+  if (!reversal) {
+    return &records.original;
+  }
+  return records.reverse ? &*records.reverse : nullptr;
+}
+
+cutover::Plan ReadsPlan(const Records& records, bool reversal, const TrafficTypes& types,
+                        const PlanNumbers& numbers) {
+  const TrafficTypes there = MovedTo(records, reversal);
+  cutover::Plan plan = Base(records, reversal, numbers);
+  plan.kind = cutover::Kind::kReads;
+  plan.move_replica = types.replica;
+  plan.move_rdonly = types.rdonly;
+  plan.make_readable = !there.writes;
+  plan.restore_closed = plan.make_readable && !there.reads();
+  plan.close_behind =
+      there.writes && (there.replica || types.replica) && (there.rdonly || types.rdonly);
+  return plan;
+}
+
+absl::StatusOr<cutover::Plan> WritesPlan(const Records& records, bool reversal,
+                                         const PlanNumbers& numbers) {
+  const WorkflowRecord* feeding = FeedingRecord(records, reversal);
+  cutover::Plan plan = Base(records, reversal, numbers);
+  if (feeding == nullptr || feeding->streams.size() != numbers.reverse_ids.size()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("workflow ", plan.forward, " does not exist; there is nothing to switch by"));
+  }
+  const TrafficTypes there = MovedTo(records, reversal);
+  plan.kind = cutover::Kind::kWrites;
+  plan.source_readable = !(there.replica && there.rdonly);
+  const Direction direction = DirectionOf(records, reversal);
+  for (size_t i = 0; i < feeding->streams.size(); ++i) {
+    const workflow::StreamRecord& stream = feeding->streams[i];
+    plan.streams.push_back({.source = IndexOf(plan.sources, {.keyspace = direction.from_keyspace,
+                                                             .shard = stream.source_shard,
+                                                             .database = stream.source_database}),
+                            .target = IndexOf(plan.targets, {.keyspace = direction.to_keyspace,
+                                                             .shard = stream.target_shard,
+                                                             .database = stream.target_database}),
+                            .forward_id = stream.id,
+                            .reverse_id = numbers.reverse_ids[i]});
+  }
+  const WorkflowRecord* replaced = FeedingRecord(records, !reversal);
+  if (replaced != nullptr) {
+    for (const workflow::StreamRecord& stream : replaced->streams) {
+      plan.stale.push_back({.source = IndexOf(plan.sources, {.keyspace = direction.from_keyspace,
+                                                             .shard = stream.target_shard,
+                                                             .database = stream.target_database}),
+                            .id = stream.id});
+    }
+  }
+  return plan;
+}
+
+}  // namespace sluice::traffic

@@ -1,0 +1,69 @@
+// Which traffic a command moves, and the plans of its cutovers. Pure.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/routing/target.h"
+#include "coordinator/cutover/plan.h"
+#include "coordinator/cutover/records.h"
+
+namespace sluice::traffic {
+
+// One flag per kind of traffic.
+struct TrafficTypes {
+  bool replica = false;
+  bool rdonly = false;
+  bool writes = false;
+  [[nodiscard]] bool reads() const { return replica || rdonly; }
+  [[nodiscard]] bool any() const { return replica || rdonly || writes; }
+  friend bool operator==(const TrafficTypes&, const TrafficTypes&) = default;
+};
+
+// What the side that a direction leads to has already.
+TrafficTypes MovedTo(const cutover::Records& records, bool reversal);
+
+// What there is left to move of the types asked for (none named: all). Types that are there already
+// are left out. With no RDONLY tablet on either side rdonly follows replica. FAILED_PRECONDITION
+// when a type is to be reversed by name that was never switched; INVALID_ARGUMENT for an unknown
+// type.
+absl::StatusOr<TrafficTypes> ChooseTypes(const std::vector<routing::TabletType>& asked,
+                                         const cutover::Records& records, bool reversal,
+                                         bool has_rdonly);
+
+// "REPLICA,RDONLY".
+std::string TypesText(const TrafficTypes& types);
+
+// The two sides of a direction.
+struct Direction {
+  bool reversal = false;
+  std::string from_keyspace;
+  std::string to_keyspace;
+  std::vector<cutover::Side> from;
+  std::vector<cutover::Side> to;
+};
+Direction DirectionOf(const cutover::Records& records, bool reversal);
+
+// The record whose streams feed the side that the direction leads to; nullptr when there is none.
+const workflow::WorkflowRecord* FeedingRecord(const cutover::Records& records, bool reversal);
+
+// What a plan needs beside the records.
+struct PlanNumbers {
+  std::string id;
+  uint64_t epoch = 0;                 // and the one after it
+  std::vector<uint64_t> reverse_ids;  // one per stream; only for writes
+  uint32_t timeout_ms = 30'000;
+  bool start_reverse = true;
+};
+
+// `types` has reads only. REQUIRES: types.reads().
+cutover::Plan ReadsPlan(const cutover::Records& records, bool reversal, const TrafficTypes& types,
+                        const PlanNumbers& numbers);
+// FAILED_PRECONDITION when there is no record to move writes by (a reversal before any switch).
+absl::StatusOr<cutover::Plan> WritesPlan(const cutover::Records& records, bool reversal,
+                                         const PlanNumbers& numbers);
+
+}  // namespace sluice::traffic

@@ -1,0 +1,155 @@
+// JSON and dry-run texts.
+
+#include "coordinator/traffic/replies.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace sluice::traffic {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json CutoverJson(const store::CutoverAttempt& attempt) {
+  Json steps = Json::array();
+  for (const store::CutoverStep& step : attempt.steps) {
+    steps.push_back({{"name", step.name},
+                     {"shard", step.shard},
+                     {"started_us", step.started_us},
+                     {"took_us", step.took_us},
+                     {"detail", step.detail}});
+  }
+  return {{"id", attempt.id},
+          {"workflow", attempt.workflow},
+          {"direction", attempt.direction},
+          {"result", attempt.result},
+          {"started_us", attempt.started_us},
+          {"finished_us", attempt.finished_us},
+          {"steps", std::move(steps)}};
+}
+
+std::string Tables(const workflow::WorkflowRecord& record) {
+  return absl::StrCat("[", absl::StrJoin(record.tables, ","), "]");
+}
+
+std::string Tablets(const std::vector<ShardFacts>& shards) {
+  return absl::StrCat("[",
+                      absl::StrJoin(shards, ",",
+                                    [](std::string* out, const ShardFacts& shard) {
+                                      absl::StrAppend(out, "tablet:", shard.tablet);
+                                    }),
+                      "]");
+}
+
+std::string Positions(const std::vector<ShardFacts>& shards) {
+  return absl::StrJoin(shards, ",", [](std::string* out, const ShardFacts& shard) {
+    absl::StrAppend(out, "[keyspace:", shard.side.keyspace, ";shard:", shard.side.shard,
+                    ";position:", shard.position, "]");
+  });
+}
+
+std::string RulesLine(const workflow::WorkflowRecord& record) {
+  return absl::StrCat("Routing rules for tables ", Tables(record), " will be updated");
+}
+
+void AppendReads(const workflow::WorkflowRecord& record, const TrafficTypes& types,
+                 const std::string& keyspace, std::vector<std::string>& lines) {
+  const TrafficTypes reads = {.replica = types.replica, .rdonly = types.rdonly, .writes = false};
+  lines.push_back(absl::StrCat("Switch reads for tables ", Tables(record), " to keyspace ",
+                               keyspace, " for tablet types [", TypesText(reads), "]"));
+  lines.push_back(RulesLine(record));
+}
+
+}  // namespace
+
+std::string ToJson(const CommandReply& reply) {
+  Json document = {{"summary", reply.summary},
+                   {"start_state", reply.start_state},
+                   {"current_state", reply.current_state},
+                   {"dry_run_results", reply.dry_run_results}};
+  if (!reply.cutovers.empty()) {
+    document["cutover"] = CutoverJson(reply.cutovers.back());
+    document["cutovers"] = Json::array();
+    for (const store::CutoverAttempt& attempt : reply.cutovers) {
+      document["cutovers"].push_back(CutoverJson(attempt));
+    }
+  }
+  if (!reply.details.empty()) {
+    document["details"] = Json::array();
+    for (const TabletDetail& detail : reply.details) {
+      document["details"].push_back({{"tablet", detail.tablet}, {"deleted", detail.deleted}});
+    }
+  }
+  // Names come from outside; bytes that are not UTF-8 must not end the process.
+  return document.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string DryRunSummary(absl::string_view command, absl::string_view workflow, absl::Time now) {
+  return absl::StrCat(command, " dry run results for workflow ", workflow, " at ",
+                      absl::FormatTime("%d %b %y %H:%M UTC", now, absl::UTCTimeZone()));
+}
+
+std::vector<std::string> SwitchLines(const SwitchPreview& preview) {
+  const workflow::WorkflowRecord& original = preview.records.original;
+  const Direction& direction = preview.direction;
+  std::vector<std::string> lines;
+  if (preview.types.reads()) {
+    AppendReads(original, preview.types, direction.to_keyspace, lines);
+  }
+  if (preview.types.writes) {
+    const std::string back =
+        direction.reversal
+            ? workflow::WorkflowKey(original)
+            : workflow::WorkflowKey(direction.from_keyspace, workflow::ReverseName(original.name));
+    lines.push_back(absl::StrCat("Stop writes on keyspace ", direction.from_keyspace,
+                                 " for tables ", Tables(original), ": ", Positions(preview.from)));
+    lines.push_back(absl::StrCat("Wait for the streams to catch up for up to ",
+                                 absl::FormatDuration(preview.timeout)));
+    lines.push_back(absl::StrCat("Create reverse workflow ", back));
+    lines.push_back("Commit the switch in the store and in the journals of all databases involved");
+    lines.push_back(absl::StrCat("Enable writes on keyspace ", direction.to_keyspace,
+                                 " for tables ", Tables(original)));
+    lines.push_back(absl::StrCat("Switch routing from keyspace ", direction.from_keyspace,
+                                 " to keyspace ", direction.to_keyspace));
+    lines.push_back(RulesLine(original));
+    lines.push_back(
+        preview.start_reverse
+            ? absl::StrCat("Start reverse streams on: ", Tablets(preview.from))
+            : absl::StrCat("Leave reverse streams stopped on: ", Tablets(preview.from)));
+    lines.push_back(absl::StrCat("Freeze streams on: ", Tablets(preview.to)));
+  }
+  if (lines.empty()) {
+    lines.emplace_back("No changes required");
+  }
+  return lines;
+}
+
+std::vector<std::string> FinishLines(const FinishPreview& preview) {
+  const workflow::WorkflowRecord& original = preview.records.original;
+  std::vector<std::string> lines;
+  if (preview.reads_back.reads()) {
+    AppendReads(original, preview.reads_back, original.source_keyspace, lines);
+  }
+  if (!preview.backward.empty()) {
+    lines.push_back(absl::StrCat("Delete reverse streams on: ", Tablets(preview.backward)));
+  }
+  lines.push_back(absl::StrCat("Delete streams on: ", Tablets(preview.forward)));
+  const absl::string_view verb = preview.keep_data       ? "Keeping"
+                                 : preview.rename_tables ? "Renaming"
+                                                         : "Dropping";
+  for (const ShardFacts& shard : preview.dropping) {
+    for (const std::string& table : original.tables) {
+      lines.push_back(absl::StrCat(verb, " table [keyspace:", shard.side.keyspace,
+                                   ";shard:", shard.side.shard, ";dbname:", shard.side.database,
+                                   ";tablet:", shard.tablet, ";table:", table, "]"));
+    }
+  }
+  if (!preview.keep_routing_rules) {
+    lines.emplace_back("Routing rules for participating tables will be deleted");
+  }
+  return lines;
+}
+
+}  // namespace sluice::traffic

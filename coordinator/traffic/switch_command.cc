@@ -1,0 +1,250 @@
+// Checks, cutovers of reads and of writes, and the answer.
+
+#include "coordinator/traffic/switch_command.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/random_id.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "coordinator/cutover/ledger.h"
+
+namespace sluice::traffic {
+namespace {
+
+using cutover::Records;
+
+constexpr absl::Duration kTimeoutMin = absl::Seconds(1);
+constexpr absl::Duration kTimeoutMax = absl::Hours(1);
+// What moving reads back before a cancel may take.
+constexpr uint32_t kReadsBackTimeoutMs = 30'000;
+
+// Ids and epochs for one cutover, all from one transaction.
+absl::StatusOr<PlanNumbers> DrawNumbers(store::Store& store, size_t streams) {
+  PlanNumbers numbers;
+  numbers.id = NewId().substr(0, 16);
+  const absl::Status drawn =
+      store.Transaction([&](store::StoreTransaction& transaction) -> absl::Status {
+        numbers.reverse_ids.clear();
+        SLUICE_ASSIGN_OR_RETURN(numbers.epoch, transaction.NextId(workflow::kCommandEpochCounter));
+        // The second half of the cutover uses the one after it.
+        SLUICE_RETURN_IF_ERROR(transaction.NextId(workflow::kCommandEpochCounter).status());
+        for (size_t i = 0; i < streams; ++i) {
+          SLUICE_ASSIGN_OR_RETURN(const uint64_t id,
+                                  transaction.NextId(workflow::kStreamIdCounter));
+          numbers.reverse_ids.push_back(id);
+        }
+        return absl::OkStatus();
+      });
+  if (!drawn.ok()) {
+    return drawn;
+  }
+  return numbers;
+}
+
+absl::Status RolledBack(absl::string_view command, const std::string& workflow,
+                        const cutover::State& state) {
+  return WithSubject(
+      absl::AbortedError(absl::StrCat(
+          command, " of ", state.plan.kind == cutover::Kind::kReads ? "reads" : "writes",
+          " failed for workflow ", workflow, " and was rolled back: ", state.failure)),
+      workflow);
+}
+
+absl::StatusOr<Records> ReadAgain(store::Store& store, const std::string& key) {
+  Records records;
+  SLUICE_RETURN_IF_ERROR(store.Read([&](store::StoreReader& reader) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(records, cutover::ReadRecords(reader, key));
+    return absl::OkStatus();
+  }));
+  return records;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<ShardFacts>> FactsOf(const Dependencies& parts,
+                                                const std::vector<cutover::Side>& sides,
+                                                bool positions) {
+  std::vector<ShardFacts> facts;
+  for (const cutover::Side& side : sides) {
+    SLUICE_ASSIGN_OR_RETURN(const topology::TabletInfo primary,
+                            parts.topology.PrimaryOf(side.keyspace, side.shard));
+    ShardFacts shard = {.side = side, .tablet = primary.alias, .position = {}};
+    if (positions) {
+      SLUICE_ASSIGN_OR_RETURN(
+          shard.position,
+          parts.agents.ReadPosition(workflow::AgentRef::Primary(side.keyspace, side.shard), {}));
+    }
+    facts.push_back(std::move(shard));
+  }
+  return facts;
+}
+
+absl::StatusOr<std::string> SwitchCommand::Run(absl::Time deadline) {
+  if (args_.timeout < kTimeoutMin || args_.timeout > kTimeoutMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("timeout ", absl::FormatDuration(args_.timeout), " is out of bounds: from ",
+                     absl::FormatDuration(kTimeoutMin), " to ", absl::FormatDuration(kTimeoutMax)));
+  }
+  SLUICE_RETURN_IF_ERROR(Load());
+  if (!types_.any()) {
+    return Reply(SwitchLines({.records = records_,
+                              .direction = direction_,
+                              .types = types_,
+                              .from = {},
+                              .to = {},
+                              .timeout = args_.timeout,
+                              .start_reverse = args_.enable_reverse}));
+  }
+  SLUICE_RETURN_IF_ERROR(CheckSwitch(
+      parts_,
+      {.records = records_, .direction = direction_, .types = types_, .max_lag = args_.max_lag}));
+  if (args_.dry_run) {
+    return DryRun();
+  }
+  if (types_.reads()) {
+    SLUICE_RETURN_IF_ERROR(Move(false, deadline));
+  }
+  if (types_.writes) {
+    SLUICE_RETURN_IF_ERROR(Move(true, deadline));
+  }
+  return Reply({});
+}
+
+absl::Status SwitchCommand::Load() {
+  SLUICE_ASSIGN_OR_RETURN(const Resolved found, Resolve(parts_.store, args_.workflow));
+  SLUICE_ASSIGN_OR_RETURN(exclusion_, Exclude(parts_.locks, found.key(),
+                                              reverse_ ? "reversetraffic" : "switchtraffic"));
+  // Before the exclusion another command may have changed it.
+  SLUICE_ASSIGN_OR_RETURN(records_, ReadAgain(parts_.store, found.key()));
+  SLUICE_RETURN_IF_ERROR(CheckPhase(records_.original));
+  direction_ = DirectionOf(records_, reverse_ != found.by_reverse_name);
+  start_state_ = workflow::TrafficStateText(records_.original);
+  SLUICE_ASSIGN_OR_RETURN(types_, ChooseTypes(args_.types, records_, direction_.reversal,
+                                              HasRdonly(parts_.topology, direction_)));
+  return absl::OkStatus();
+}
+
+absl::Status SwitchCommand::Reload() {
+  SLUICE_ASSIGN_OR_RETURN(records_,
+                          ReadAgain(parts_.store, workflow::WorkflowKey(records_.original)));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> SwitchCommand::DryRun() {
+  SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> from, FactsOf(parts_, direction_.from, true));
+  SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> to, FactsOf(parts_, direction_.to, false));
+  return Reply(SwitchLines({.records = records_,
+                            .direction = direction_,
+                            .types = types_,
+                            .from = std::move(from),
+                            .to = std::move(to),
+                            .timeout = args_.timeout,
+                            .start_reverse = args_.enable_reverse}));
+}
+
+absl::StatusOr<cutover::Plan> SwitchCommand::MakePlan(bool writes) {
+  const workflow::WorkflowRecord* feeding = FeedingRecord(records_, direction_.reversal);
+  const size_t streams = writes && feeding != nullptr ? feeding->streams.size() : 0;
+  SLUICE_ASSIGN_OR_RETURN(PlanNumbers numbers, DrawNumbers(parts_.store, streams));
+  numbers.timeout_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(args_.timeout));
+  numbers.start_reverse = args_.enable_reverse;
+  if (writes) {
+    return WritesPlan(records_, direction_.reversal, numbers);
+  }
+  return ReadsPlan(records_, direction_.reversal, types_, numbers);
+}
+
+// Streams that an attempt of long ago left behind (its request came late) would read the same
+// tables again once they are started.
+absl::Status SwitchCommand::DeleteStrays(const cutover::Plan& plan) {
+  for (size_t i = 0; i < plan.sources.size(); ++i) {
+    const auto agent = workflow::AgentRef::Primary(plan.sources[i].keyspace, plan.sources[i].shard);
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<topology::StreamInfo> streams,
+                            parts_.agents.ListStreams(agent, plan.backward, {}));
+    for (const topology::StreamInfo& stream : streams) {
+      const bool known =
+          std::any_of(plan.stale.begin(), plan.stale.end(),
+                      [&](const cutover::StaleStream& stale) { return stale.id == stream.id; });
+      if (!known) {
+        SLUICE_RETURN_IF_ERROR(
+            parts_.agents
+                .ControlStream(agent, stream.id, workflow::StreamAction::kDelete, plan.epoch, {})
+                .status());
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SwitchCommand::Move(bool writes, absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(cutover::Plan plan, MakePlan(writes));
+  const std::string key = plan.workflow;
+  if (writes) {
+    SLUICE_RETURN_IF_ERROR(DeleteStrays(plan));
+  }
+  cutover_ids_.push_back(plan.id);
+  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<cutover::Run> run,
+                          runner_.Begin(std::move(plan), exclusion_));
+  SLUICE_ASSIGN_OR_RETURN(const cutover::State state, run->Await(deadline));
+  SLUICE_RETURN_IF_ERROR(Reload());
+  if (state.phase != cutover::Phase::kDone) {
+    absl::Status failed = RolledBack(CommandName(), key, state);
+    return absl::Status(
+        failed.code(),
+        absl::StrCat(failed.message(), "\nStart State: ", start_state_,
+                     "\nCurrent State: ", workflow::TrafficStateText(records_.original)));
+  }
+  return absl::OkStatus();
+}
+
+std::string SwitchCommand::Reply(std::vector<std::string> lines) {
+  CommandReply reply;
+  const std::string key = workflow::WorkflowKey(args_.workflow.keyspace, args_.workflow.name);
+  reply.start_state = start_state_;
+  reply.current_state = workflow::TrafficStateText(records_.original);
+  if (args_.dry_run) {
+    reply.summary = DryRunSummary(CommandName(), key, absl::Now());
+    reply.dry_run_results = std::move(lines);
+    return ToJson(reply);
+  }
+  reply.summary = absl::StrCat(CommandName(), " was successful for workflow ", key);
+  std::vector<store::CutoverAttempt> attempts;
+  // The switch is done whether or not its timeline can be read.
+  (void)parts_.store.Read([&](store::StoreReader& reader) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(attempts,
+                            reader.ListCutoverAttempts(workflow::WorkflowKey(records_.original)));
+    return absl::OkStatus();
+  });
+  for (const std::string& id : cutover_ids_) {
+    for (const store::CutoverAttempt& attempt : attempts) {
+      if (attempt.id == id) {
+        reply.cutovers.push_back(attempt);
+      }
+    }
+  }
+  return ToJson(reply);
+}
+
+absl::Status MoveReadsBack(const Dependencies& parts, cutover::Runner& runner,
+                           const Records& records, const Exclusion& exclusion,
+                           absl::Time deadline) {
+  const TrafficTypes there = MovedTo(records, true);
+  const TrafficTypes types = {.replica = !there.replica, .rdonly = !there.rdonly, .writes = false};
+  if (!types.any()) {
+    return absl::OkStatus();
+  }
+  SLUICE_ASSIGN_OR_RETURN(PlanNumbers numbers, DrawNumbers(parts.store, 0));
+  numbers.timeout_ms = kReadsBackTimeoutMs;
+  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<cutover::Run> run,
+                          runner.Begin(ReadsPlan(records, true, types, numbers), exclusion));
+  SLUICE_ASSIGN_OR_RETURN(const cutover::State state, run->Await(deadline));
+  return state.phase == cutover::Phase::kDone
+             ? absl::OkStatus()
+             : RolledBack("routing back", state.plan.workflow, state);
+}
+
+}  // namespace sluice::traffic

@@ -1,0 +1,222 @@
+// Dispatch of the commands, recovery, start and stop of streams.
+
+#include "coordinator/traffic/traffic_service.h"
+
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "coordinator/traffic/checks.h"
+#include "coordinator/traffic/finish_command.h"
+#include "coordinator/traffic/switch_command.h"
+#include "coordinator/workflow/views.h"
+
+namespace sluice::traffic {
+namespace {
+
+constexpr absl::Duration kControlTimeout = absl::Seconds(30);
+
+// One transaction on the record that a command named.
+absl::Status SetStartPending(store::Store& store, const workflow::WorkflowRecord& record,
+                             bool pending) {
+  return store.Transaction([&](store::StoreTransaction& transaction) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(std::optional<workflow::WorkflowRecord> now,
+                            transaction.FindWorkflow(record.keyspace, record.name));
+    if (!now) {
+      return absl::NotFoundError(
+          absl::StrCat("workflow ", workflow::WorkflowKey(record), " does not exist"));
+    }
+    now->start_pending = pending;
+    return transaction.PutWorkflow(*now);
+  });
+}
+
+}  // namespace
+
+TrafficService::TrafficService(const Dependencies& parts, TrafficOptions options)
+    : parts_(parts),
+      options_(options),
+      ledger_(parts_.store),
+      effects_(parts_.agents, parts_.rules, parts_.topology),
+      runner_(ledger_, effects_, options_.run) {}
+
+TrafficService::~TrafficService() {
+  Close();
+}
+
+void TrafficService::Close() {
+  runner_.Stop();
+  std::vector<std::shared_ptr<Teardown>> teardowns;
+  {
+    const absl::MutexLock lock(&mutex_);
+    teardowns.swap(teardowns_);
+  }
+  for (const std::shared_ptr<Teardown>& teardown : teardowns) {
+    teardown->Stop();
+  }
+}
+
+absl::Status TrafficService::Recover() {
+  std::vector<std::pair<std::string, std::string>> states;
+  SLUICE_RETURN_IF_ERROR(parts_.store.Read([&](store::StoreReader& reader) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(states, reader.ListCutoverStates());
+    return absl::OkStatus();
+  }));
+  std::vector<std::string> unreadable;
+  for (const auto& [key, bytes] : states) {
+    const absl::Status status = RecoverOne(key, bytes);
+    if (!status.ok()) {
+      SLUICE_LOG(kError, "command not recovered", {{"workflow", key}, {"reason", status}});
+      unreadable.push_back(absl::StrCat(key, ": ", status.message()));
+    }
+  }
+  return unreadable.empty() ? absl::OkStatus()
+                            : absl::DataLossError(absl::StrJoin(unreadable, "; "));
+}
+
+absl::Status TrafficService::RecoverOne(const std::string& key, const std::string& bytes) {
+  SLUICE_ASSIGN_OR_RETURN(cutover::StoredOperation operation, cutover::DecodeOperation(bytes));
+  SLUICE_ASSIGN_OR_RETURN(Exclusion exclusion,
+                          Exclude(parts_.locks, key, "recovery of an earlier command"));
+  if (auto* cutover = std::get_if<cutover::StoredCutover>(&operation)) {
+    SLUICE_LOG(kInfo, "going on with a cutover",
+               {{"workflow", key},
+                {"cutover", cutover->state.plan.id},
+                {"phase", cutover::PhaseName(cutover->state.phase)}});
+    runner_.Resume(std::move(*cutover), std::move(exclusion));
+    return absl::OkStatus();
+  }
+  cutover::Records records;
+  SLUICE_RETURN_IF_ERROR(parts_.store.Read([&](store::StoreReader& reader) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(records, cutover::ReadRecords(reader, key));
+    return absl::OkStatus();
+  }));
+  SLUICE_LOG(kInfo, "going on with the end of a workflow",
+             {{"workflow", key}, {"phase", workflow::WorkflowPhaseName(records.original.phase)}});
+  Adopt(std::move(records), std::get<cutover::StoredTeardown>(operation), std::move(exclusion));
+  return absl::OkStatus();
+}
+
+std::shared_ptr<Teardown> TrafficService::Adopt(cutover::Records records,
+                                                cutover::StoredTeardown teardown,
+                                                Exclusion exclusion) {
+  auto adopted = std::make_shared<Teardown>(parts_, std::move(records), teardown,
+                                            std::move(exclusion), options_.teardown);
+  const absl::MutexLock lock(&mutex_);
+  std::erase_if(teardowns_, [](const std::shared_ptr<Teardown>& each) { return each->over(); });
+  teardowns_.push_back(adopted);
+  return adopted;
+}
+
+absl::StatusOr<std::string> TrafficService::Switch(const admin::SwitchArgs& args,
+                                                   absl::Time deadline) {
+  return SwitchCommand(parts_, runner_, args, false).Run(deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::Reverse(const admin::SwitchArgs& args,
+                                                    absl::Time deadline) {
+  return SwitchCommand(parts_, runner_, args, true).Run(deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::Complete(const admin::FinishArgs& args,
+                                                     absl::Time deadline) {
+  return Finish(args, FinishKind::kComplete, deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::Cancel(const admin::FinishArgs& args,
+                                                   absl::Time deadline) {
+  return Finish(args, FinishKind::kCancel, deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::Delete(const admin::FinishArgs& args,
+                                                   absl::Time deadline) {
+  return Finish(args, FinishKind::kDelete, deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::Finish(const admin::FinishArgs& args, FinishKind kind,
+                                                   absl::Time deadline) {
+  const FinishCommand::Adopt adopt = [this](cutover::Records records,
+                                            cutover::StoredTeardown teardown, Exclusion exclusion) {
+    return Adopt(std::move(records), teardown, std::move(exclusion));
+  };
+  return FinishCommand(parts_, runner_, adopt, args, kind).Run(deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::Start(const admin::WorkflowRef& workflow,
+                                                  absl::Time deadline) {
+  return ControlStreams(workflow, true, deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::Stop(const admin::WorkflowRef& workflow,
+                                                 absl::Time deadline) {
+  return ControlStreams(workflow, false, deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::ControlStreams(const admin::WorkflowRef& workflow,
+                                                           bool start, absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(const Resolved found, Resolve(parts_.store, workflow));
+  SLUICE_ASSIGN_OR_RETURN(const Exclusion exclusion,
+                          Exclude(parts_.locks, found.key(), start ? "start" : "stop"));
+  // Read again: before the exclusion another command may have changed it.
+  SLUICE_ASSIGN_OR_RETURN(workflow::WorkflowRecord record,
+                          store::GetWorkflow(parts_.store, workflow.keyspace, workflow.name));
+  SLUICE_RETURN_IF_ERROR(CheckPhase(record));
+  const std::string key = workflow::WorkflowKey(record);
+  if (record.phase == workflow::WorkflowPhase::kFrozen) {
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat(
+            "workflow ", key, " is frozen: its writes are switched and its reverse is at work")),
+        key);
+  }
+  SLUICE_RETURN_IF_ERROR(SetStartPending(parts_.store, record, start));
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t epoch,
+                          store::NextId(parts_.store, workflow::kCommandEpochCounter));
+  absl::Status status;
+  for (const workflow::StreamRecord& stream : record.streams) {
+    workflow::CallBudget budget;
+    budget.timeout = std::min(deadline - absl::Now(), kControlTimeout);
+    status.Update(
+        parts_.agents
+            .ControlStream(workflow::AgentRef::Primary(record.target_keyspace, stream.target_shard),
+                           stream.id,
+                           start ? workflow::StreamAction::kStart : workflow::StreamAction::kStop,
+                           epoch, budget)
+            .status());
+  }
+  record.start_pending = false;
+  SLUICE_RETURN_IF_ERROR(SetStartPending(parts_.store, record, false));
+  SLUICE_RETURN_IF_ERROR(Annotate(status, absl::StrCat(start ? "starting " : "stopping ", key)));
+  return workflow::StatusDocument(record, parts_.topology);
+}
+
+absl::StatusOr<std::string> TrafficService::CutoverShow(const admin::WorkflowRef& workflow) {
+  std::string key = workflow::WorkflowKey(workflow.keyspace, workflow.name);
+  const absl::StatusOr<Resolved> found = Resolve(parts_.store, workflow);
+  if (found.ok()) {
+    key = found->key();
+  } else if (!absl::IsNotFound(found.status())) {
+    return found.status();
+  }
+  std::vector<store::CutoverAttempt> attempts;
+  SLUICE_RETURN_IF_ERROR(parts_.store.Read([&](store::StoreReader& reader) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(attempts, reader.ListCutoverAttempts(key));
+    return absl::OkStatus();
+  }));
+  // Attempts outlive their workflow.
+  if (attempts.empty() && !found.ok()) {
+    return found.status();
+  }
+  for (store::CutoverAttempt& attempt : attempts) {
+    if (attempt.result.empty()) {
+      attempt.result = runner_.Describe(attempt.id);
+    }
+  }
+  return workflow::CutoverAttemptsJson(attempts);
+}
+
+}  // namespace sluice::traffic

@@ -1,0 +1,77 @@
+// TrafficService: the commands that move traffic or end a workflow, and what is left of them by an
+// earlier coordinator.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "coordinator/admin/traffic_api.h"
+#include "coordinator/cutover/agent_effects.h"
+#include "coordinator/cutover/ledger.h"
+#include "coordinator/cutover/runner.h"
+#include "coordinator/traffic/dependencies.h"
+#include "coordinator/traffic/finish_command.h"
+#include "coordinator/traffic/teardown.h"
+
+namespace sluice::traffic {
+
+struct TrafficOptions {
+  cutover::RunOptions run = {};
+  TeardownOptions teardown = {};
+};
+
+// Thread-safe.
+class TrafficService : public admin::TrafficApi {
+ public:
+  explicit TrafficService(const Dependencies& parts, TrafficOptions options = {});
+  TrafficService(const TrafficService&) = delete;
+  TrafficService& operator=(const TrafficService&) = delete;
+  ~TrafficService() override;  // Close()
+
+  // Goes on, in the background, with every cutover and teardown that the store knows of. Call
+  // before commands are served: it takes their workflows' locks. A state that cannot be read is
+  // left alone and named in the returned DATA_LOSS; the others go on.
+  absl::Status Recover();
+
+  // Leaves what is under way to the next coordinator and joins all threads. Close the agents, the
+  // rules and the topology first: they are what the threads wait on.
+  void Close();
+
+  absl::StatusOr<std::string> Switch(const admin::SwitchArgs& args, absl::Time deadline) override;
+  absl::StatusOr<std::string> Reverse(const admin::SwitchArgs& args, absl::Time deadline) override;
+  absl::StatusOr<std::string> Complete(const admin::FinishArgs& args, absl::Time deadline) override;
+  absl::StatusOr<std::string> Cancel(const admin::FinishArgs& args, absl::Time deadline) override;
+  absl::StatusOr<std::string> Delete(const admin::FinishArgs& args, absl::Time deadline) override;
+  absl::StatusOr<std::string> Start(const admin::WorkflowRef& workflow,
+                                    absl::Time deadline) override;
+  absl::StatusOr<std::string> Stop(const admin::WorkflowRef& workflow,
+                                   absl::Time deadline) override;
+  absl::StatusOr<std::string> CutoverShow(const admin::WorkflowRef& workflow) override;
+
+ private:
+  absl::Status RecoverOne(const std::string& key, const std::string& bytes);
+  std::shared_ptr<Teardown> Adopt(cutover::Records records, cutover::StoredTeardown teardown,
+                                  Exclusion exclusion);
+  absl::StatusOr<std::string> Finish(const admin::FinishArgs& args, FinishKind kind,
+                                     absl::Time deadline);
+  absl::StatusOr<std::string> ControlStreams(const admin::WorkflowRef& workflow, bool start,
+                                             absl::Time deadline);
+
+  const Dependencies parts_;
+  const TrafficOptions options_;
+  cutover::Ledger ledger_;
+  cutover::AgentEffects effects_;
+  cutover::Runner runner_;
+
+  absl::Mutex mutex_;
+  std::vector<std::shared_ptr<Teardown>> teardowns_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace sluice::traffic

@@ -1,0 +1,244 @@
+#include "agent/source/binlog_filter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "agent/source/event_splitter.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::source {
+namespace {
+
+using binlog::EventType;
+
+constexpr absl::string_view kSidecar = "_sluice";
+constexpr absl::string_view kMarker = "marker";
+constexpr size_t kLengthOffset = 9;
+constexpr size_t kPayloadBytesMax = size_t{1} << 30U;
+
+// Event types without a name in EventType (binlog_event.h).
+constexpr uint8_t kIntvar = 5;
+constexpr uint8_t kRand = 13;
+constexpr uint8_t kUserVar = 14;
+constexpr uint8_t kBeginLoadQuery = 17;
+constexpr uint8_t kExecuteLoadQuery = 18;
+constexpr uint8_t kWriteRowsV1 = 23;
+constexpr uint8_t kUpdateRowsV1 = 24;
+constexpr uint8_t kDeleteRowsV1 = 25;
+constexpr uint8_t kIncident = 26;
+constexpr uint8_t kTransactionContext = 36;
+constexpr uint8_t kViewChange = 37;
+
+void Append(absl::string_view event, std::string& out) {
+  const size_t at = out.size();
+  out.append(event.data(), event.size());
+  // The header may still count a checksum that was taken off.
+  size_t length = event.size();
+  for (size_t i = 0; i < 4; ++i) {
+    out[at + kLengthOffset + i] = static_cast<char>(length & 0xFFU);
+    length >>= 8U;
+  }
+}
+
+absl::Status Refuse(uint8_t raw_type) {
+  switch (raw_type) {
+    case kBeginLoadQuery:
+    case kExecuteLoadQuery:
+      return absl::FailedPreconditionError(
+          "LOAD DATA stands as a statement in the source's binlog; set binlog_format=ROW for the "
+          "session that runs it, and copy the tables again");
+    case kWriteRowsV1:
+    case kUpdateRowsV1:
+    case kDeleteRowsV1:
+      return absl::FailedPreconditionError(
+          "the source writes row events of version 1; set log_bin_use_v1_row_events=OFF");
+    case kIncident:
+      return absl::DataLossError(
+          "the source's binlog holds an incident event: it has lost changes; copy the tables "
+          "again");
+    default:
+      return absl::UnimplementedError(absl::StrCat(
+          "the source's binlog holds an event of the unknown type ", static_cast<int>(raw_type)));
+  }
+}
+
+bool Harmless(const binlog::EventHeader& header) {
+  return header.ignorable() || header.raw_type == kIntvar || header.raw_type == kRand ||
+         header.raw_type == kUserVar || header.raw_type == kTransactionContext ||
+         header.raw_type == kViewChange;
+}
+
+}  // namespace
+
+BinlogFilter::BinlogFilter(std::string database, absl::flat_hash_set<std::string> tables)
+    : database_(std::move(database)), tables_(std::move(tables)) {}
+
+std::optional<gtid::Gtid> BinlogFilter::TakeCompleted() {
+  return std::exchange(completed_, std::nullopt);
+}
+
+absl::Status BinlogFilter::Feed(absl::string_view event, std::string& out) {
+  SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(event));
+  switch (header.type) {
+    case EventType::kFormatDescription: {
+      SLUICE_ASSIGN_OR_RETURN(checksums_, binlog::DecodeFormatDescriptionHasChecksum(event));
+      return absl::OkStatus();
+    }
+    // The first ROTATE comes before the format description, so whether it has a checksum is
+    // unknown.
+    case EventType::kRotate:
+    case EventType::kHeartbeatV1:
+    case EventType::kHeartbeatV2:
+    case EventType::kStop:
+    case EventType::kPreviousGtids:
+    case EventType::kIgnorable:
+    case EventType::kRowsQuery:
+      return absl::OkStatus();
+    default:
+      break;
+  }
+  absl::string_view body = event;
+  if (checksums_) {
+    SLUICE_ASSIGN_OR_RETURN(body, binlog::VerifyAndStripChecksum(event));
+  }
+  return FeedBody(header, body, out);
+}
+
+absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::string_view event,
+                                    std::string& out) {
+  switch (header.type) {
+    case EventType::kGtid:
+    case EventType::kGtidTagged: {
+      SLUICE_ASSIGN_OR_RETURN(binlog::GtidEvent gtid, binlog::DecodeGtid(event));
+      BeginGtid(std::move(gtid.gtid));
+      Append(event, out);
+      return absl::OkStatus();
+    }
+    case EventType::kAnonymousGtid:
+      return absl::FailedPreconditionError(
+          "the source's binlog holds a transaction without a GTID; set gtid_mode=ON there");
+    case EventType::kQuery:
+      return FeedQuery(event, out);
+    case EventType::kTableMap:
+      return FeedTableMap(event, out);
+    case EventType::kWriteRows:
+    case EventType::kUpdateRows:
+    case EventType::kDeleteRows:
+    case EventType::kPartialUpdateRows:
+      return FeedRows(event, out);
+    case EventType::kXid:
+    case EventType::kXaPrepare:
+      Append(event, out);
+      EndTransaction();
+      return absl::OkStatus();
+    case EventType::kTransactionPayload:
+      return FeedPayload(event, out);
+    case EventType::kRotate:
+    case EventType::kStop:
+    case EventType::kIgnorable:
+    case EventType::kRowsQuery:
+      return absl::OkStatus();
+    default:
+      return Harmless(header) ? absl::OkStatus() : Refuse(header.raw_type);
+  }
+}
+
+absl::Status BinlogFilter::FeedPayload(absl::string_view event, std::string& out) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string inside,
+                          binlog::UnpackTransactionPayload(event, kPayloadBytesMax));
+  absl::string_view rest = inside;
+  while (!rest.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const absl::string_view inner, NextEvent(rest));
+    SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(inner));
+    if (header.type == EventType::kTransactionPayload) {
+      return absl::InvalidArgumentError("a transaction payload inside a transaction payload");
+    }
+    SLUICE_RETURN_IF_ERROR(FeedBody(header, inner, out));
+    rest.remove_prefix(inner.size());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BinlogFilter::FeedQuery(absl::string_view event, std::string& out) {
+  SLUICE_ASSIGN_OR_RETURN(const binlog::QueryEvent query, binlog::DecodeQuery(event));
+  const absl::string_view sql = query.sql;
+  if (sql == "BEGIN" || absl::StartsWithIgnoreCase(sql, "XA START")) {
+    begun_ = true;
+    pending_begin_ = std::string(event);
+    return absl::OkStatus();
+  }
+  if (sql == "COMMIT" || sql == "ROLLBACK") {
+    Append(event, out);
+    EndTransaction();
+    return absl::OkStatus();
+  }
+  // These matter only where rows of ours are in the transaction.
+  if (absl::StartsWithIgnoreCase(sql, "SAVEPOINT ") ||
+      absl::StartsWithIgnoreCase(sql, "ROLLBACK TO") || absl::StartsWithIgnoreCase(sql, "XA END")) {
+    if (begun_ && pending_begin_.empty()) {
+      Append(event, out);
+    }
+    return absl::OkStatus();
+  }
+  EmitInTransaction(event, out);
+  if (!begun_) {
+    EndTransaction();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BinlogFilter::FeedTableMap(absl::string_view event, std::string& out) {
+  SLUICE_ASSIGN_OR_RETURN(const binlog::TableName name, binlog::PeekTableMap(event));
+  if (!Wanted(name)) {
+    // A table id may come to mean another table within one transaction.
+    wanted_ids_.erase(name.table_id);
+    return absl::OkStatus();
+  }
+  wanted_ids_.insert(name.table_id);
+  EmitInTransaction(event, out);
+  return absl::OkStatus();
+}
+
+absl::Status BinlogFilter::FeedRows(absl::string_view event, std::string& out) {
+  if (wanted_ids_.empty()) {
+    return absl::OkStatus();
+  }
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t id, binlog::PeekRowsTableId(event));
+  if (wanted_ids_.contains(id)) {
+    EmitInTransaction(event, out);
+  }
+  return absl::OkStatus();
+}
+
+void BinlogFilter::BeginGtid(gtid::Gtid gtid) {
+  EndTransaction();
+  completed_.reset();
+  current_ = std::move(gtid);
+}
+
+void BinlogFilter::EmitInTransaction(absl::string_view event, std::string& out) {
+  if (!pending_begin_.empty()) {
+    Append(pending_begin_, out);
+    pending_begin_.clear();
+  }
+  Append(event, out);
+}
+
+void BinlogFilter::EndTransaction() {
+  completed_ = std::exchange(current_, std::nullopt);
+  begun_ = false;
+  pending_begin_.clear();
+  wanted_ids_.clear();
+}
+
+bool BinlogFilter::Wanted(const binlog::TableName& name) const {
+  if (name.database == kSidecar) {
+    return name.table == kMarker;
+  }
+  return name.database == database_ && tables_.contains(name.table);
+}
+
+}  // namespace sluice::source

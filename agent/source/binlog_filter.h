@@ -1,0 +1,58 @@
+// BinlogFilter: what of a server's binlog a stream must see, cut out of its events. Pure.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "common/binlog/event.h"
+#include "common/gtid/gtid_set.h"
+
+namespace sluice::source {
+
+// Hands on, without checksum and out of compressed payloads: the GTID event of every transaction;
+// of those that touch a wanted table or _sluice.marker also BEGIN, TABLE_MAP and rows of these
+// tables; every QUERY that is neither BEGIN nor SAVEPOINT, since it may be DDL or a statement of a
+// moved table; and the event that ends the transaction (XID, QUERY, XA_PREPARE).
+//
+// What it can't tell to be harmless is an error, never left out. Owned by one thread.
+class BinlogFilter {
+ public:
+  BinlogFilter(std::string database, absl::flat_hash_set<std::string> tables);
+
+  // Appends what is to be handed on of one event as mysqld sent it. FAILED_PRECONDITION, naming the
+  // cause and remedy, for a binlog that cannot be followed (anonymous transactions, statements of
+  // LOAD DATA, old row events); DATA_LOSS for an incident event; INVALID_ARGUMENT for malformed
+  // bytes.
+  absl::Status Feed(absl::string_view event, std::string& out);
+
+  // The GTID of the transaction whose end the last call saw, once.
+  std::optional<gtid::Gtid> TakeCompleted();
+
+ private:
+  absl::Status FeedBody(const binlog::EventHeader& header, absl::string_view event,
+                        std::string& out);
+  absl::Status FeedPayload(absl::string_view event, std::string& out);
+  absl::Status FeedQuery(absl::string_view event, std::string& out);
+  absl::Status FeedTableMap(absl::string_view event, std::string& out);
+  absl::Status FeedRows(absl::string_view event, std::string& out);
+  void BeginGtid(gtid::Gtid gtid);
+  void EmitInTransaction(absl::string_view event, std::string& out);
+  void EndTransaction();
+  [[nodiscard]] bool Wanted(const binlog::TableName& name) const;
+
+  const std::string database_;
+  const absl::flat_hash_set<std::string> tables_;
+  bool checksums_ = false;
+  std::optional<gtid::Gtid> current_;
+  std::optional<gtid::Gtid> completed_;
+  bool begun_ = false;         // BEGIN or XA START was seen
+  std::string pending_begin_;  // that event, until something relevant follows it
+  absl::flat_hash_set<uint64_t> wanted_ids_;
+};
+
+}  // namespace sluice::source

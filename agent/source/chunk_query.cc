@@ -1,0 +1,163 @@
+#include "agent/source/chunk_query.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "common/binlog/row_image.h"
+
+namespace sluice::source {
+namespace {
+
+enum class KeyKind { kInteger, kNumber, kTemporal, kText, kBinary, kUnsupported };
+
+KeyKind KindOf(const mysql::ColumnSchema& column) {
+  static constexpr std::array<absl::string_view, 9> kIntegers = {
+      "tinyint", "smallint", "mediumint", "int", "bigint", "year", "bit", "enum", "set"};
+  static constexpr std::array<absl::string_view, 3> kNumbers = {"decimal", "float", "double"};
+  static constexpr std::array<absl::string_view, 4> kTemporals = {"date", "time", "datetime",
+                                                                  "timestamp"};
+  static constexpr std::array<absl::string_view, 6> kTexts = {"char", "varchar",    "tinytext",
+                                                              "text", "mediumtext", "longtext"};
+  static constexpr std::array<absl::string_view, 6> kBinaries = {
+      "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"};
+  const absl::string_view type = column.data_type;
+  const auto in = [&](const auto& list) {
+    return std::find(list.begin(), list.end(), type) != list.end();
+  };
+  if (in(kIntegers)) {
+    return KeyKind::kInteger;
+  }
+  if (in(kNumbers)) {
+    return KeyKind::kNumber;
+  }
+  if (in(kTemporals)) {
+    return KeyKind::kTemporal;
+  }
+  if (in(kTexts)) {
+    return column.charset == "binary" ? KeyKind::kBinary : KeyKind::kText;
+  }
+  return in(kBinaries) ? KeyKind::kBinary : KeyKind::kUnsupported;
+}
+
+bool OnlyOf(absl::string_view cell, absl::string_view allowed) {
+  return !cell.empty() && std::all_of(cell.begin(), cell.end(), [&](char c) {
+    return absl::ascii_isdigit(static_cast<unsigned char>(c)) ||
+           allowed.find(c) != absl::string_view::npos;
+  });
+}
+
+absl::Status BadCell(const mysql::ColumnSchema& column) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("the key cell of column ", column.name, " is not a ", column.column_type));
+}
+
+// A unique index whose columns are the key's, to keep the optimizer from a sort.
+std::string IndexHint(const ChunkQuery& query) {
+  for (const mysql::IndexSchema& index : query.schema->indexes) {
+    const bool same = index.is_unique && !index.has_prefix_or_expression &&
+                      std::equal(index.columns.begin(), index.columns.end(), query.key.begin(),
+                                 query.key.end(), [](const std::string& name, const auto* column) {
+                                   return name == column->name;
+                                 });
+    if (same) {
+      return absl::StrCat(" FORCE INDEX (", mysql::QuoteName(index.name), ")");
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string KeyExpression(const mysql::ColumnSchema& column) {
+  const std::string name = mysql::QuoteName(column.name);
+  const absl::string_view type = column.data_type;
+  if (type == "enum" || type == "set" || type == "bit") {
+    return absl::StrCat(name, "+0");
+  }
+  if (type == "float") {
+    return absl::StrCat("CAST(", name, " AS DOUBLE)");
+  }
+  return name;
+}
+
+absl::StatusOr<std::string> KeyLiteral(const mysql::ColumnSchema& column, absl::string_view cell) {
+  const auto hex = [&] { return absl::StrCat("X'", absl::BytesToHexString(cell), "'"); };
+  switch (KindOf(column)) {
+    case KeyKind::kInteger:
+      if (!OnlyOf(cell, "-")) {
+        return BadCell(column);
+      }
+      return std::string(cell);
+    case KeyKind::kNumber:
+      if (!OnlyOf(cell, "-+.eE")) {
+        return BadCell(column);
+      }
+      return std::string(cell);
+    case KeyKind::kTemporal:
+      if (!OnlyOf(cell, "-:. ")) {
+        return BadCell(column);
+      }
+      return absl::StrCat("'", cell, "'");
+    case KeyKind::kText:
+      return absl::StrCat("_", column.charset, " ", hex());
+    case KeyKind::kBinary:
+      return hex();
+    case KeyKind::kUnsupported:
+      break;
+  }
+  return absl::UnimplementedError(
+      absl::StrCat("column ", column.name, " of type ", column.data_type, " in a key"));
+}
+
+absl::StatusOr<std::string> AfterKeyCondition(const std::vector<const mysql::ColumnSchema*>& key,
+                                              const std::vector<mysql::Cell>& after_key) {
+  if (key.size() != after_key.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("a last key of ", after_key.size(),
+                                                   " cells for a key of ", key.size(), " columns"));
+  }
+  std::string condition;
+  std::string equal_before;
+  for (size_t i = 0; i < key.size(); ++i) {
+    if (!after_key[i].has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the last key's column ", key[i]->name, " is NULL"));
+    }
+    SLUICE_ASSIGN_OR_RETURN(const std::string literal, KeyLiteral(*key[i], *after_key[i]));
+    const std::string name = mysql::QuoteName(key[i]->name);
+    absl::StrAppend(&condition, i == 0 ? "" : " OR ", "(", equal_before, name, " > ", literal, ")");
+    absl::StrAppend(&equal_before, name, " = ", literal, " AND ");
+  }
+  return condition;
+}
+
+absl::StatusOr<std::string> BuildChunkQuery(const ChunkQuery& query) {
+  std::vector<std::string> expressions;
+  std::vector<std::string> order;
+  expressions.reserve(query.columns.size() + query.key.size());
+  for (const mysql::ColumnSchema* column : query.columns) {
+    SLUICE_ASSIGN_OR_RETURN(std::string expression, binlog::SelectExpression(*column));
+    expressions.push_back(std::move(expression));
+  }
+  for (const mysql::ColumnSchema* column : query.key) {
+    expressions.push_back(KeyExpression(*column));
+    order.push_back(mysql::QuoteName(column->name));
+  }
+  std::string sql =
+      absl::StrCat("SELECT ", absl::StrJoin(expressions, ", "), " FROM ",
+                   mysql::QuoteTable(query.schema->database, query.schema->name), IndexHint(query));
+  if (!query.after_key.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string condition,
+                            AfterKeyCondition(query.key, query.after_key));
+    absl::StrAppend(&sql, " WHERE ", condition);
+  }
+  absl::StrAppend(&sql, " ORDER BY ", absl::StrJoin(order, ", "), " LIMIT ", query.limit);
+  return sql;
+}
+
+}  // namespace sluice::source

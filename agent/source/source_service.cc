@@ -1,0 +1,329 @@
+#include "agent/source/source_service.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/random_id.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "schemas/envelope.capnp.h"
+
+namespace sluice::source {
+namespace {
+
+constexpr absl::Duration kSnapshotWaitMax = absl::Seconds(50);
+constexpr uint32_t kBatchBytesMax = 16U << 20U;
+// What is left of the caller's budget for the answer's way.
+constexpr absl::Duration kAnswerMargin = absl::Milliseconds(100);
+
+std::string ToString(capnp::Text::Reader text) {
+  return {text.cStr(), text.size()};
+}
+
+std::string ToString(capnp::Data::Reader data) {
+  return {reinterpret_cast<const char*>(data.begin()), data.size()};
+}
+
+capnp::Data::Reader ToData(absl::string_view bytes) {
+  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
+}
+
+std::vector<std::string> ToStrings(capnp::List<capnp::Text>::Reader list) {
+  std::vector<std::string> strings;
+  strings.reserve(list.size());
+  for (const capnp::Text::Reader text : list) {
+    strings.push_back(ToString(text));
+  }
+  return strings;
+}
+
+absl::Status UnknownSession(absl::string_view id) {
+  return WithSubject(absl::NotFoundError(absl::StrCat("no session ", id, " on this source")), id);
+}
+
+}  // namespace
+
+class SourceService::Use {
+ public:
+  // Empty (no session) when there is none of that id.
+  Use(SourceService& service, std::string id) : service_(service), id_(std::move(id)) {
+    const absl::MutexLock lock(&service_.mutex_);
+    const auto found = service_.sessions_.find(id_);
+    if (found != service_.sessions_.end()) {
+      ++found->second.calls;
+      snapshot_ = found->second.snapshot;
+      binlog_ = found->second.binlog;
+    }
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  ~Use() {
+    const absl::MutexLock lock(&service_.mutex_);
+    const auto found = service_.sessions_.find(id_);
+    if (found != service_.sessions_.end()) {
+      --found->second.calls;
+      found->second.last_used = absl::Now();
+    }
+  }
+
+  [[nodiscard]] SnapshotSession* snapshot() const { return snapshot_.get(); }
+  [[nodiscard]] BinlogSession* binlog() const { return binlog_.get(); }
+
+ private:
+  SourceService& service_;
+  const std::string id_;
+  std::shared_ptr<SnapshotSession> snapshot_;
+  std::shared_ptr<BinlogSession> binlog_;
+};
+
+SourceService::SourceService(SourceOptions options)
+    : options_(std::move(options)), reaper_([this] { EndIdleSessions(); }) {}
+
+SourceService::~SourceService() {
+  Stop();
+}
+
+void SourceService::Register(rpc::Server& server) {
+  server.Register<schemas::OpenSnapshotRequest, schemas::OpenSnapshotReply>(
+      schemas::Method::OPEN_SNAPSHOT, [this](const auto& context, auto request, auto reply) {
+        return OpenSnapshot(context, request, reply);
+      });
+  server.Register<schemas::FetchRowsRequest, schemas::FetchRowsReply>(
+      schemas::Method::FETCH_ROWS,
+      [this](const auto&, auto request, auto reply) { return FetchRows(request, reply); }, false);
+  server.Register<schemas::OpenBinlogRequest, schemas::OpenBinlogReply>(
+      schemas::Method::OPEN_BINLOG,
+      [this](const auto&, auto request, auto reply) { return OpenBinlog(request, reply); });
+  server.Register<schemas::FetchEventsRequest, schemas::FetchEventsReply>(
+      schemas::Method::FETCH_EVENTS,
+      [this](const auto& context, auto request, auto reply) {
+        return FetchEvents(context, request, reply);
+      },
+      false);
+  server.Register<schemas::CloseSessionRequest, schemas::Empty>(
+      schemas::Method::CLOSE_SESSION, [this](const auto&, auto request, auto) {
+        return CloseSession(ToString(request.getSession()));
+      });
+}
+
+void SourceService::Stop() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+  }
+  End([](const std::string&, const Session&) { return true; });
+  if (reaper_.joinable()) {
+    reaper_.join();
+  }
+}
+
+size_t SourceService::sessions() const {
+  const absl::MutexLock lock(&mutex_);
+  return sessions_.size();
+}
+
+absl::Status SourceService::CheckRoom() {
+  const absl::MutexLock lock(&mutex_);
+  if (stopped_) {
+    return absl::UnavailableError("this agent's source role is stopping");
+  }
+  if (sessions_.size() >= options_.sessions_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("this source serves ", sessions_.size(), " sessions, its maximum"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> SourceService::Add(Session session) {
+  SLUICE_RETURN_IF_ERROR(CheckRoom());
+  std::string id = NewId();
+  session.last_used = absl::Now();
+  const absl::MutexLock lock(&mutex_);
+  if (stopped_) {
+    return absl::UnavailableError("this agent's source role is stopping");
+  }
+  sessions_.emplace(id, std::move(session));
+  return id;
+}
+
+void SourceService::End(const std::function<bool(const std::string&, const Session&)>& which) {
+  std::vector<Session> ended;  // destroyed without the lock: a binlog session joins its thread
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (auto it = sessions_.begin(); it != sessions_.end();) {
+      if (which(it->first, it->second)) {
+        ended.push_back(std::move(it->second));
+        sessions_.erase(it++);
+      } else {
+        ++it;
+      }
+    }
+  }
+  for (Session& session : ended) {
+    if (session.snapshot != nullptr) {
+      session.snapshot->Interrupt();
+    } else {
+      session.binlog->Close();
+    }
+  }
+  const bool slots_used = std::any_of(
+      ended.begin(), ended.end(), [](const Session& session) { return session.binlog != nullptr; });
+  std::vector<uint32_t> slots;
+  for (const Session& session : ended) {
+    if (session.binlog != nullptr) {
+      slots.push_back(session.slot);
+    }
+  }
+  ended.clear();
+  if (slots_used) {
+    const absl::MutexLock lock(&mutex_);
+    for (const uint32_t slot : slots) {
+      slots_.erase(slot);
+    }
+  }
+}
+
+absl::StatusOr<uint32_t> SourceService::TakeSlot() {
+  const absl::MutexLock lock(&mutex_);
+  const auto count = static_cast<uint32_t>(options_.sessions_max);
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t slot = next_slot_;
+    next_slot_ = (next_slot_ + 1) % count;
+    if (slots_.insert(slot).second) {
+      return slot;
+    }
+  }
+  return absl::ResourceExhaustedError("no server id is free for another binlog session");
+}
+
+absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
+                                         schemas::OpenSnapshotRequest::Reader request,
+                                         schemas::OpenSnapshotReply::Builder reply) {
+  const uint64_t stream_id = request.getStreamId();
+  End([&](const std::string&, const Session& session) {
+    return session.stream_id == stream_id && session.snapshot != nullptr;
+  });
+  SLUICE_RETURN_IF_ERROR(CheckRoom());
+  SnapshotOptions options;
+  options.connection = options_.connection;
+  options.database = ToString(request.getDatabase());
+  options.not_before = ToString(request.getNotBefore());
+  options.wait = std::min({absl::Milliseconds(request.getWaitMs()), kSnapshotWaitMax,
+                           context.deadline - absl::Now() - kAnswerMargin});
+  SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<SnapshotSession> snapshot,
+                          SnapshotSession::Open(options));
+  const std::string position = snapshot->position();
+  Session session;
+  session.stream_id = stream_id;
+  session.snapshot = std::move(snapshot);
+  SLUICE_ASSIGN_OR_RETURN(const std::string id, Add(std::move(session)));
+  SLUICE_LOG(kInfo, "snapshot opened", {{"stream", stream_id}, {"session", id}});
+  reply.setSession(id);
+  reply.setPosition(position);
+  return absl::OkStatus();
+}
+
+absl::Status SourceService::FetchRows(schemas::FetchRowsRequest::Reader request,
+                                      schemas::FetchRowsReply::Builder reply) {
+  const std::string id = ToString(request.getSession());
+  const Use use(*this, id);
+  if (use.snapshot() == nullptr) {
+    return UnknownSession(id);
+  }
+  ChunkRequest chunk_request;
+  chunk_request.table = ToString(request.getTable());
+  chunk_request.columns = ToStrings(request.getColumns());
+  chunk_request.key_columns = ToStrings(request.getKeyColumns());
+  chunk_request.after_key = ToString(request.getAfterKey());
+  chunk_request.rows_max = request.getMaxRows();
+  chunk_request.bytes_max = request.getMaxBytes();
+  SLUICE_ASSIGN_OR_RETURN(const Chunk chunk, use.snapshot()->FetchRows(chunk_request));
+  reply.setRows(ToData(chunk.rows));
+  reply.setRowCount(chunk.row_count);
+  reply.setLastKey(ToData(chunk.last_key));
+  reply.setEndOfTable(chunk.end_of_table);
+  reply.setTableRowsEstimate(chunk.rows_estimate);
+  reply.setTableBytesEstimate(chunk.bytes_estimate);
+  return absl::OkStatus();
+}
+
+absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader request,
+                                       schemas::OpenBinlogReply::Builder reply) {
+  const uint64_t stream_id = request.getStreamId();
+  End([&](const std::string&, const Session& session) {
+    return session.stream_id == stream_id && session.binlog != nullptr;
+  });
+  SLUICE_RETURN_IF_ERROR(CheckRoom());
+  BinlogSessionOptions options;
+  options.connection = options_.connection;
+  options.database = ToString(request.getDatabase());
+  for (std::string& table : ToStrings(request.getTables())) {
+    options.tables.insert(std::move(table));
+  }
+  SLUICE_ASSIGN_OR_RETURN(options.position, gtid::GtidSet::Parse(ToString(request.getPosition())));
+  options.queue_bytes_max = options_.queue_bytes_max;
+  options.heartbeat = options_.heartbeat;
+  SLUICE_ASSIGN_OR_RETURN(const uint32_t slot, TakeSlot());
+  options.server_id = options_.server_id_base + slot;
+  Session session;
+  session.stream_id = stream_id;
+  session.slot = slot;
+  session.binlog = std::make_shared<BinlogSession>(std::move(options));
+  const absl::StatusOr<std::string> id = Add(std::move(session));
+  if (!id.ok()) {
+    const absl::MutexLock lock(&mutex_);
+    slots_.erase(slot);
+    return id.status();
+  }
+  SLUICE_LOG(kInfo, "binlog opened", {{"stream", stream_id}, {"session", *id}});
+  reply.setSession(*id);
+  return absl::OkStatus();
+}
+
+absl::Status SourceService::FetchEvents(const rpc::RequestContext& context,
+                                        schemas::FetchEventsRequest::Reader request,
+                                        schemas::FetchEventsReply::Builder reply) {
+  const std::string id = ToString(request.getSession());
+  const Use use(*this, id);
+  if (use.binlog() == nullptr) {
+    return UnknownSession(id);
+  }
+  FetchEventsArguments arguments;
+  arguments.number = request.getNumber();
+  arguments.bytes_max = std::clamp(request.getMaxBytes(), 1U, kBatchBytesMax);
+  arguments.deadline = std::min(absl::Now() + absl::Milliseconds(request.getWaitMs()),
+                                context.deadline - kAnswerMargin);
+  arguments.closing = [&context] { return context.closing && context.closing(); };
+  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<const EventBatch> batch,
+                          use.binlog()->Fetch(arguments));
+  reply.setEvents(ToData(batch->events));
+  reply.setSourceTimeUs(static_cast<uint64_t>(absl::ToUnixMicros(absl::Now())));
+  reply.setCaughtUp(batch->caught_up);
+  return absl::OkStatus();
+}
+
+absl::Status SourceService::CloseSession(absl::string_view id) {
+  End([&](const std::string& candidate, const Session&) { return candidate == id; });
+  return absl::OkStatus();
+}
+
+void SourceService::EndIdleSessions() {
+  const absl::Duration interval = std::min(options_.idle_timeout / 4, absl::Seconds(5));
+  while (true) {
+    {
+      const absl::MutexLock lock(&mutex_);
+      if (mutex_.AwaitWithTimeout(absl::Condition(&stopped_), interval)) {
+        return;
+      }
+    }
+    const absl::Time oldest = absl::Now() - options_.idle_timeout;
+    End([&](const std::string&, const Session& session) {
+      return session.calls == 0 && session.last_used < oldest;
+    });
+  }
+}
+
+}  // namespace sluice::source

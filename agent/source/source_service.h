@@ -1,0 +1,97 @@
+// SourceService: the source role of an agent: rows of snapshots and binlog events for other agents.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "agent/source/binlog_session.h"
+#include "agent/source/snapshot_session.h"
+#include "common/mysql/connection.h"
+#include "common/rpc/server.h"
+#include "schemas/data.capnp.h"
+
+namespace sluice::source {
+
+struct SourceOptions {
+  mysql::ConnectionOptions connection;  // to the agent's own mysqld
+  // Binlog readers register as replicas server_id_base … server_id_base + sessions_max - 1; they
+  // must be unique among all replicas of this mysqld.
+  uint32_t server_id_base = 0;
+  size_t sessions_max = 64;
+  absl::Duration idle_timeout = absl::Seconds(60);  // of a session that nobody asks
+  absl::Duration heartbeat = absl::Seconds(1);
+  size_t queue_bytes_max = 16U << 20U;  // read ahead per binlog session
+};
+
+// Answers openSnapshot, fetchRows, openBinlog, fetchEvents and closeSession (schemas/data.capnp). A
+// stream has at most one session of each kind: a new one ends the old. An unknown or ended session
+// answers NOT_FOUND, upon which the target opens a new one. Thread-safe.
+class SourceService {
+ public:
+  explicit SourceService(SourceOptions options);
+  SourceService(const SourceService&) = delete;
+  SourceService& operator=(const SourceService&) = delete;
+  ~SourceService();  // Stop()
+
+  // Before the server starts; the service must outlive the server's handlers.
+  void Register(rpc::Server& server);
+
+  // Ends all sessions and refuses new ones; waiting calls return. Idempotent.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  [[nodiscard]] size_t sessions() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  struct Session {
+    uint64_t stream_id = 0;
+    std::shared_ptr<SnapshotSession> snapshot;  // one of the two
+    std::shared_ptr<BinlogSession> binlog;
+    uint32_t slot = 0;  // of the binlog session's server id
+    absl::Time last_used;
+    int calls = 0;  // running now
+  };
+  // Marks a session as used for as long as it lives.
+  class Use;
+
+  absl::Status OpenSnapshot(const rpc::RequestContext& context,
+                            schemas::OpenSnapshotRequest::Reader request,
+                            schemas::OpenSnapshotReply::Builder reply);
+  absl::Status FetchRows(schemas::FetchRowsRequest::Reader request,
+                         schemas::FetchRowsReply::Builder reply);
+  absl::Status OpenBinlog(schemas::OpenBinlogRequest::Reader request,
+                          schemas::OpenBinlogReply::Builder reply);
+  absl::Status FetchEvents(const rpc::RequestContext& context,
+                           schemas::FetchEventsRequest::Reader request,
+                           schemas::FetchEventsReply::Builder reply);
+  absl::Status CloseSession(absl::string_view id) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  absl::StatusOr<std::string> Add(Session session) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status CheckRoom() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Ends the sessions that `which` picks.
+  void End(const std::function<bool(const std::string&, const Session&)>& which)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<uint32_t> TakeSlot() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndIdleSessions();
+
+  const SourceOptions options_;
+  mutable absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, Session> sessions_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<uint32_t> slots_ ABSL_GUARDED_BY(mutex_);
+  uint32_t next_slot_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::jthread reaper_;  // last: starts when everything else stands
+};
+
+}  // namespace sluice::source

@@ -1,0 +1,64 @@
+// The tables of the sidecar database that hold the durable state of streams.
+
+#pragma once
+
+#include <array>
+
+#include "absl/strings/string_view.h"
+
+namespace sluice::target {
+
+// Grows with every change of the statements below.
+inline constexpr int kStreamTablesVersion = 1;
+
+// Each may be run again at any time.
+inline constexpr std::array<absl::string_view, 3> kStreamTables = {
+    // spec: control.capnp StreamSpec. epoch: of the last command that was obeyed. source_*: the
+    // tablet
+    // that was read from last, for when the coordinator cannot be asked.
+    R"(CREATE TABLE IF NOT EXISTS _sluice.stream (
+  id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+  workflow VARCHAR(255) NOT NULL,
+  spec LONGBLOB NOT NULL,
+  state VARCHAR(16) NOT NULL,
+  message TEXT NOT NULL,
+  frozen TINYINT NOT NULL DEFAULT 0,
+  epoch BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  source_alias VARCHAR(255) NOT NULL DEFAULT '',
+  source_url VARCHAR(255) NOT NULL DEFAULT '',
+  created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  KEY workflow (workflow)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
+
+    // One narrow row per stream, written in the same commit as the rows it speaks of. version:
+    // every
+    // commit of a stream raises it and names the one before, so of two writers one fails. position:
+    // NULL until a copy has its first snapshot. markers: the last ones applied, one per line.
+    R"(CREATE TABLE IF NOT EXISTS _sluice.stream_position (
+  stream_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+  version BIGINT UNSIGNED NOT NULL,
+  position LONGTEXT NULL,
+  transaction_us BIGINT NOT NULL DEFAULT 0,
+  transactions_applied BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  rows_applied BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  markers TEXT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
+
+    // last_key: as the source gave it with the last rows that were copied.
+    R"(CREATE TABLE IF NOT EXISTS _sluice.copy_state (
+  stream_id BIGINT UNSIGNED NOT NULL,
+  table_name VARCHAR(64) NOT NULL,
+  ordinal INT UNSIGNED NOT NULL,
+  started TINYINT NOT NULL DEFAULT 0,
+  done TINYINT NOT NULL DEFAULT 0,
+  last_key LONGBLOB NOT NULL,
+  rows_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  bytes_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  rows_estimate BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  bytes_estimate BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  PRIMARY KEY (stream_id, table_name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
+};
+
+}  // namespace sluice::target

@@ -1,0 +1,176 @@
+#include "agent/target/source_client.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "schemas/data.capnp.h"
+#include "schemas/envelope.capnp.h"
+
+namespace sluice::target {
+namespace {
+
+// Beyond what the source is asked to wait.
+constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+constexpr absl::Duration kRowsTimeout = absl::Seconds(30);
+
+std::string ToString(capnp::Text::Reader text) {
+  return {text.cStr(), text.size()};
+}
+
+std::string ToString(capnp::Data::Reader data) {
+  return {reinterpret_cast<const char*>(data.begin()), data.size()};
+}
+
+void SetStrings(capnp::List<capnp::Text>::Builder list, const std::vector<std::string>& strings) {
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list.set(i, strings[i]);
+  }
+}
+
+// A repeated number gets the same bytes, so a lost answer costs one more call.
+template <typename Call>
+absl::Status TwiceWhenLost(const Call& call) {
+  absl::Status status = call();
+  if (absl::IsDeadlineExceeded(status)) {
+    status = call();
+  }
+  return status;
+}
+
+uint32_t Milliseconds(absl::Duration duration) {
+  return static_cast<uint32_t>(absl::ToInt64Milliseconds(duration));
+}
+
+}  // namespace
+
+SourceClient::SourceClient(std::unique_ptr<rpc::Client> client, SourceAddress address,
+                           uint64_t stream_id)
+    : client_(std::move(client)), address_(std::move(address)), stream_id_(stream_id) {}
+
+absl::StatusOr<std::unique_ptr<SourceClient>> SourceClient::Connect(const SourceAddress& address,
+                                                                    const std::string& caller,
+                                                                    uint64_t stream_id) {
+  SLUICE_ASSIGN_OR_RETURN(auto client, rpc::Client::Dial(address.agent_url, caller));
+  return std::unique_ptr<SourceClient>(new SourceClient(std::move(client), address, stream_id));
+}
+
+absl::Status SourceClient::Name(const absl::Status& status) const {
+  return Annotate(status, absl::StrCat("source ", address_.alias));
+}
+
+absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const std::string& database,
+                                                          const std::string& not_before,
+                                                          absl::Duration wait) {
+  OpenedSnapshot snapshot;
+  const absl::Status status =
+      client_->Call<schemas::OpenSnapshotRequest, schemas::OpenSnapshotReply>(
+          schemas::Method::OPEN_SNAPSHOT,
+          [&](auto request) {
+            request.setStreamId(stream_id_);
+            request.setDatabase(database);
+            request.setNotBefore(not_before);
+            request.setWaitMs(Milliseconds(wait));
+          },
+          [&](auto reply) {
+            snapshot.session = ToString(reply.getSession());
+            snapshot.position = ToString(reply.getPosition());
+            return absl::OkStatus();
+          },
+          {.timeout = wait + kCallTimeout, .idempotency_id = {}, .traceparent = {}});
+  SLUICE_RETURN_IF_ERROR(Name(status));
+  return snapshot;
+}
+
+absl::StatusOr<FetchedRows> SourceClient::FetchRows(const RowsRequest& request) {
+  FetchedRows fetched;
+  const absl::Status status = TwiceWhenLost([&] {
+    return client_->Call<schemas::FetchRowsRequest, schemas::FetchRowsReply>(
+        schemas::Method::FETCH_ROWS,
+        [&](auto builder) {
+          builder.setSession(request.session);
+          builder.setTable(request.table);
+          SetStrings(builder.initColumns(static_cast<unsigned>(request.columns.size())),
+                     request.columns);
+          SetStrings(builder.initKeyColumns(static_cast<unsigned>(request.key_columns.size())),
+                     request.key_columns);
+          builder.setAfterKey(
+              capnp::Data::Reader(reinterpret_cast<const capnp::byte*>(request.after_key.data()),
+                                  request.after_key.size()));
+          builder.setMaxRows(request.rows_max);
+          builder.setMaxBytes(request.bytes_max);
+        },
+        [&](auto reply) {
+          fetched.rows = ToString(reply.getRows());
+          fetched.row_count = reply.getRowCount();
+          fetched.last_key = ToString(reply.getLastKey());
+          fetched.end_of_table = reply.getEndOfTable();
+          fetched.rows_estimate = reply.getTableRowsEstimate();
+          fetched.bytes_estimate = reply.getTableBytesEstimate();
+          return absl::OkStatus();
+        },
+        {.timeout = kRowsTimeout, .idempotency_id = {}, .traceparent = {}});
+  });
+  SLUICE_RETURN_IF_ERROR(Name(status));
+  if (fetched.row_count == 0 && !fetched.end_of_table) {
+    return Name(absl::InvalidArgumentError("an answer without rows that is not the table's end"));
+  }
+  return fetched;
+}
+
+absl::StatusOr<std::string> SourceClient::OpenBinlog(const std::string& database,
+                                                     const std::vector<std::string>& tables,
+                                                     const std::string& position) {
+  std::string session;
+  const absl::Status status = client_->Call<schemas::OpenBinlogRequest, schemas::OpenBinlogReply>(
+      schemas::Method::OPEN_BINLOG,
+      [&](auto request) {
+        request.setStreamId(stream_id_);
+        request.setDatabase(database);
+        SetStrings(request.initTables(static_cast<unsigned>(tables.size())), tables);
+        request.setPosition(position);
+      },
+      [&](auto reply) {
+        session = ToString(reply.getSession());
+        return absl::OkStatus();
+      },
+      {.timeout = kCallTimeout, .idempotency_id = {}, .traceparent = {}});
+  SLUICE_RETURN_IF_ERROR(Name(status));
+  return session;
+}
+
+absl::StatusOr<FetchedEvents> SourceClient::FetchEvents(const std::string& session, uint64_t number,
+                                                        uint32_t bytes_max, absl::Duration wait) {
+  FetchedEvents fetched;
+  const absl::Status status = TwiceWhenLost([&] {
+    return client_->Call<schemas::FetchEventsRequest, schemas::FetchEventsReply>(
+        schemas::Method::FETCH_EVENTS,
+        [&](auto request) {
+          request.setSession(session);
+          request.setNumber(number);
+          request.setMaxBytes(bytes_max);
+          request.setWaitMs(Milliseconds(wait));
+        },
+        [&](auto reply) {
+          fetched.events = std::make_shared<const std::string>(ToString(reply.getEvents()));
+          fetched.source_time_us = static_cast<int64_t>(reply.getSourceTimeUs());
+          fetched.caught_up = reply.getCaughtUp();
+          return absl::OkStatus();
+        },
+        {.timeout = wait + kCallTimeout, .idempotency_id = {}, .traceparent = {}});
+  });
+  SLUICE_RETURN_IF_ERROR(Name(status));
+  return fetched;
+}
+
+void SourceClient::CloseSession(const std::string& session) {
+  client_
+      ->Call<schemas::CloseSessionRequest, schemas::Empty>(
+          schemas::Method::CLOSE_SESSION, [&](auto request) { request.setSession(session); },
+          [](auto) { return absl::OkStatus(); },
+          {.timeout = absl::Seconds(2), .idempotency_id = {}, .traceparent = {}})
+      .IgnoreError();
+}
+
+}  // namespace sluice::target

@@ -1,0 +1,86 @@
+// SourceClient: the calls of the data plane that a stream makes to its source's agent.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/rpc/client.h"
+
+namespace sluice::target {
+
+struct SourceAddress {
+  std::string alias;  // of the tablet
+  std::string agent_url;
+};
+
+struct OpenedSnapshot {
+  std::string session;
+  std::string position;  // P: the snapshot is there or later
+};
+
+struct RowsRequest {
+  std::string session;
+  std::string table;
+  std::vector<std::string> columns;
+  std::vector<std::string> key_columns;
+  std::string after_key;
+  uint32_t rows_max = 0;
+  uint32_t bytes_max = 0;
+};
+
+struct FetchedRows {
+  std::string rows;
+  uint32_t row_count = 0;
+  std::string last_key;
+  bool end_of_table = false;
+  uint64_t rows_estimate = 0;
+  uint64_t bytes_estimate = 0;
+};
+
+struct FetchedEvents {
+  std::shared_ptr<const std::string> events;
+  int64_t source_time_us = 0;
+  bool caught_up = false;
+};
+
+// Errors name the source. A fetch whose answer is lost is repeated once under its number; other
+// calls are not repeated. Thread-safe.
+class SourceClient {
+ public:
+  static absl::StatusOr<std::unique_ptr<SourceClient>> Connect(const SourceAddress& address,
+                                                               const std::string& caller,
+                                                               uint64_t stream_id);
+
+  absl::StatusOr<OpenedSnapshot> OpenSnapshot(const std::string& database,
+                                              const std::string& not_before, absl::Duration wait);
+  absl::StatusOr<FetchedRows> FetchRows(const RowsRequest& request);
+  absl::StatusOr<std::string> OpenBinlog(const std::string& database,
+                                         const std::vector<std::string>& tables,
+                                         const std::string& position);
+  absl::StatusOr<FetchedEvents> FetchEvents(const std::string& session, uint64_t number,
+                                            uint32_t bytes_max, absl::Duration wait);
+  // The source would end the session by itself later, so a failure does not matter.
+  void CloseSession(const std::string& session);
+
+  // Ends all calls in flight with CANCELLED, and refuses new ones.
+  void Close() { client_->Close(); }
+
+  [[nodiscard]] const SourceAddress& address() const { return address_; }
+
+ private:
+  SourceClient(std::unique_ptr<rpc::Client> client, SourceAddress address, uint64_t stream_id);
+
+  [[nodiscard]] absl::Status Name(const absl::Status& status) const;
+
+  const std::unique_ptr<rpc::Client> client_;
+  const SourceAddress address_;
+  const uint64_t stream_id_;
+};
+
+}  // namespace sluice::target

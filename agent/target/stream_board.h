@@ -1,0 +1,62 @@
+// StreamBoard: what is known of a stream now, between its thread and those who ask.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "agent/target/stream_record.h"
+#include "agent/target/stream_status.h"
+
+namespace sluice::target {
+
+// What a batch from the source tells of the time.
+struct HeardFromSource {
+  int64_t source_time_us = 0;
+  int64_t transaction_us = 0;  // commit of the last transaction that is applied
+  bool caught_up = false;
+};
+
+// Thread-safe.
+class StreamBoard {
+ public:
+  explicit StreamBoard(StreamRecord record);
+
+  // By the stream's thread (or by a command, while there is none).
+  void SetRecord(const StreamRecord& record) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetPosition(const PositionRow& row) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetCopyTable(const CopyTable& table) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetSource(const std::string& alias) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Why it does not get on at the moment; shown as the message where there is no other. Not
+  // durable.
+  void SetNote(const std::string& note) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Heard(const HeardFromSource& heard) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  [[nodiscard]] StreamStatus Status() const ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] bool Active() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The applied position, as soon as the commit that holds the marker is over. FAILED_PRECONDITION,
+  // with the stream's message, when it stands in error, stopped or frozen; DEADLINE_EXCEEDED at the
+  // deadline; CANCELLED when `closing` becomes true.
+  absl::StatusOr<std::string> AwaitMarker(const std::string& id, absl::Time deadline,
+                                          const std::function<bool()>& closing) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  bool HasMarker(const std::string& id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] int64_t LagMs() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  StreamRecord record_ ABSL_GUARDED_BY(mutex_);
+  std::string source_ ABSL_GUARDED_BY(mutex_);
+  std::string note_ ABSL_GUARDED_BY(mutex_);
+  absl::Time heard_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  int64_t heard_lag_ms_ ABSL_GUARDED_BY(mutex_) = -1;
+};
+
+}  // namespace sluice::target

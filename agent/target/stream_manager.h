@@ -1,0 +1,102 @@
+// StreamManager: the target role of an agent: its streams, and the commands of the coordinator.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/target/stream_runner.h"
+#include "agent/target/stream_status.h"
+#include "agent/target/stream_store.h"
+#include "agent/target/stream_task.h"
+#include "common/mysql/connection.h"
+#include "common/rpc/server.h"
+#include "schemas/control.capnp.h"
+
+namespace sluice::target {
+
+struct StreamManagerOptions {
+  mysql::ConnectionOptions local;  // to the agent's own mysqld, where the streams' state is
+  std::string agent_name;
+  PickSource pick_source;           // where it fails, a stream reads from where it read last
+  std::function<void()> on_change;  // a stream's state has changed, or a marker is applied; from
+                                    // any thread, must not block
+  StreamTuning tuning;
+};
+
+// Answers createStream, controlStream, listStreams and awaitMarker. The tables of kStreamTables
+// must be there. Thread-safe.
+class StreamManager {
+ public:
+  explicit StreamManager(StreamManagerOptions options);
+  StreamManager(const StreamManager&) = delete;
+  StreamManager& operator=(const StreamManager&) = delete;
+  ~StreamManager();  // Stop()
+
+  // Before the server starts; the manager must outlive the server's handlers.
+  void Register(rpc::Server& server);
+
+  // Makes the streams in memory those of the sidecar tables, and runs those that are not stopped.
+  // For the start, after mysqld was away, and when it has become PRIMARY; may be called at any
+  // time. Where mysqld is read-only this is Suspend().
+  absl::Status LoadAndResume() ABSL_LOCKS_EXCLUDED(load_mutex_, mutex_);
+
+  // Ends all threads and forgets the streams; their durable state stays. For when mysqld is not
+  // PRIMARY any more: the streams go on beside the new one.
+  void Suspend() ABSL_LOCKS_EXCLUDED(load_mutex_, mutex_);
+
+  [[nodiscard]] std::vector<StreamStatus> Statuses() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Suspend(), for good.
+  void Stop() ABSL_LOCKS_EXCLUDED(load_mutex_, mutex_);
+
+ private:
+  struct Stream {
+    Stream(const StreamEnvironment& environment, const StreamRecord& record)
+        : runner(environment, record) {}
+    absl::Mutex mutex;  // one command at a time; held for Start and Stop of the runner
+    StreamRunner runner;
+    bool suspended ABSL_GUARDED_BY(mutex) = false;  // no thread may be started any more
+  };
+  using Streams = absl::btree_map<uint64_t, std::shared_ptr<Stream>>;
+
+  absl::Status Create(const rpc::RequestContext& context,
+                      schemas::CreateStreamRequest::Reader request);
+  absl::Status Control(schemas::ControlStreamRequest::Reader request,
+                       schemas::ControlStreamReply::Builder reply);
+  absl::Status List(schemas::ListStreamsRequest::Reader request,
+                    schemas::ListStreamsReply::Builder reply);
+  absl::Status AwaitMarker(const rpc::RequestContext& context,
+                           schemas::AwaitMarkerRequest::Reader request,
+                           schemas::AwaitMarkerReply::Builder reply);
+
+  absl::Status Obey(Stream& stream, schemas::StreamAction action, uint64_t epoch,
+                    StreamStore& store) ABSL_LOCKS_EXCLUDED(stream.mutex);
+  absl::Status Delete(uint64_t id, const std::shared_ptr<Stream>& stream)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void SuspendLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(load_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::unique_ptr<mysql::Connection>> ConnectWritable();
+  std::shared_ptr<Stream> Find(uint64_t id) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The stream of that id; a new one where there is none. nullptr when stopped or deleted.
+  std::shared_ptr<Stream> FindOrAdd(const StreamRecord& record) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const StreamEnvironment environment_;
+  absl::Mutex load_mutex_;  // one LoadAndResume or Suspend at a time
+  mutable absl::Mutex mutex_;
+  Streams streams_ ABSL_GUARDED_BY(mutex_);
+  // A createStream that was delayed must not bring a deleted stream back.
+  absl::flat_hash_set<uint64_t> deleted_ ABSL_GUARDED_BY(mutex_);
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace sluice::target

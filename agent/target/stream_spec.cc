@@ -1,0 +1,116 @@
+#include "agent/target/stream_spec.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/gtid/gtid_set.h"
+
+namespace sluice::target {
+namespace {
+
+std::string ToString(capnp::Text::Reader text) {
+  return {text.cStr(), text.size()};
+}
+
+}  // namespace
+
+absl::Status CheckStreamSpec(const StreamSpec& spec) {
+  if (spec.id == 0) {
+    return absl::InvalidArgumentError("a stream needs an id");
+  }
+  if (spec.workflow.empty() || spec.source_database.empty() || spec.target_database.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stream ", spec.id, " needs a workflow, a source and a target database"));
+  }
+  if (spec.tables.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("stream ", spec.id, " has no tables"));
+  }
+  std::set<std::string> seen;
+  for (const std::string& table : spec.tables) {
+    if (table.empty() || absl::StartsWith(table, "_sluice_") || !seen.insert(table).second) {
+      return absl::InvalidArgumentError(absl::StrCat("stream ", spec.id, ": table '", table,
+                                                     "' cannot be moved, or is named twice"));
+    }
+  }
+  return Annotate(gtid::GtidSet::Parse(spec.start_position).status(),
+                  absl::StrCat("start position of stream ", spec.id));
+}
+
+StreamSpec ReadStreamSpec(schemas::StreamSpec::Reader reader) {
+  StreamSpec spec;
+  spec.id = reader.getId();
+  spec.workflow = ToString(reader.getWorkflow());
+  spec.source_keyspace = ToString(reader.getSourceKeyspace());
+  spec.source_shard = ToString(reader.getSourceShard());
+  spec.source_database = ToString(reader.getSourceDatabase());
+  spec.target_keyspace = ToString(reader.getTargetKeyspace());
+  spec.target_shard = ToString(reader.getTargetShard());
+  spec.target_database = ToString(reader.getTargetDatabase());
+  for (const capnp::Text::Reader table : reader.getTables()) {
+    spec.tables.push_back(ToString(table));
+  }
+  for (const schemas::TabletType type : reader.getSourceTypes()) {
+    spec.source_types.push_back(type);
+  }
+  spec.start_position = ToString(reader.getStartPosition());
+  spec.stop_after_copy = reader.getStopAfterCopy();
+  spec.workflow_type = ToString(reader.getWorkflowType());
+  return spec;
+}
+
+void WriteStreamSpec(const StreamSpec& spec, schemas::StreamSpec::Builder builder) {
+  builder.setId(spec.id);
+  builder.setWorkflow(spec.workflow);
+  builder.setSourceKeyspace(spec.source_keyspace);
+  builder.setSourceShard(spec.source_shard);
+  builder.setSourceDatabase(spec.source_database);
+  builder.setTargetKeyspace(spec.target_keyspace);
+  builder.setTargetShard(spec.target_shard);
+  builder.setTargetDatabase(spec.target_database);
+  auto tables = builder.initTables(static_cast<unsigned>(spec.tables.size()));
+  for (unsigned i = 0; i < tables.size(); ++i) {
+    tables.set(i, spec.tables[i]);
+  }
+  auto types = builder.initSourceTypes(static_cast<unsigned>(spec.source_types.size()));
+  for (unsigned i = 0; i < types.size(); ++i) {
+    types.set(i, spec.source_types[i]);
+  }
+  builder.setStartPosition(spec.start_position);
+  builder.setStopAfterCopy(spec.stop_after_copy);
+  builder.setWorkflowType(spec.workflow_type);
+}
+
+std::string EncodeStreamSpec(const StreamSpec& spec) {
+  capnp::MallocMessageBuilder message;
+  WriteStreamSpec(spec, message.initRoot<schemas::StreamSpec>());
+  const kj::Array<capnp::word> words = capnp::messageToFlatArray(message);
+  const auto bytes = words.asChars();
+  return {bytes.begin(), bytes.size()};
+}
+
+absl::StatusOr<StreamSpec> DecodeStreamSpec(absl::string_view bytes) {
+  try {
+    // Words must be aligned; bytes of a result row need not be.
+    kj::Array<capnp::word> words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
+    const size_t whole = words.size() * sizeof(capnp::word);
+    if (whole == 0 || whole != bytes.size()) {
+      return absl::DataLossError(
+          absl::StrCat("a stored stream specification of ", bytes.size(), " bytes"));
+    }
+    std::memcpy(words.begin(), bytes.data(), whole);
+    capnp::FlatArrayMessageReader reader(words);
+    return ReadStreamSpec(reader.getRoot<schemas::StreamSpec>());
+  } catch (const kj::Exception& exception) {
+    return absl::DataLossError(absl::StrCat("a stored stream specification cannot be read: ",
+                                            exception.getDescription().cStr()));
+  }
+}
+
+}  // namespace sluice::target

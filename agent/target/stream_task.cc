@@ -1,0 +1,237 @@
+#include "agent/target/stream_task.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "agent/target/event_feed.h"
+#include "agent/target/local_session.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::target {
+
+using schemas::StreamState;
+
+StreamTask::StreamTask(uint64_t id, const StreamTaskContext& context) : id_(id), context_(context) {
+  record_.spec.id = id;
+}
+
+StreamTask::~StreamTask() {
+  context_.set_source(nullptr);
+}
+
+absl::Status StreamTask::CheckStopping() const {
+  return context_.stopping.HasBeenNotified() ? absl::CancelledError("the stream is being stopped")
+                                             : absl::OkStatus();
+}
+
+RetryContext StreamTask::Retry() {
+  return {.connection = *connection_,
+          .store = *store_,
+          .plans = *plans_,
+          .stopping = context_.stopping};
+}
+
+ApplierContext StreamTask::ForApplier() {
+  return {.retry = Retry(),
+          .watched = watched_,
+          .row = record_.position,
+          .on_commit = [this](bool with_marker) {
+            made_progress_ = true;
+            context_.board.SetPosition(record_.position);
+            if (with_marker) {
+              context_.environment.on_change();
+            }
+          }};
+}
+
+std::string StreamTask::PositionText() const {
+  return record_.position.position.has_value() ? record_.position.position->set.ToString() : "";
+}
+
+absl::Status StreamTask::Run() {
+  SLUICE_RETURN_IF_ERROR(ConnectTarget());
+  if (!record_.Active()) {
+    context_.board.SetRecord(record_);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<TablePlans> plans =
+      TablePlans::Load(*connection_, record_.spec.target_database, record_.spec.tables);
+  SLUICE_RETURN_IF_ERROR(plans.status());
+  plans_ = std::make_unique<TablePlans>(*std::move(plans));
+  SLUICE_RETURN_IF_ERROR(ConnectSource());
+  if (record_.state != StreamState::RUNNING) {
+    SLUICE_RETURN_IF_ERROR(CopyAndCatchUp());
+    if (!record_.Active()) {
+      return absl::OkStatus();
+    }
+  }
+  return Follow();
+}
+
+absl::Status StreamTask::ConnectTarget() {
+  SLUICE_ASSIGN_OR_RETURN(connection_, ConnectLocal(context_.environment.local));
+  store_ = std::make_unique<StreamStore>(*connection_);
+  SLUICE_RETURN_IF_ERROR(store_->CheckWritable());
+  absl::StatusOr<StreamRecord> claimed = store_->Claim(id_);
+  if (absl::IsNotFound(claimed.status())) {
+    record_.state = StreamState::STOPPED;
+    record_.message = "the stream was deleted";
+    return absl::OkStatus();
+  }
+  SLUICE_RETURN_IF_ERROR(claimed.status());
+  record_ = *std::move(claimed);
+  watched_.database = record_.spec.source_database;
+  watched_.tables.insert(record_.spec.tables.begin(), record_.spec.tables.end());
+  return absl::OkStatus();
+}
+
+absl::Status StreamTask::ConnectSource() {
+  const StreamSpec& spec = record_.spec;
+  absl::StatusOr<SourceAddress> picked =
+      context_.environment.pick_source(spec.source_keyspace, spec.source_shard, spec.source_types);
+  if (!picked.ok() && record_.source_url.empty()) {
+    // Whatever the reason is, it may be another one in a while.
+    return absl::UnavailableError(absl::StrCat("no source for ", spec.source_keyspace, "/",
+                                               spec.source_shard, ": ", picked.status().message()));
+  }
+  const SourceAddress address =
+      picked.ok() ? *std::move(picked) : SourceAddress{record_.source_alias, record_.source_url};
+  if (address.alias != record_.source_alias || address.agent_url != record_.source_url) {
+    SLUICE_RETURN_IF_ERROR(store_->UpdateSource(id_, address.alias, address.agent_url));
+    record_.source_alias = address.alias;
+    record_.source_url = address.agent_url;
+  }
+  SLUICE_ASSIGN_OR_RETURN(
+      source_,
+      SourceClient::Connect(address, absl::StrCat("agent ", context_.environment.agent_name), id_));
+  context_.set_source(source_);
+  context_.board.SetSource(address.alias);
+  return CheckStopping();
+}
+
+absl::Status StreamTask::EnterState(StreamState state, const std::string& message) {
+  StreamRecord next = record_;
+  next.state = state;
+  next.message = message;
+  const absl::Status committed = RunWithRetries(Retry(), [&]() -> absl::Status {
+    SLUICE_RETURN_IF_ERROR(store_->Begin());
+    SLUICE_RETURN_IF_ERROR(store_->WriteState(id_, state, message));
+    return store_->Finish(next.position, CommitKind::kState);
+  });
+  SLUICE_RETURN_IF_ERROR(committed);
+  record_ = std::move(next);
+  made_progress_ = true;
+  context_.board.SetRecord(record_);
+  context_.environment.on_change();
+  SLUICE_LOG(kInfo, "stream changed state",
+             {{"stream", id_},
+              {"workflow", record_.spec.workflow},
+              {"state", StateName(state)},
+              {"message", message}});
+  return absl::OkStatus();
+}
+
+absl::Status StreamTask::CopyAndCatchUp() {
+  const bool had_to_copy = !record_.CopyDone();
+  // Copying may have ended without the events up to the last snapshot.
+  do {
+    if (!record_.CopyDone()) {
+      SLUICE_RETURN_IF_ERROR(CopyEpoch());
+    }
+    SLUICE_RETURN_IF_ERROR(CatchUp());
+  } while (!record_.CopyDone());
+  if (record_.spec.stop_after_copy && had_to_copy) {
+    return EnterState(StreamState::STOPPED, "stopped after copy");
+  }
+  return EnterState(StreamState::RUNNING, "");
+}
+
+absl::Status StreamTask::StorePosition(const std::string& position) {
+  SLUICE_ASSIGN_OR_RETURN(gtid::GtidSet set, gtid::GtidSet::Parse(position));
+  record_.position.position = AppliedPosition{std::move(set)};
+  const absl::Status status = EnterState(StreamState::COPYING, "");
+  if (!status.ok()) {
+    record_.position.position.reset();
+  }
+  return status;
+}
+
+absl::Status StreamTask::CopyEpoch() {
+  SLUICE_ASSIGN_OR_RETURN(const OpenedSnapshot snapshot,
+                          source_->OpenSnapshot(record_.spec.source_database, PositionText(),
+                                                context_.environment.tuning.snapshot_wait));
+  // Everything from here on is replayed over the rows, so it is durable before the first of them.
+  if (!record_.position.position.has_value()) {
+    SLUICE_RETURN_IF_ERROR(StorePosition(snapshot.position));
+  }
+  Copier copier({.retry = Retry(),
+                 .source = *source_,
+                 .record = record_,
+                 .on_commit =
+                     [this](const CopyTable& table) {
+                       made_progress_ = true;
+                       context_.board.SetCopyTable(table);
+                     }},
+                context_.environment.tuning.copier);
+  const absl::Status status =
+      copier.CopyUntil(snapshot.session, absl::Now() + context_.environment.tuning.copy_epoch);
+  if (absl::IsNotFound(status)) {
+    // The next epoch goes on behind the last key with a new snapshot.
+    SLUICE_LOG(kWarning, "snapshot lost", {{"stream", id_}, {"reason", status}});
+    return absl::OkStatus();
+  }
+  SLUICE_RETURN_IF_ERROR(status);
+  source_->CloseSession(snapshot.session);
+  return absl::OkStatus();
+}
+
+void StreamTask::Heard(const FetchedEvents& batch, const Applier& applier) {
+  context_.board.Heard({.source_time_us = batch.source_time_us,
+                        .transaction_us = applier.last_transaction_us(),
+                        .caught_up = batch.caught_up});
+  made_progress_ = made_progress_ || batch.caught_up;
+}
+
+// Until everything is applied that the source had committed when this began, hence everything that
+// the last snapshot held.
+absl::Status StreamTask::CatchUp() {
+  const StreamTuning& tuning = context_.environment.tuning;
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<EventFeed> feed,
+      EventFeed::Open(*source_, record_.spec.source_database, record_.spec.tables, PositionText(),
+                      {.bytes_max = tuning.event_bytes_max, .wait = tuning.catch_up_wait}));
+  Applier applier(ForApplier(), tuning.applier);
+  int64_t begun_us = 0;  // by the source's clock
+  while (true) {
+    SLUICE_RETURN_IF_ERROR(CheckStopping());
+    SLUICE_ASSIGN_OR_RETURN(const FetchedEvents batch, feed->Next());
+    begun_us = begun_us == 0 ? batch.source_time_us : begun_us;
+    SLUICE_RETURN_IF_ERROR(applier.Apply(batch.events));
+    Heard(batch, applier);
+    const bool caught_up = batch.caught_up || applier.last_transaction_us() > begun_us;
+    SLUICE_RETURN_IF_ERROR(applier.SavePosition(caught_up));
+    if (caught_up) {
+      return absl::OkStatus();
+    }
+  }
+}
+
+absl::Status StreamTask::Follow() {
+  const StreamTuning& tuning = context_.environment.tuning;
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<EventFeed> feed,
+      EventFeed::Open(*source_, record_.spec.source_database, record_.spec.tables, PositionText(),
+                      {.bytes_max = tuning.event_bytes_max, .wait = tuning.follow_wait}));
+  Applier applier(ForApplier(), tuning.applier);
+  while (true) {
+    SLUICE_RETURN_IF_ERROR(CheckStopping());
+    SLUICE_ASSIGN_OR_RETURN(const FetchedEvents batch, feed->Next());
+    SLUICE_RETURN_IF_ERROR(applier.Apply(batch.events));
+    SLUICE_RETURN_IF_ERROR(applier.SavePosition(batch.caught_up));
+    Heard(batch, applier);
+  }
+}
+
+}  // namespace sluice::target

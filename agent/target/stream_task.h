@@ -1,0 +1,103 @@
+// StreamTask: one run of a stream: from reading its durable state to the first failure, or its end.
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "agent/target/applier.h"
+#include "agent/target/copier.h"
+#include "agent/target/source_client.h"
+#include "agent/target/statement_check.h"
+#include "agent/target/stream_board.h"
+#include "agent/target/stream_record.h"
+#include "agent/target/stream_store.h"
+#include "agent/target/table_plan.h"
+#include "common/mysql/connection.h"
+#include "schemas/control.capnp.h"
+
+namespace sluice::target {
+
+// Names the tablet to read from. Asks the coordinator; may block for a few seconds.
+using PickSource = std::function<absl::StatusOr<SourceAddress>(
+    const std::string& keyspace, const std::string& shard,
+    const std::vector<schemas::TabletType>& types)>;
+
+struct StreamTuning {
+  absl::Duration copy_epoch = absl::Minutes(5);  // a snapshot's life; then the binlog is followed
+  absl::Duration snapshot_wait = absl::Seconds(30);
+  absl::Duration catch_up_wait = absl::Milliseconds(100);  // for events, between copy epochs
+  absl::Duration follow_wait = absl::Seconds(1);           // for events, while running
+  absl::Duration backoff_min = absl::Milliseconds(100);
+  absl::Duration backoff_max = absl::Seconds(5);
+  uint32_t event_bytes_max = 1U << 20U;
+  CopierOptions copier;
+  ApplierOptions applier;
+};
+
+struct StreamEnvironment {
+  mysql::ConnectionOptions local;  // the agent's own mysqld
+  std::string agent_name;
+  PickSource pick_source;
+  std::function<void()> on_change;  // a state has changed or a marker is applied; must not block
+  StreamTuning tuning;
+};
+
+struct StreamTaskContext {
+  const StreamEnvironment& environment;
+  StreamBoard& board;
+  const absl::Notification& stopping;
+  // Keeps the client so that another thread can close it; given nullptr before it goes.
+  std::function<void(std::shared_ptr<SourceClient>)> set_source;
+};
+
+// Owned by one thread.
+class StreamTask {
+ public:
+  StreamTask(uint64_t id, const StreamTaskContext& context);
+  StreamTask(const StreamTask&) = delete;
+  StreamTask& operator=(const StreamTask&) = delete;
+  ~StreamTask();
+
+  // OK when there is nothing more to do: the durable state says stopped, frozen or error, or the
+  // copy is done and was to be the end. Else what went wrong (IsTransient tells whether to run
+  // another task); CANCELLED when the stream is stopping. Commits that were begun are over on
+  // return.
+  absl::Status Run();
+
+  // Whether anything was committed or the source was caught up with.
+  [[nodiscard]] bool made_progress() const { return made_progress_; }
+
+ private:
+  absl::Status ConnectTarget();
+  absl::Status ConnectSource();
+  absl::Status CopyAndCatchUp();
+  absl::Status CopyEpoch();
+  absl::Status StorePosition(const std::string& position);
+  absl::Status CatchUp();
+  absl::Status Follow();
+  absl::Status EnterState(schemas::StreamState state, const std::string& message);
+  absl::Status CheckStopping() const;
+  [[nodiscard]] RetryContext Retry();
+  [[nodiscard]] ApplierContext ForApplier();
+  [[nodiscard]] std::string PositionText() const;
+  void Heard(const FetchedEvents& batch, const Applier& applier);
+
+  const uint64_t id_;
+  const StreamTaskContext context_;
+  StreamRecord record_;
+  WatchedTables watched_;
+  std::unique_ptr<mysql::Connection> connection_;
+  std::unique_ptr<StreamStore> store_;
+  std::unique_ptr<TablePlans> plans_;
+  std::shared_ptr<SourceClient> source_;
+  bool made_progress_ = false;
+};
+
+}  // namespace sluice::target

@@ -1,0 +1,130 @@
+#include "agent/target/table_plan.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "agent/gate/closed_name.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::target {
+namespace {
+
+std::vector<std::string> Names(const mysql::TableSchema& schema,
+                               const std::vector<size_t>& ordinals) {
+  std::vector<std::string> names;
+  names.reserve(ordinals.size());
+  for (const size_t ordinal : ordinals) {
+    names.push_back(schema.columns[ordinal].name);
+  }
+  return names;
+}
+
+std::string QuotedList(const std::vector<std::string>& names) {
+  return absl::StrJoin(names, ", ", [](std::string* out, const std::string& name) {
+    absl::StrAppend(out, mysql::QuoteName(name));
+  });
+}
+
+absl::StatusOr<TablePlan> LoadPlan(mysql::Connection& connection, const std::string& database,
+                                   const std::string& table) {
+  for (const std::string& name : {gate::ClosedName(table), table}) {
+    absl::StatusOr<mysql::TableSchema> schema = mysql::ReadTableSchema(connection, database, name);
+    if (absl::IsNotFound(schema.status())) {
+      continue;
+    }
+    SLUICE_RETURN_IF_ERROR(schema.status());
+    if (!schema->is_view) {
+      return MakeTablePlan(*std::move(schema), table);
+    }
+  }
+  return WithSubject(
+      absl::FailedPreconditionError(absl::StrCat("table ", database, ".", table,
+                                                 " does not exist on the target, neither under its "
+                                                 "name nor under its closed name")),
+      table);
+}
+
+}  // namespace
+
+std::vector<std::string> TablePlan::WrittenNames() const {
+  return Names(schema, written);
+}
+std::vector<std::string> TablePlan::KeyNames() const {
+  return Names(schema, key);
+}
+
+absl::StatusOr<TablePlan> MakeTablePlan(mysql::TableSchema schema, const std::string& table) {
+  TablePlan plan;
+  plan.database = schema.database;
+  plan.table = table;
+  plan.physical = schema.name;
+  const std::string full = absl::StrCat(schema.database, ".", schema.name);
+  if (schema.key_columns.empty()) {
+    return WithSubject(absl::FailedPreconditionError(absl::StrCat(
+                           "table ", full, " has neither a primary key nor a NOT NULL unique key")),
+                       table);
+  }
+  if (!schema.triggers.empty()) {
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat(
+            "table ", full, " has the trigger ", schema.triggers.front(),
+            " on the target, which would fire for rows that the source's triggers have already "
+            "dealt with; drop it there until the move is complete")),
+        table);
+  }
+  for (const std::string& name : schema.key_columns) {
+    for (size_t i = 0; i < schema.columns.size(); ++i) {
+      if (schema.columns[i].name == name) {
+        plan.key.push_back(i);
+      }
+    }
+  }
+  for (size_t i = 0; i < schema.columns.size(); ++i) {
+    if (!schema.columns[i].is_generated) {
+      plan.written.push_back(i);
+    }
+  }
+  plan.schema = std::move(schema);
+  const std::string name = mysql::QuoteTable(plan.database, plan.physical);
+  plan.replace_head =
+      absl::StrCat("REPLACE INTO ", name, " (", QuotedList(plan.WrittenNames()), ") VALUES ");
+  plan.delete_head =
+      absl::StrCat("DELETE FROM ", name, " WHERE (", QuotedList(plan.KeyNames()), ") IN (");
+  return plan;
+}
+
+TablePlans::TablePlans(std::vector<TablePlan> plans) {
+  for (TablePlan& plan : plans) {
+    auto owned = std::make_unique<TablePlan>(std::move(plan));
+    std::string name = owned->table;
+    plans_.emplace(std::move(name), std::move(owned));
+  }
+}
+
+absl::StatusOr<TablePlans> TablePlans::Load(mysql::Connection& connection,
+                                            const std::string& database,
+                                            const std::vector<std::string>& tables) {
+  std::vector<TablePlan> plans;
+  plans.reserve(tables.size());
+  for (const std::string& table : tables) {
+    SLUICE_ASSIGN_OR_RETURN(TablePlan plan, LoadPlan(connection, database, table));
+    plans.push_back(std::move(plan));
+  }
+  return TablePlans(std::move(plans));
+}
+
+absl::Status TablePlans::Reload(mysql::Connection& connection) {
+  for (auto& [table, plan] : plans_) {
+    SLUICE_ASSIGN_OR_RETURN(*plan, LoadPlan(connection, plan->database, table));
+  }
+  return absl::OkStatus();
+}
+
+const TablePlan* TablePlans::Find(absl::string_view table) const {
+  const auto found = plans_.find(table);
+  return found == plans_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace sluice::target

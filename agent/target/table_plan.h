@@ -1,0 +1,55 @@
+// TablePlan: how a stream writes one table: where it stands, its columns, its key.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/mysql/connection.h"
+#include "common/mysql/table_schema.h"
+
+namespace sluice::target {
+
+struct TablePlan {
+  std::string database;
+  std::string table;     // as the source's binlog names it
+  std::string physical;  // the name under which it stands here: the closed one, or the same
+  mysql::TableSchema schema;
+  std::vector<size_t> written;  // ordinals of the columns that are not generated
+  std::vector<size_t> key;      // ordinals of the key's columns
+  std::string replace_head;     // REPLACE INTO `d`.`t` (`a`, `b`) VALUES
+  std::string delete_head;      // DELETE FROM `d`.`t` WHERE (`a`) IN
+
+  [[nodiscard]] std::vector<std::string> WrittenNames() const;
+  [[nodiscard]] std::vector<std::string> KeyNames() const;
+};
+
+// The plan for a table of this schema that stands under `physical`. FAILED_PRECONDITION names a
+// table without a key, or one whose triggers would fire for rows that a stream writes.
+absl::StatusOr<TablePlan> MakeTablePlan(mysql::TableSchema schema, const std::string& table);
+
+// The plans of a stream's tables. Plans keep their addresses. Owned by one thread.
+class TablePlans {
+ public:
+  // Reads the schemas. A table is taken where its gate has put it: under its closed name if there
+  // is such a table, else under its own. FAILED_PRECONDITION names a table that has neither.
+  static absl::StatusOr<TablePlans> Load(mysql::Connection& connection, const std::string& database,
+                                         const std::vector<std::string>& tables);
+  explicit TablePlans(std::vector<TablePlan> plans);
+
+  // Looks again where the tables stand.
+  absl::Status Reload(mysql::Connection& connection);
+
+  // nullptr when the stream has no such table.
+  [[nodiscard]] const TablePlan* Find(absl::string_view table) const;
+
+ private:
+  absl::flat_hash_map<std::string, std::unique_ptr<TablePlan>> plans_;
+};
+
+}  // namespace sluice::target

@@ -2,7 +2,10 @@
 
 #include "common/binlog/json_opaque.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/byte_reader.h"
 #include "common/base/status_macros.h"
 #include "common/binlog/decimal.h"
@@ -17,9 +20,11 @@ namespace {
 constexpr absl::string_view kJson = "JSON document";
 
 // Only a column has some of MySQL's types. JSON_TABLE makes columns of any type out of a value that
-// is given as an element of a JSON array.
+// is given as an element of a JSON array; the subquery returns it as JSON, because a subquery's
+// value may get another type than its column.
 void AppendTyped(absl::string_view array, absl::string_view type, std::string& sql) {
-  absl::StrAppend(&sql, "(SELECT v FROM JSON_TABLE(", array, ", _utf8mb4'$[*]' COLUMNS (v ", type,
+  absl::StrAppend(&sql, "(SELECT JSON_EXTRACT(JSON_ARRAY(v), _utf8mb4'$[0]') FROM JSON_TABLE(",
+                  array, ", _utf8mb4'$[*]' COLUMNS (v ", type,
                   " PATH _utf8mb4'$' ERROR ON ERROR)) AS j)");
 }
 
@@ -65,12 +70,24 @@ void AppendJsonTemporal(uint8_t type, absl::string_view text, std::string& sql) 
   }
 }
 
+// The document stores a precision with the number. A literal has that of its own digits; what came
+// from a column or a cast has a wider one, which only a cast gives back.
 absl::Status AppendJsonDecimal(absl::string_view digits, unsigned precision, unsigned scale,
                                std::string& sql) {
-  if (DecimalBytes(precision, scale) == 0) {
+  const absl::string_view number = absl::StripPrefix(digits, "-");
+  const absl::string_view whole = number.substr(0, number.find('.'));
+  const absl::string_view fraction = number.substr(std::min(whole.size() + 1, number.size()));
+  const size_t significant = whole.size() - std::min(whole.find_first_not_of('0'), whole.size());
+  if (DecimalBytes(precision, scale) == 0 || fraction.size() != scale ||
+      significant + scale > precision) {
     return Malformed(kJson, absl::StrCat("a decimal of precision ", precision, ", scale ", scale));
   }
-  absl::StrAppend(&sql, "CAST('", digits, "' AS DECIMAL(", precision, ",", scale, "))");
+  const size_t width = precision - scale;
+  if (width == std::max(significant, size_t{1})) {
+    absl::StrAppend(&sql, digits, scale == 0 ? "." : "");  // the point makes it a decimal
+  } else {
+    absl::StrAppend(&sql, "CAST('", digits, "' AS DECIMAL(", precision, ",", scale, "))");
+  }
   return absl::OkStatus();
 }
 

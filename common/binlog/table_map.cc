@@ -111,7 +111,7 @@ absl::Status ReadMetadata(ByteReader& reader, ColumnType& column) {
 bool HasSign(uint8_t type) {
   return type == kTypeTiny || type == kTypeShort || type == kTypeInt24 || type == kTypeLong ||
          type == kTypeLongLong || type == kTypeFloat || type == kTypeDouble ||
-         type == kTypeNewDecimal;
+         type == kTypeNewDecimal || type == kTypeYear;
 }
 
 bool Bit(absl::string_view bits, size_t index) {

@@ -42,7 +42,9 @@ void AppendCharsetText(absl::string_view bytes, absl::string_view charset, std::
     AppendQuoted(bytes, sql);
     return;
   }
-  absl::StrAppend(&sql, "_", charset);
+  // These introducers earn a deprecation warning; the bytes are stored the same without.
+  const bool deprecated = charset == "utf8mb3" || charset == "utf8" || charset == "ucs2";
+  absl::StrAppend(&sql, "_", deprecated ? "binary" : charset);
   if (!wide && IsQuotable(charset)) {
     AppendQuoted(bytes, sql);
   } else {

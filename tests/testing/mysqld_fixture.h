@@ -1,54 +1,58 @@
-// TestMysqld: a real mysqld for one test, on a free port of loopback, gone with the object.
+// Mysqld: a real mysqld of a test's own, thrown away with the object.
 
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/mysql/connection.h"
-#include "integration/cluster/mysqld.h"
 
 namespace sluice::testing {
 
-// Owned by the thread that started it: the server ends with that thread, whatever becomes of the
-// test.
-class TestMysqld {
+// $SLUICE_MYSQLD, else bin/mysqld of the prefix that deploy/bootstrap fills. NOT_FOUND says so.
+absl::StatusOr<std::string> FindMysqld();
+
+// A TCP port on loopback that nobody listens on at the moment.
+absl::StatusOr<uint16_t> PickPort();
+
+// Runs on loopback with GTIDs and row binlogs, in a temporary directory that is copied from a data
+// directory made once per build. Ends with the object, and with the test's process. Owned by one
+// thread.
+class Mysqld {
  public:
-  struct Options {
-    uint32_t server_id = 1;
-    std::string database = "vt_test";
-    std::vector<std::string> extra;  // lines of the [mysqld] group: "binlog_row_image=MINIMAL"
-  };
+  // `extra` are options of mysqld ("--binlog-row-metadata=FULL") on top of the fixture's own.
+  static absl::StatusOr<std::unique_ptr<Mysqld>> Start(const std::vector<std::string>& extra = {});
 
-  // Null, and a failure reported to gtest, when it does not start.
-  static std::unique_ptr<TestMysqld> Start(const Options& options);
-  static std::unique_ptr<TestMysqld> Start() { return Start(Options()); }
-  TestMysqld(const TestMysqld&) = delete;
-  TestMysqld& operator=(const TestMysqld&) = delete;
-  ~TestMysqld();
+  Mysqld(const Mysqld&) = delete;
+  Mysqld& operator=(const Mysqld&) = delete;
+  ~Mysqld();
 
-  // root, without a password, with `database` chosen.
-  [[nodiscard]] mysql::ConnectionOptions connection_options() const;
-  // Null, and a failure reported, when it can't connect.
-  [[nodiscard]] std::unique_ptr<mysql::Connection> Connect() const;
-  [[nodiscard]] uint16_t port() const { return options_.port; }
+  // root without password, over the socket; RootOverTcp() over 127.0.0.1.
+  [[nodiscard]] mysql::ConnectionOptions Root() const;
+  [[nodiscard]] mysql::ConnectionOptions RootOverTcp() const;
+  [[nodiscard]] uint16_t port() const { return port_; }
 
-  // SIGKILL; returns when it is gone.
-  absl::Status Kill();
-  // Starts it again on the same data and port.
+  // kill -9, and the process is gone.
+  void Kill();
+  // Starts it again after Kill() with the same data, port and options.
   absl::Status Restart();
 
  private:
-  TestMysqld() = default;
-  absl::Status Launch();
+  Mysqld() = default;
+  absl::Status Spawn();
+  absl::Status AwaitReady();
 
+  std::string program_;
   std::string directory_;
-  std::string database_;
-  cluster::MysqldOptions options_;
-  cluster::ProcessId process_;
+  std::vector<std::string> extra_;
+  uint16_t port_ = 0;
+  pid_t pid_ = -1;
 };
 
 }  // namespace sluice::testing

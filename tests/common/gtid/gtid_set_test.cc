@@ -62,7 +62,7 @@ INSTANTIATE_TEST_SUITE_P(
                       TextCase{"TaggedAndNot", A("1:Tag:5") + "," + A("tag:6"), A("1:tag:5-6")},
                       TextCase{"VitessPrefix", "MySQL56/" + A("1-2"), A("1-2")},
                       TextCase{"Greatest", A("9223372036854775806"), A("9223372036854775806")}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 class RefusedTextTest : public ::testing::TestWithParam<std::string> {};
 

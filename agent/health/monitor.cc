@@ -124,6 +124,7 @@ void Monitor::Run(const std::stop_token& stop) {
       Publish(*std::move(looked));
     } else {
       connection_.reset();
+      resumed_ = false;
       TabletState gone = Current();
       gone.probed = true;
       gone.reachable = false;
@@ -181,17 +182,30 @@ absl::Status Monitor::EnsurePrivileges(MysqldFacts& facts) {
 // comes later does not end them: what is under way must be able to come to its end.
 void Monitor::Reign(TabletState& state, std::vector<std::string>& problems) {
   if (state.type != routing::TabletType::kPrimary) {
+    if (!reign_.empty()) {
+      hooks_.resign();
+    }
     reign_.clear();
+    resumed_ = false;
     return;
   }
-  if (reign_ != state.server_uuid && problems.empty()) {
-    if (const absl::Status status = hooks_.become_primary(); status.ok()) {
-      reign_ = state.server_uuid;
-    } else {
+  const bool known = reign_ == state.server_uuid;
+  if (!resumed_ && (known || problems.empty())) {
+    if (const absl::Status status = TakeUp(state.server_uuid); !status.ok()) {
       problems.emplace_back(status.message());
     }
   }
-  state.ready = reign_ == state.server_uuid;
+  state.ready = reign_ == state.server_uuid && resumed_;
+}
+
+absl::Status Monitor::TakeUp(const std::string& server_uuid) {
+  if (reign_ != server_uuid) {
+    SLUICE_RETURN_IF_ERROR(hooks_.become_primary());
+    reign_ = server_uuid;
+  }
+  SLUICE_RETURN_IF_ERROR(hooks_.resume());
+  resumed_ = true;
+  return absl::OkStatus();
 }
 
 void Monitor::Publish(TabletState state) {

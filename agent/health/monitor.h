@@ -36,9 +36,13 @@ struct TabletState {
 };
 
 struct MonitorHooks {
-  // mysqld has become a writable PRIMARY that can serve: install the sidecar, load the streams. An
-  // error becomes a problem and the hook is called again a second later.
+  // mysqld has become a writable PRIMARY that can serve, or this is the first look at one. An error
+  // of this or of resume becomes a problem, and the hook is called again a second later.
   std::function<absl::Status()> become_primary;
+  // After become_primary, and whenever mysqld answers again after it did not.
+  std::function<absl::Status()> resume;
+  // mysqld is not the PRIMARY any more.
+  std::function<void()> resign;
   // Something other than positions and lag is different from before. Must not block.
   std::function<void()> changed;
 };
@@ -72,6 +76,7 @@ class Monitor {
   absl::StatusOr<TabletState> Look();
   absl::Status EnsurePrivileges(MysqldFacts& facts);
   void Reign(TabletState& state, std::vector<std::string>& problems);
+  absl::Status TakeUp(const std::string& server_uuid);
   void Publish(TabletState state) ABSL_LOCKS_EXCLUDED(mutex_);
   void Rest(const std::stop_token& stop) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -83,7 +88,8 @@ class Monitor {
   MysqldFacts known_;  // its privileges and account are kept between looks
   absl::Time privileges_read_ = absl::InfinitePast();
   bool had_problems_ = false;
-  std::string reign_;  // server UUID for which become_primary has succeeded
+  std::string reign_;     // server UUID for which become_primary has succeeded
+  bool resumed_ = false;  // and resume too, since mysqld was away last
 
   mutable absl::Mutex mutex_;
   TabletState state_ ABSL_GUARDED_BY(mutex_);

@@ -52,7 +52,7 @@ bool ParseLine(absl::string_view rest, absl::string_view direction, Grant& grant
       !absl::ConsumePrefix(&object, ".*")) {
     return false;
   }
-  for (const absl::string_view name : absl::StrSplit(names, ", ")) {
+  for (const absl::string_view name : absl::StrSplit(names, ',')) {
     grant.privileges.insert(absl::AsciiStrToUpper(absl::StripAsciiWhitespace(name)));
   }
   if (absl::StrContains(object, direction) && absl::EndsWith(object, "WITH GRANT OPTION")) {

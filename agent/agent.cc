@@ -1,0 +1,196 @@
+// Agent: the parts of sluice-agent, put together.
+
+#include "agent/agent.h"
+
+#include <atomic>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "agent/control/control_service.h"
+#include "agent/gate/gate_keeper.h"
+#include "agent/health/monitor.h"
+#include "agent/health/registrar.h"
+#include "agent/session/session_pool.h"
+#include "agent/sidecar/installer.h"
+#include "agent/source/source_service.h"
+#include "agent/target/stream_manager.h"
+#include "common/base/log.h"
+#include "common/base/notify.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/server.h"
+
+namespace sluice::agent {
+namespace {
+
+constexpr absl::Duration kFirstLookWait = absl::Seconds(5);
+constexpr absl::Duration kPickSourceTimeout = absl::Seconds(5);
+
+// Binlog readers register with their own mysqld as replicas; people number theirs from below.
+constexpr uint32_t kServerIdBase = 0x40000000;
+constexpr uint32_t kServerIdsPerAgent = 64;
+constexpr uint32_t kAgentSlots = 0xFFFF;
+
+uint32_t ServerIdBase(uint32_t uid) {
+  return kServerIdBase + (uid % kAgentSlots) * kServerIdsPerAgent;
+}
+
+absl::StatusOr<target::SourceAddress> PickSource(rpc::Client& coordinator,
+                                                 const std::string& keyspace,
+                                                 const std::string& shard,
+                                                 const std::vector<schemas::TabletType>& types) {
+  target::SourceAddress picked;
+  SLUICE_RETURN_IF_ERROR((coordinator.Call<schemas::PickSourceRequest, schemas::PickSourceReply>(
+      schemas::Method::PICK_SOURCE,
+      [&](schemas::PickSourceRequest::Builder request) {
+        request.setKeyspace(keyspace);
+        request.setShard(shard);
+        auto list = request.initTypes(static_cast<unsigned>(types.size()));
+        for (unsigned i = 0; i < list.size(); ++i) {
+          list.set(i, types[i]);
+        }
+      },
+      [&](schemas::PickSourceReply::Reader reply) {
+        picked = {.alias = reply.getAlias(), .agent_url = reply.getAgentUrl()};
+        return absl::OkStatus();
+      },
+      {.timeout = kPickSourceTimeout, .idempotency_id = {}, .traceparent = {}})));
+  return picked;
+}
+
+}  // namespace
+
+// In the order of construction: what is used stands before what uses it.
+struct Agent::Parts {
+  explicit Parts(AgentConfig given)
+      : config(std::move(given)),
+        pool(config.mysql),
+        gates(pool),
+        source({.connection = config.mysql,
+                .server_id_base = ServerIdBase(config.uid),
+                .sessions_max = kServerIdsPerAgent}),
+        streams(StreamOptions()),
+        monitor(config, Hooks()),
+        control({.config = config,
+                 .monitor = monitor,
+                 .pool = pool,
+                 .gates = gates,
+                 .url = [this] { return Url(); }}),
+        server({.url = config.listen}) {}
+
+  [[nodiscard]] std::string Url() const {
+    return config.advertise_url.empty() ? server.url() : config.advertise_url;
+  }
+
+  target::StreamManagerOptions StreamOptions() {
+    return {.local = config.mysql,
+            .agent_name = config.alias(),
+            .pick_source =
+                [this](const std::string& keyspace, const std::string& shard,
+                       const std::vector<schemas::TabletType>& types) {
+                  return PickFrom(keyspace, shard, types);
+                },
+            .on_change = [this] { NotifyChanged(); },
+            .tuning = {}};
+  }
+
+  absl::StatusOr<target::SourceAddress> PickFrom(const std::string& keyspace,
+                                                 const std::string& shard,
+                                                 const std::vector<schemas::TabletType>& types) {
+    Registrar* const teller = started_registrar.load();
+    if (teller == nullptr) {
+      return absl::UnavailableError("the agent is starting");
+    }
+    return PickSource(teller->coordinator(), keyspace, shard, types);
+  }
+
+  void NotifyChanged() {
+    if (Registrar* const teller = started_registrar.load(); teller != nullptr) {
+      teller->Changed();
+    }
+  }
+
+  MonitorHooks Hooks() {
+    return {.become_primary = [this]() -> absl::Status {
+              SLUICE_ASSIGN_OR_RETURN(Session session, pool.Borrow());
+              return Annotate(
+                  sidecar::InstallSidecar(*session, config.database, sidecar::Migrations()),
+                  "installing the sidecar");
+            },
+            .resume = [this] { return Annotate(streams.LoadAndResume(), "loading the streams"); },
+            .resign = [this] { streams.Suspend(); },
+            .changed = [this] { NotifyChanged(); }};
+  }
+
+  void FillStreams(const StreamListInit& init) const {
+    const std::vector<target::StreamStatus> statuses = streams.Statuses();
+    auto list = init(static_cast<unsigned>(statuses.size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      target::WriteStreamStatus(statuses[i], list[i]);
+    }
+  }
+
+  absl::Status Start() {
+    control.Register(server);
+    streams.Register(server);
+    source.Register(server);
+    SLUICE_RETURN_IF_ERROR(server.Start());
+    RegistrarHooks hooks{
+        .fill_streams = [this](const StreamListInit& init) { FillStreams(init); },
+        .registered =
+            [] {
+              if (const absl::Status status = NotifyReady(); !status.ok()) {
+                SLUICE_LOG(kWarning, "supervisor can't be told", {{"error", status}});
+              }
+            }};
+    SLUICE_ASSIGN_OR_RETURN(registrar, Registrar::Create(config, Url(), monitor, std::move(hooks)));
+    started_registrar.store(registrar.get());
+    monitor.Start();
+    // So that the first registration says what mysqld is, if mysqld answers at all.
+    monitor.AwaitFirstLook(kFirstLookWait);
+    registrar->Start();
+    return absl::OkStatus();
+  }
+
+  const AgentConfig config;
+  SessionPool pool;
+  gate::GateKeeper gates;
+  source::SourceService source;
+  std::atomic<Registrar*> started_registrar{nullptr};
+  target::StreamManager streams;
+  Monitor monitor;
+  ControlService control;
+  rpc::Server server;
+  std::unique_ptr<Registrar> registrar;
+};
+
+Agent::Agent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Agent::~Agent() {
+  Stop();
+}
+
+absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(AgentConfig config) {
+  auto parts = std::make_unique<Parts>(std::move(config));
+  std::unique_ptr<Agent> agent(new Agent(std::move(parts)));
+  SLUICE_RETURN_IF_ERROR(agent->parts_->Start());
+  SLUICE_LOG(kInfo, "serving", {{"url", agent->parts_->Url()}});
+  return agent;
+}
+
+void Agent::Stop() {
+  Parts& parts = *parts_;
+  if (parts.registrar != nullptr) {
+    parts.registrar->Stop();
+  }
+  parts.source.Stop();
+  // Handlers that run see that the server closes; a gate's change comes to its own end.
+  parts.server.Stop();
+  parts.monitor.Stop();
+  parts.streams.Stop();
+  parts.pool.Close();
+}
+
+}  // namespace sluice::agent

@@ -1,0 +1,234 @@
+// Requests, time-outs, and what is said when no answer comes.
+
+#include "coordinator/cli/call.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::cli {
+namespace {
+
+constexpr absl::Duration kLook = absl::Seconds(30);
+constexpr absl::Duration kWait = absl::Hours(1);
+// A switch may use its whole time-out and is rolled back or finished after it.
+constexpr absl::Duration kAfterSwitch = absl::Minutes(1);
+
+template <typename ListBuilder>
+void FillList(ListBuilder list, const std::vector<std::string>& values) {
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list.set(i, values[i]);
+  }
+}
+
+schemas::TabletType WireType(routing::TabletType type) {
+  switch (type) {
+    case routing::TabletType::kUnknown:
+      return schemas::TabletType::UNKNOWN;
+    case routing::TabletType::kPrimary:
+      return schemas::TabletType::PRIMARY;
+    case routing::TabletType::kReplica:
+      return schemas::TabletType::REPLICA;
+    case routing::TabletType::kRdonly:
+      return schemas::TabletType::RDONLY;
+  }
+  return schemas::TabletType::UNKNOWN;
+}
+
+template <typename ListBuilder>
+void FillTypes(ListBuilder list, const std::vector<routing::TabletType>& types) {
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list.set(i, WireType(types[i]));
+  }
+}
+
+unsigned Count(size_t size) {
+  return static_cast<unsigned>(size);
+}
+
+// Zero means "the default" on the wire.
+uint32_t Milliseconds(absl::Duration duration) {
+  return static_cast<uint32_t>(std::max<int64_t>(absl::ToInt64Milliseconds(duration), 1));
+}
+
+void FillRef(const Command& command, schemas::WorkflowRef::Builder ref) {
+  ref.setKeyspace(command.keyspace);
+  ref.setName(command.workflow);
+}
+
+void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder create) {
+  FillRef(command, create.initWorkflow());
+  create.setSourceKeyspace(command.source_keyspace);
+  FillList(create.initTables(Count(command.tables.size())), command.tables);
+  create.setAllTables(command.all_tables);
+  FillList(create.initExcludeTables(Count(command.exclude_tables.size())), command.exclude_tables);
+  FillTypes(create.initSourceTypes(Count(command.tablet_types.size())), command.tablet_types);
+  create.setAutoStart(command.auto_start);
+  create.setStopAfterCopy(command.stop_after_copy);
+  create.setDryRun(command.dry_run);
+}
+
+void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request) {
+  FillRef(command, request.initWorkflow());
+  FillTypes(request.initTypes(Count(command.tablet_types.size())), command.tablet_types);
+  request.setTimeoutMs(Milliseconds(command.timeout));
+  request.setMaxLagMs(Milliseconds(command.max_lag));
+  request.setDryRun(command.dry_run);
+  request.setEnableReverse(command.enable_reverse);
+}
+
+void FillFinish(const Command& command, schemas::FinishWorkflow::Builder request) {
+  FillRef(command, request.initWorkflow());
+  request.setKeepData(command.keep_data);
+  request.setKeepRoutingRules(command.keep_routing_rules);
+  request.setRenameTables(command.rename_tables);
+  request.setDryRun(command.dry_run);
+}
+
+void FillKeyspaceCreate(const Command& command, schemas::KeyspaceCreate::Builder create) {
+  create.setName(command.keyspace);
+  FillList(create.initShards(Count(command.shards.size())), command.shards);
+}
+
+void FillRules(const Command& command, schemas::ApplyRoutingRules::Builder apply) {
+  apply.setRulesJson(command.rules);
+  apply.setDryRun(command.dry_run);
+}
+
+bool ChangesSomething(Verb verb) {
+  switch (verb) {
+    case Verb::kMoveTablesCreate:
+    case Verb::kSwitchTraffic:
+    case Verb::kReverseTraffic:
+    case Verb::kComplete:
+    case Verb::kCancel:
+    case Verb::kWorkflowStart:
+    case Verb::kWorkflowStop:
+    case Verb::kWorkflowDelete:
+    case Verb::kApplyRoutingRules:
+    case Verb::kKeyspaceCreate:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string WhereToLook(const Command& command) {
+  if (!ChangesSomething(command.verb) || command.dry_run) {
+    return "";
+  }
+  return absl::StrCat(
+      "; the command may be done or going on: look with \"",
+      command.workflow.empty()
+          ? std::string("sluice keyspace list")
+          : absl::StrCat("sluice movetables status ", command.keyspace, ".", command.workflow),
+      "\"");
+}
+
+// Errors of the connection itself begin with its URL; others are the coordinator's answer.
+absl::Status Explain(const Command& command, const std::string& url, const absl::Status& status) {
+  const absl::string_view message = status.message();
+  if (!absl::StartsWith(message, url)) {
+    const std::string subject = SubjectOf(status);
+    return subject.empty() || absl::StrContains(message, subject) ? status
+                                                                  : Annotate(status, subject);
+  }
+  if (absl::IsUnavailable(status) && !absl::StrContains(message, "connection lost")) {
+    return absl::UnavailableError(
+        absl::StrCat("no coordinator answers at ", url,
+                     "; is it running? --coordinator or SLUICE_COORDINATOR names another"));
+  }
+  if (absl::IsUnavailable(status)) {
+    return absl::UnavailableError(absl::StrCat("the connection to the coordinator at ", url,
+                                               " was lost before the answer came",
+                                               WhereToLook(command)));
+  }
+  if (absl::IsDeadlineExceeded(status)) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("the coordinator at ", url, " did not answer within ",
+                     absl::FormatDuration(TimeoutOf(command)), WhereToLook(command)));
+  }
+  return status;
+}
+
+}  // namespace
+
+void FillRequest(const Command& command, schemas::AdminRequest::Builder request) {
+  switch (command.verb) {
+    case Verb::kMoveTablesCreate:
+      return FillCreate(command, request.initMoveTablesCreate());
+    case Verb::kWorkflowShow:
+      return FillRef(command, request.initWorkflowShow());
+    case Verb::kWorkflowStatus:
+      return FillRef(command, request.initWorkflowStatus());
+    case Verb::kSwitchTraffic:
+      return FillSwitch(command, request.initSwitchTraffic());
+    case Verb::kReverseTraffic:
+      return FillSwitch(command, request.initReverseTraffic());
+    case Verb::kComplete:
+      return FillFinish(command, request.initComplete());
+    case Verb::kCancel:
+      return FillFinish(command, request.initCancel());
+    case Verb::kWorkflowStart:
+      return FillRef(command, request.initWorkflowStart());
+    case Verb::kWorkflowStop:
+      return FillRef(command, request.initWorkflowStop());
+    case Verb::kWorkflowList:
+      return request.setWorkflowList(command.keyspace);
+    case Verb::kWorkflowDelete:
+      return FillFinish(command, request.initWorkflowDelete());
+    case Verb::kGetRoutingRules:
+      return request.setGetRoutingRules();
+    case Verb::kApplyRoutingRules:
+      return FillRules(command, request.initApplyRoutingRules());
+    case Verb::kGetTablets:
+      return request.setTabletList();
+    case Verb::kKeyspaceCreate:
+      return FillKeyspaceCreate(command, request.initKeyspaceCreate());
+    case Verb::kKeyspaceList:
+      return request.setKeyspaceList();
+    case Verb::kKeyspaceShow:
+      return request.setKeyspaceShow(command.keyspace);
+    case Verb::kCutoverShow:
+      return FillRef(command, request.initCutoverShow());
+    case Verb::kProxies:
+      return request.setProxyList();
+    case Verb::kHelp:
+    case Verb::kVersion:
+      break;
+  }
+  SLUICE_CHECK(false);
+}
+
+absl::Duration TimeoutOf(const Command& command) {
+  if (command.action_timeout.has_value()) {
+    return *command.action_timeout;
+  }
+  if (command.verb == Verb::kSwitchTraffic || command.verb == Verb::kReverseTraffic) {
+    return command.timeout + kAfterSwitch;
+  }
+  return ChangesSomething(command.verb) ? kWait : kLook;
+}
+
+absl::StatusOr<std::string> Call(rpc::Client& client, const Command& command) {
+  std::string json;
+  const absl::Status status = client.Call<schemas::AdminRequest, schemas::AdminReply>(
+      schemas::Method::ADMIN,
+      [&](schemas::AdminRequest::Builder request) { FillRequest(command, request); },
+      [&](schemas::AdminReply::Reader reply) {
+        const auto text = reply.getJson();
+        json.assign(text.begin(), text.size());
+        return absl::OkStatus();
+      },
+      {.timeout = TimeoutOf(command), .idempotency_id = {}, .traceparent = {}});
+  if (!status.ok()) {
+    return Explain(command, client.url(), status);
+  }
+  return json;
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,290 @@
+// Every flag and every command.
+
+#include "coordinator/cli/command_table.h"
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/status_macros.h"
+#include "coordinator/cli/failure.h"
+#include "coordinator/cli/spelling.h"
+#include "coordinator/cli/values.h"
+
+namespace sluice::cli {
+namespace {
+
+constexpr absl::Duration kLeastWait = absl::Seconds(1);
+
+template <std::string Command::*field>
+absl::Status SetText(Command& command, const std::string& value) {
+  if (value.empty()) {
+    return UsageError("an empty value");
+  }
+  command.*field = value;
+  return absl::OkStatus();
+}
+
+template <bool Command::*field>
+absl::Status SetBool(Command& command, const std::string& value) {
+  command.*field = value == "true";
+  return absl::OkStatus();
+}
+
+template <std::vector<std::string> Command::*field>
+absl::Status SetList(Command& command, const std::string& value) {
+  command.*field = ParseList(value);
+  return absl::OkStatus();
+}
+
+absl::Status SetFormat(Command& command, const std::string& value) {
+  if (absl::EqualsIgnoreCase(value, "json")) {
+    command.format = Format::kJson;
+  } else if (absl::EqualsIgnoreCase(value, "text")) {
+    command.format = Format::kText;
+  } else {
+    return UsageError(absl::StrCat("--format: \"", value, "\" is neither text nor json"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetActionTimeout(Command& command, const std::string& value) {
+  SLUICE_ASSIGN_OR_RETURN(command.action_timeout,
+                          ParseDurationFlag("action-timeout", value, kLeastWait));
+  return absl::OkStatus();
+}
+
+absl::Status SetTimeout(Command& command, const std::string& value) {
+  SLUICE_ASSIGN_OR_RETURN(command.timeout, ParseDurationFlag("timeout", value, kLeastWait));
+  return absl::OkStatus();
+}
+
+absl::Status SetMaxLag(Command& command, const std::string& value) {
+  SLUICE_ASSIGN_OR_RETURN(command.max_lag, ParseDurationFlag("max-replication-lag-allowed", value,
+                                                             absl::Milliseconds(1)));
+  return absl::OkStatus();
+}
+
+absl::Status SetTabletTypes(Command& command, const std::string& value) {
+  SLUICE_ASSIGN_OR_RETURN(command.tablet_types, ParseTabletTypes(value));
+  return absl::OkStatus();
+}
+
+absl::Status SetNothing(Command& /*command*/, const std::string& /*value*/) {
+  return absl::OkStatus();
+}
+
+// The order is that of enum Flag, and of the help.
+constexpr auto kFlags = std::to_array<FlagSpec>({
+    {Flag::kCoordinator, "coordinator", "server", 0, "URL", "$SLUICE_COORDINATOR",
+     "where the coordinator listens, such as tcp://host:15000", &SetText<&Command::coordinator>},
+    {Flag::kFormat, "format", "", 0, "text|json", "text", "how answers are printed", &SetFormat},
+    {Flag::kActionTimeout, "action-timeout", "", 0, "DURATION",
+     "1h; to look 30s; to switch --timeout + 60s", "how long to wait for the answer",
+     &SetActionTimeout},
+    {Flag::kHelp, "help", "", 'h', "", "", "print help and end", &SetNothing},
+    {Flag::kVersion, "version", "", 0, "", "", "print the version and end", &SetNothing},
+    {Flag::kWorkflow, "workflow", "", 'w', "NAME", "", "the workflow's name",
+     &SetText<&Command::workflow>},
+    {Flag::kTargetKeyspace, "target-keyspace", "", 0, "KEYSPACE", "",
+     "the keyspace that the workflow moves tables to", &SetText<&Command::keyspace>},
+    {Flag::kKeyspace, "keyspace", "", 'k', "KEYSPACE", "", "the keyspace",
+     &SetText<&Command::keyspace>},
+    {Flag::kSourceKeyspace, "source-keyspace", "source", 0, "KEYSPACE", "",
+     "the keyspace that holds the tables now", &SetText<&Command::source_keyspace>},
+    {Flag::kTables, "tables", "", 0, "TABLE,...", "", "the tables to move",
+     &SetList<&Command::tables>},
+    {Flag::kAllTables, "all-tables", "all", 0, "", "false", "move every table of the source",
+     &SetBool<&Command::all_tables>},
+    {Flag::kExcludeTables, "exclude-tables", "exclude", 0, "TABLE,...", "",
+     "tables that stay where they are", &SetList<&Command::exclude_tables>},
+    {Flag::kTabletTypes, "tablet-types", "", 0, "TYPE,...", "all",
+     "PRIMARY, REPLICA, RDONLY: which tablets are read from (create) or which traffic moves",
+     &SetTabletTypes},
+    {Flag::kAutoStart, "auto-start", "", 0, "", "true", "start the streams at once",
+     &SetBool<&Command::auto_start>},
+    {Flag::kStopAfterCopy, "stop-after-copy", "", 0, "", "false",
+     "stop the streams when every table is copied", &SetBool<&Command::stop_after_copy>},
+    {Flag::kTimeout, "timeout", "", 0, "DURATION", "30s",
+     "how long the cutover may take before it is rolled back", &SetTimeout},
+    {Flag::kMaxLag, "max-replication-lag-allowed", "", 0, "DURATION", "30s",
+     "refuse to switch while a stream lags more", &SetMaxLag},
+    {Flag::kEnableReverse, "enable-reverse-replication", "reverse-replication", 0, "", "true",
+     "start the streams back to the old side", &SetBool<&Command::enable_reverse>},
+    {Flag::kKeepData, "keep-data", "", 0, "", "false", "keep the tables that would be dropped",
+     &SetBool<&Command::keep_data>},
+    {Flag::kKeepRoutingRules, "keep-routing-rules", "", 0, "", "false",
+     "leave the routing rules as they are", &SetBool<&Command::keep_routing_rules>},
+    {Flag::kRenameTables, "rename-tables", "", 0, "", "false",
+     "rename the source's tables to _<table>_old instead of dropping them",
+     &SetBool<&Command::rename_tables>},
+    {Flag::kDryRun, "dry-run", "", 'd', "", "false", "say what would be done, and do nothing",
+     &SetBool<&Command::dry_run>},
+    {Flag::kWatch, "watch", "", 0, "", "false",
+     "show the progress each second until the copy is done", &SetBool<&Command::watch>},
+    {Flag::kRules, "rules", "", 'r', "JSON", "", "the rules", &SetText<&Command::rules>},
+    {Flag::kRulesFile, "rules-file", "", 'f', "FILE", "", "a file with the rules",
+     &SetText<&Command::rules_file>},
+    {Flag::kShards, "shards", "", 0, "SHARD,...", "0", "the shards, such as -80,80-",
+     &SetList<&Command::shards>},
+});
+
+constexpr FlagSet kMoveRef = SetOf({Flag::kWorkflow, Flag::kTargetKeyspace});
+constexpr FlagSet kWorkflowRef = SetOf({Flag::kWorkflow, Flag::kKeyspace});
+constexpr FlagSet kSwitch = kMoveRef | SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag,
+                                              Flag::kEnableReverse, Flag::kDryRun});
+
+constexpr auto kCommands = std::to_array<CommandSpec>({
+    {Verb::kMoveTablesCreate, "movetables", "create", "", Argument::kWorkflow,
+     kMoveRef | SetOf({Flag::kSourceKeyspace, Flag::kTables, Flag::kAllTables, Flag::kExcludeTables,
+                       Flag::kTabletTypes, Flag::kAutoStart, Flag::kStopAfterCopy, Flag::kDryRun}),
+     SetOf({Flag::kSourceKeyspace}), "start copying tables into another keyspace"},
+    {Verb::kWorkflowShow, "movetables", "show", "", Argument::kWorkflow, kMoveRef, 0,
+     "print everything known of a workflow, as JSON"},
+    {Verb::kWorkflowStatus, "movetables", "status", "progress", Argument::kWorkflow,
+     kMoveRef | SetOf({Flag::kWatch}), 0, "show streams, copy progress and traffic state"},
+    {Verb::kSwitchTraffic, "movetables", "switchtraffic", "", Argument::kWorkflow, kSwitch, 0,
+     "move traffic to the target keyspace"},
+    {Verb::kReverseTraffic, "movetables", "reversetraffic", "", Argument::kWorkflow, kSwitch, 0,
+     "move traffic back to the source keyspace"},
+    {Verb::kComplete, "movetables", "complete", "", Argument::kWorkflow,
+     kMoveRef |
+         SetOf({Flag::kKeepData, Flag::kKeepRoutingRules, Flag::kRenameTables, Flag::kDryRun}),
+     0, "end a switched workflow and drop the source's tables"},
+    {Verb::kCancel, "movetables", "cancel", "", Argument::kWorkflow,
+     kMoveRef | SetOf({Flag::kKeepData, Flag::kKeepRoutingRules, Flag::kDryRun}), 0,
+     "end a workflow that is not switched and drop the target's tables"},
+    {Verb::kWorkflowStart, "movetables", "start", "", Argument::kWorkflow, kMoveRef, 0,
+     "start a workflow's streams"},
+    {Verb::kWorkflowStop, "movetables", "stop", "", Argument::kWorkflow, kMoveRef, 0,
+     "stop a workflow's streams"},
+    {Verb::kWorkflowList, "workflow", "list", "listall", Argument::kKeyspace,
+     SetOf({Flag::kKeyspace}), 0, "list the workflows of a keyspace"},
+    {Verb::kWorkflowShow, "workflow", "show", "", Argument::kWorkflow, kWorkflowRef, 0,
+     "print everything known of a workflow, as JSON"},
+    {Verb::kWorkflowStart, "workflow", "start", "", Argument::kWorkflow, kWorkflowRef, 0,
+     "start a workflow's streams"},
+    {Verb::kWorkflowStop, "workflow", "stop", "", Argument::kWorkflow, kWorkflowRef, 0,
+     "stop a workflow's streams"},
+    {Verb::kWorkflowDelete, "workflow", "delete", "", Argument::kWorkflow,
+     kWorkflowRef | SetOf({Flag::kKeepData, Flag::kKeepRoutingRules, Flag::kDryRun}), 0,
+     "delete a workflow that is not switched"},
+    {Verb::kGetRoutingRules, "getroutingrules", "", "", Argument::kNone, 0, 0,
+     "print the table routing rules"},
+    {Verb::kApplyRoutingRules, "applyroutingrules", "", "", Argument::kNone,
+     SetOf({Flag::kRules, Flag::kRulesFile, Flag::kDryRun}), 0, "replace all table routing rules"},
+    {Verb::kGetTablets, "gettablets", "", "", Argument::kNone, 0, 0, "list the tablets"},
+    {Verb::kKeyspaceCreate, "keyspace", "create", "", Argument::kKeyspace,
+     SetOf({Flag::kKeyspace, Flag::kShards}), 0, "make a keyspace known"},
+    {Verb::kKeyspaceList, "keyspace", "list", "", Argument::kNone, 0, 0, "list the keyspaces"},
+    {Verb::kKeyspaceShow, "keyspace", "show", "", Argument::kKeyspace, SetOf({Flag::kKeyspace}), 0,
+     "show a keyspace's shards and tablets"},
+    {Verb::kCutoverShow, "cutover", "show", "", Argument::kWorkflow, kWorkflowRef, 0,
+     "show the recorded cutovers of a workflow, step by step"},
+    {Verb::kProxies, "proxies", "", "", Argument::kNone, 0, 0,
+     "list the proxies and the rules they obey"},
+    {Verb::kHelp, "help", "", "", Argument::kTopic, 0, 0, "print help on a command"},
+    {Verb::kVersion, "version", "", "", Argument::kNone, 0, 0, "print the version"},
+});
+
+constexpr bool FlagsAreInOrder() {
+  for (size_t i = 0; i < kFlags.size(); ++i) {
+    if (static_cast<size_t>(kFlags[i].flag) != i) {
+      return false;
+    }
+  }
+  return true;
+}
+static_assert(FlagsAreInOrder());
+
+bool IsOneOf(absl::string_view normal, absl::string_view name, absl::string_view aliases) {
+  if (Normalize(name) == normal) {
+    return true;
+  }
+  const std::vector<absl::string_view> others = absl::StrSplit(aliases, ' ', absl::SkipEmpty());
+  return std::any_of(others.begin(), others.end(),
+                     [&](absl::string_view other) { return Normalize(other) == normal; });
+}
+
+}  // namespace
+
+absl::Span<const FlagSpec> AllFlags() {
+  return kFlags;
+}
+
+absl::Span<const CommandSpec> AllCommands() {
+  return kCommands;
+}
+
+const FlagSpec* FindFlag(absl::string_view name) {
+  const std::string normal = Normalize(name);
+  for (const FlagSpec& flag : kFlags) {
+    if ((name.size() == 1 && flag.letter == name[0]) || IsOneOf(normal, flag.name, flag.aliases)) {
+      return &flag;
+    }
+  }
+  return nullptr;
+}
+
+std::vector<std::string> GroupNames() {
+  std::vector<std::string> names;
+  for (const CommandSpec& command : AllCommands()) {
+    if (names.empty() || names.back() != command.group) {
+      names.emplace_back(command.group);
+    }
+  }
+  return names;
+}
+
+absl::string_view FindGroup(absl::string_view word) {
+  const std::string normal = Normalize(word);
+  for (const CommandSpec& command : AllCommands()) {
+    if (command.group == normal) {
+      return command.group;
+    }
+  }
+  return {};
+}
+
+const CommandSpec* FindAction(absl::string_view group, absl::string_view word) {
+  const std::string normal = Normalize(word);
+  for (const CommandSpec& command : AllCommands()) {
+    if (command.group == group && IsOneOf(normal, command.action, command.action_aliases)) {
+      return &command;
+    }
+  }
+  return nullptr;
+}
+
+std::vector<std::string> ActionNames(absl::string_view group) {
+  std::vector<std::string> names;
+  for (const CommandSpec& command : AllCommands()) {
+    if (command.group == group && !command.action.empty()) {
+      names.emplace_back(command.action);
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> FlagNames(FlagSet set) {
+  std::vector<std::string> names;
+  for (const FlagSpec& flag : kFlags) {
+    if ((set & Bit(flag.flag)) != 0) {
+      names.emplace_back(flag.name);
+      for (const absl::string_view alias : absl::StrSplit(flag.aliases, ' ', absl::SkipEmpty())) {
+        names.emplace_back(alias);
+      }
+    }
+  }
+  return names;
+}
+
+std::string NameOf(const CommandSpec& command) {
+  return command.action.empty() ? std::string(command.group)
+                                : absl::StrCat(command.group, " ", command.action);
+}
+
+}  // namespace sluice::cli

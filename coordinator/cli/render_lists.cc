@@ -1,0 +1,138 @@
+// Text of outcomes and lists.
+
+#include <nlohmann/json.hpp>
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "coordinator/cli/render_parts.h"
+#include "coordinator/cli/text_table.h"
+
+namespace sluice::cli {
+namespace {
+
+// "zone1-200", also where it is spelled as its parts.
+std::string AliasText(const Json& tablet) {
+  return tablet.is_object() ? absl::StrCat(TextOf(tablet, "cell"), "-", TextOf(tablet, "uid"))
+                            : AsText(tablet);
+}
+
+std::string DetailText(const Json& detail) {
+  if (!detail.is_object()) {
+    return AsText(detail);
+  }
+  const Json& deleted = Member(detail, "deleted");
+  const std::string what = deleted.is_boolean() ? (deleted.get<bool>() ? "deleted" : "not deleted")
+                                                : TextOf(detail, "message");
+  return absl::StrCat(AliasText(Member(detail, "tablet")), ": ", what);
+}
+
+// Names, also where each item is an object that has one.
+std::vector<std::string> NamesOf(const Json& items) {
+  std::vector<std::string> names;
+  for (const Json& item : items) {
+    names.push_back(Printable(item.is_object() ? TextOf(item, "name") : AsText(item)));
+  }
+  return names;
+}
+
+std::string LagText(int64_t lag_ms) {
+  if (lag_ms < 0) {
+    return "";
+  }
+  return lag_ms < 10'000 ? absl::StrCat(lag_ms, " ms") : absl::StrCat(lag_ms / 1000, " s");
+}
+
+}  // namespace
+
+std::string OutcomeText(const Json& answer) {
+  std::string text = absl::StrCat(Printable(TextOf(answer, "summary")), "\n");
+  for (const auto& [key, title] :
+       {std::pair<absl::string_view, absl::string_view>{"start_state", "Start State: "},
+        {"current_state", "Current State: "}}) {
+    if (const std::string state = TextOf(answer, key); !state.empty()) {
+      absl::StrAppend(&text, title, Printable(state), "\n");
+    }
+  }
+  for (const Json& line : Member(answer, "dry_run_results")) {
+    absl::StrAppend(&text, "  ", Printable(AsText(line)), "\n");
+  }
+  for (const Json& detail : Member(answer, "details")) {
+    absl::StrAppend(&text, "  ", Printable(DetailText(detail)), "\n");
+  }
+  return text;
+}
+
+std::string RoutingRulesText(const Json& answer) {
+  TextTable table({"FROM TABLE", "TO TABLE"});
+  for (const Json& rule : Member(answer, "rules")) {
+    const std::string to = JoinOf(rule, "to_tables", ", ");
+    table.Add({TextOf(rule, "from_table"), to.empty() ? "(disabled)" : to});
+  }
+  return table.empty() ? "No routing rules\n" : table.ToText();
+}
+
+std::string TabletsText(const Json& answer) {
+  TextTable table({"ALIAS", "KEYSPACE", "SHARD", "TYPE", "STATE", "ADDRESS", "LAG", "PROBLEM"});
+  table.SetAlign(6, TextTable::Align::kRight);
+  for (const Json& tablet : Member(answer, "tablets")) {
+    const bool replica = TextOf(tablet, "type") != "PRIMARY";
+    table.Add({TextOf(tablet, "alias"), TextOf(tablet, "keyspace"), TextOf(tablet, "shard"),
+               TextOf(tablet, "type"), TextOf(tablet, "state"),
+               absl::StrCat(TextOf(tablet, "hostname"), ":", TextOf(tablet, "port")),
+               replica ? LagText(IntOf(tablet, "replica_lag_ms", -1)) : "",
+               TextOf(tablet, "problem")});
+  }
+  return table.empty() ? "No tablets\n" : table.ToText();
+}
+
+std::string KeyspacesText(const Json& answer) {
+  const std::vector<std::string> names = NamesOf(Member(answer, "keyspaces"));
+  return names.empty() ? "No keyspaces\n" : absl::StrCat(absl::StrJoin(names, "\n"), "\n");
+}
+
+std::string KeyspaceText(const Json& answer) {
+  TextTable table({"SHARD", "PRIMARY", "TABLETS", "PROBLEM"});
+  for (const Json& shard : Member(answer, "shards")) {
+    if (!shard.is_object()) {
+      table.Add({AsText(shard)});
+      continue;
+    }
+    std::vector<std::string> tablets;
+    for (const Json& tablet : Member(shard, "tablets")) {
+      const std::string alias = TextOf(tablet, "alias");
+      tablets.push_back(alias.empty() ? AliasText(tablet) : alias);
+    }
+    const std::string primary = AliasText(Member(shard, "primary"));
+    table.Add({TextOf(shard, "name"), primary.empty() ? "none" : primary,
+               absl::StrJoin(tablets, ", "), TextOf(shard, "problem")});
+  }
+  return absl::StrCat("Keyspace ", Printable(TextOf(answer, "name")), "\n", table.ToText());
+}
+
+std::string WorkflowsText(const Json& answer, const std::string& keyspace) {
+  const std::vector<std::string> names = NamesOf(Member(answer, "workflows"));
+  if (names.empty()) {
+    return absl::StrCat("No workflows found in keyspace ", keyspace, "\n");
+  }
+  return absl::StrCat("The following workflow(s) found in keyspace ", keyspace, ": ",
+                      absl::StrJoin(names, ", "), "\n");
+}
+
+std::string ProxiesText(const Json& answer) {
+  TextTable table({"PROXY", "ADDRESS", "EPOCH", "DRAINED", "HELD", "HEARD", "REFUSED"});
+  for (const size_t column : {2U, 3U, 4U, 5U}) {
+    table.SetAlign(column, TextTable::Align::kRight);
+  }
+  for (const Json& proxy : Member(answer, "proxies")) {
+    const std::string heard = LagText(IntOf(proxy, "last_heard_ms", -1));
+    table.Add({TextOf(proxy, "id"), TextOf(proxy, "address"), TextOf(proxy, "epoch"),
+               TextOf(proxy, "drained_epoch"), TextOf(proxy, "held_statements"),
+               heard.empty() ? "" : heard + " ago", TextOf(proxy, "refused_reason")});
+  }
+  return table.empty() ? "No proxies\n" : table.ToText();
+}
+
+}  // namespace sluice::cli

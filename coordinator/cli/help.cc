@@ -13,11 +13,10 @@ namespace sluice::cli {
 namespace {
 
 constexpr absl::string_view kOpening =
-    R"(sluice asks a Sluice coordinator to move tables between keyspaces.
+    "sluice asks a Sluice coordinator to move tables between keyspaces.\n\n";
 
-Usage: sluice [--coordinator URL] [--format text|json] COMMAND [flags]
-
-)";
+constexpr absl::string_view kUsage =
+    "Usage: sluice [--coordinator URL] [--format text|json] COMMAND [flags]\n\n";
 
 constexpr absl::string_view kClosing = R"(
 Names match without regard to case, '-' and '_'. A workflow is named KEYSPACE.WORKFLOW after the

@@ -1,0 +1,335 @@
+// Session: a statement on its way to a backend, through holds, closed gates and lost connections.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "proxy/result.h"
+#include "proxy/session.h"
+
+namespace sluice::proxy {
+namespace {
+
+// A closed gate is looked at again this often while no new epoch comes.
+constexpr absl::Duration kGateStep = absl::Milliseconds(20);
+// Rules that stand unchanged this long, and that the coordinator confirms, are right: the table is
+// not there.
+constexpr absl::Duration kGatePatience = absl::Seconds(1);
+constexpr absl::Duration kConnectStep = absl::Milliseconds(50);
+
+// What mysqld says of a table behind a closed gate, or when it has stopped being writable.
+bool MeansClosedGate(const ErrorPacket& error) {
+  switch (error.code) {
+    case 1146:  // the table has another name now
+    case 1356:  // a view that may only be read stands under the name
+    case 1836:  // read-only mode
+      return true;
+    case 1290:  // "running with the --read-only option", among other options
+      return absl::StrContains(error.message, "read-only") ||
+             absl::StrContains(error.message, "read_only");
+    default:
+      return false;
+  }
+}
+
+std::string PlaceOf(const Plan& plan) {
+  return absl::StrCat(plan.keyspace, "/", plan.shard);
+}
+
+}  // namespace
+
+absl::Status Session::Execute(const Work& work) {
+  WaitingPlace place(services_.traffic, work.text.size());
+  const absl::Time deadline = absl::Now() + services_.limits.window;
+  ClosedGate gate;
+  while (true) {
+    const auto snapshot = services_.traffic.snapshot();
+    const auto plan = MakePlan(work.statement, target_, *snapshot);
+    if (!plan.ok()) {
+      return SendError(plan.status());
+    }
+    auto admitted = services_.traffic.Admit(
+        {*plan, transaction_.work, deadline, [this] { return ClientIsGone(); }}, place);
+    if (!admitted.ok()) {
+      if (admitted.status().code() == absl::StatusCode::kCancelled) {
+        return absl::AbortedError("the client is gone");
+      }
+      return SendError(admitted.status());
+    }
+    if (!admitted->has_value()) {
+      continue;  // the rules have changed: another plan
+    }
+    OpenWork open = *std::move(*admitted);
+    const auto backend = BackendFor(*plan, *snapshot, work);
+    if (!backend.ok()) {
+      open.Reset();
+      SLUICE_ASSIGN_OR_RETURN(const bool again,
+                              WaitForTablet(backend.status(), snapshot->epoch(), deadline, place));
+      if (again) {
+        continue;
+      }
+      return SendError(backend.status());
+    }
+    const bool may_keep_back = plan->by_rule && transaction_.backend == nullptr && !gate.is_final;
+    SLUICE_ASSIGN_OR_RETURN(const bool again,
+                            Attempt(work, *snapshot, *backend, std::move(open), may_keep_back));
+    if (!again) {
+      return absl::OkStatus();
+    }
+    const absl::Time now = absl::Now();
+    if (gate.epoch != plan->epoch) {
+      gate.epoch = plan->epoch;
+      gate.since = now;
+    }
+    const bool patient = now - gate.since < kGatePatience;
+    const bool confirmed =
+        !patient && services_.traffic.ConfirmEpoch(std::min(deadline, now + kGatePatience));
+    gate.is_final = !place.Take().ok() || now >= deadline ||
+                    (confirmed && services_.traffic.snapshot()->epoch() == gate.epoch);
+    if (ClientIsGone()) {
+      return absl::AbortedError("the client is gone");
+    }
+    if (!gate.is_final) {
+      services_.traffic.AwaitOtherEpoch(plan->epoch, std::min(deadline, now + kGateStep));
+    }
+  }
+}
+
+absl::StatusOr<bool> Session::WaitForTablet(const absl::Status& reason, uint64_t epoch,
+                                            absl::Time deadline, WaitingPlace& place) {
+  if (reason.code() != absl::StatusCode::kUnavailable || transaction_.backend != nullptr ||
+      absl::Now() >= deadline || !place.Take().ok()) {
+    return false;
+  }
+  if (ClientIsGone()) {
+    return absl::AbortedError("the client is gone");
+  }
+  services_.traffic.AwaitOtherEpoch(epoch, std::min(deadline, absl::Now() + kConnectStep));
+  return !services_.stopping.load(std::memory_order_relaxed);
+}
+
+bool Session::FollowsLast(const sql::Statement& statement) const {
+  if (last_ == nullptr || !statement.tables.empty() || !statement.qualifiers.empty() ||
+      last_->tablet().type != target_.type) {
+    return false;
+  }
+  if (statement.kind == sql::StatementKind::kShow) {
+    return statement.show_subject == "warnings" || statement.show_subject == "errors" ||
+           statement.show_subject == "count";
+  }
+  // SELECT LAST_INSERT_ID(), ROW_COUNT(), FOUND_ROWS(), @x
+  return statement.is_read;
+}
+
+absl::StatusOr<Backend*> Session::BoundBackend(const Plan& plan) const {
+  const Tablet& tablet = transaction_.backend->tablet();
+  const bool same =
+      plan.keyspace == tablet.keyspace && plan.shard == tablet.shard && plan.type == tablet.type;
+  if (plan.has_tables && !same) {
+    return MysqlError(
+        1105, absl::StrCat("a transaction is open on ", tablet.keyspace, "/", tablet.shard,
+                           " (tablet ", tablet.alias, "); the statement needs ", PlaceOf(plan), "@",
+                           routing::TabletTypeName(plan.type),
+                           ": end the transaction first, it can't span two"));
+  }
+  return transaction_.backend;
+}
+
+absl::StatusOr<Backend*> Session::BackendFor(const Plan& plan, const RuleSnapshot& snapshot,
+                                             const Work& work) {
+  if (transaction_.backend != nullptr) {
+    return BoundBackend(plan);
+  }
+  if (FollowsLast(work.statement) && !last_->IsStale()) {
+    return last_;
+  }
+  std::vector<const Tablet*> candidates;
+  if (plan.keyspace.empty()) {
+    for (const Tablet& tablet : snapshot.tablets()) {
+      if (tablet.serving && tablet.type == plan.type) {
+        candidates.push_back(&tablet);
+      }
+    }
+  } else {
+    candidates = snapshot.Serving(plan.keyspace, plan.shard, plan.type);
+  }
+  if (candidates.empty()) {
+    const std::string text =
+        absl::StrCat("no serving ", routing::TabletTypeName(plan.type), " tablet",
+                     plan.keyspace.empty() ? "" : absl::StrCat(" in ", PlaceOf(plan)));
+    const bool exists = std::any_of(snapshot.tablets().begin(), snapshot.tablets().end(),
+                                    [&](const Tablet& tablet) {
+                                      return tablet.keyspace == plan.keyspace &&
+                                             tablet.shard == plan.shard && tablet.type == plan.type;
+                                    });
+    // A primary that is down for a moment is waited for.
+    return exists && plan.type == routing::TabletType::kPrimary
+               ? WithMysqlErrno(absl::UnavailableError(text), 1105)
+               : MysqlError(1105, text);
+  }
+  for (const Tablet* tablet : candidates) {
+    if (backends_.Find(*tablet) != nullptr) {
+      candidates = {tablet};
+      break;
+    }
+  }
+  const Tablet& tablet = services_.chooser.Choose(candidates);
+  const Backend* before = backends_.Find(tablet);
+  auto backend = backends_.Get(tablet, settings_);
+  if (last_ == before && (!backend.ok() || *backend != before)) {
+    last_ = nullptr;  // it had gone stale
+  }
+  return backend;
+}
+
+absl::StatusOr<bool> Session::BindTransaction(Backend* backend) {
+  std::vector<std::string> texts = next_transaction_;
+  texts.insert(texts.end(), transaction_.pending.begin(), transaction_.pending.end());
+  for (const std::string& text : texts) {
+    SLUICE_ASSIGN_OR_RETURN(const Response response, backend->Run(text));
+    if (response.is_error) {
+      transaction_.pending.clear();
+      next_transaction_.clear();
+      return MysqlError(response.error.code, response.error.message);
+    }
+  }
+  return !transaction_.pending.empty();
+}
+
+absl::StatusOr<bool> Session::Attempt(const Work& work, const RuleSnapshot& snapshot,
+                                      Backend* backend, OpenWork open, bool may_keep_back) {
+  bool bound_now = false;
+  if (transaction_.backend == nullptr) {
+    const auto bound = BindTransaction(backend);
+    if (!bound.ok() && bound.status().code() == absl::StatusCode::kUnavailable) {
+      last_ = last_ == backend ? nullptr : last_;
+      backends_.Drop(backend);  // nothing of the statement was sent: another try
+      return true;
+    }
+    if (!bound.ok()) {
+      SLUICE_RETURN_IF_ERROR(SendError(bound.status()));
+      return false;
+    }
+    bound_now = *bound;
+  }
+  const std::string text = work.is_final_text ? std::string(work.text)
+                                              : RewriteFor(work.text, work.statement, snapshot,
+                                                           backend->tablet().database);
+  services_.registry.SetRunning(id_, backend->tablet(), backend->connection_id());
+  Response response;
+  const Wait backend_wait{.peer_fd = client_.fd()};
+  absl::Status status = backend->SendQuery(work.attributes, text, backend_wait);
+  const bool nothing_sent = backend->channel().sent() == 0;
+  if (status.ok()) {
+    Forwarding forwarding{backend->channel(),
+                          backend->capabilities(),
+                          client_,
+                          login_.capabilities,
+                          backend_wait,
+                          ClientWait(),
+                          nullptr};
+    forwarding.keep_back = [may_keep_back](const ErrorPacket& error) {
+      return may_keep_back && MeansClosedGate(error);
+    };
+    status = ForwardResult(forwarding, response);
+  }
+  services_.registry.ClearRunning(id_);
+  if (status.code() == absl::StatusCode::kAborted) {
+    backend->Kill();  // nothing lingers for a client that is gone
+    return status;
+  }
+  if (!status.ok()) {
+    if (nothing_sent && transaction_.backend == nullptr) {
+      last_ = last_ == backend ? nullptr : last_;
+      backends_.Drop(backend);
+      return true;
+    }
+    transaction_.backend = bound_now ? backend : transaction_.backend;
+    SLUICE_RETURN_IF_ERROR(LostBackend(backend, response, status));
+    return false;
+  }
+  if (response.is_error && !response.forwarded) {
+    return AfterKeptBack(backend, bound_now);
+  }
+  const bool in_doubt = bound_now || transaction_.backend != nullptr || !autocommit_;
+  SLUICE_RETURN_IF_ERROR(AfterResponse(backend, response, std::move(open), in_doubt));
+  return false;
+}
+
+// The statement has not happened. A transaction that it was to begin begins anew elsewhere.
+absl::StatusOr<bool> Session::AfterKeptBack(Backend* backend, bool bound_now) {
+  if (bound_now) {
+    const auto response = backend->Run("ROLLBACK");
+    if (!response.ok() || response->is_error) {
+      last_ = last_ == backend ? nullptr : last_;
+      backends_.Drop(backend);
+    }
+  }
+  return true;
+}
+
+absl::Status Session::LostBackend(Backend* backend, const Response& response,
+                                  const absl::Status& why) {
+  const Tablet tablet = backend->tablet();
+  const bool in_transaction = transaction_.backend == backend;
+  SLUICE_LOG(kWarning, "backend lost", {{"tablet", tablet.alias}, {"reason", why}});
+  if (last_ == backend) {
+    last_ = nullptr;
+  }
+  if (in_transaction) {
+    ForgetTransaction();
+  } else {
+    backends_.Drop(backend);
+  }
+  if (response.forwarded) {
+    return absl::UnavailableError("the backend was lost in the middle of a result");
+  }
+  SLUICE_RETURN_IF_ERROR(SendError(MysqlError(
+      2013, absl::StrCat("Lost connection to tablet ", tablet.alias,
+                         " during the statement: whether it was executed is not known"))));
+  // What follows must not run outside the transaction that the client believes in.
+  return in_transaction ? absl::UnavailableError("the transaction's backend was lost")
+                        : absl::OkStatus();
+}
+
+absl::Status Session::AfterResponse(Backend* backend, const Response& response, OpenWork open,
+                                    bool in_doubt) {
+  transaction_.pending.clear();
+  next_transaction_.clear();
+  last_ = backend;
+  uint16_t status = response.status;
+  if (response.is_error && in_doubt) {
+    // An error packet does not say whether the transaction is still open.
+    const auto asked = backend->AskStatus();
+    if (!asked.ok()) {
+      transaction_.backend = backend;
+      ForgetTransaction();
+      return asked.status();
+    }
+    status = *asked;
+  }
+  if (!response.is_error) {
+    tokenizer_.no_backslash_escapes = (status & kStatusNoBackslashEscapes) != 0;
+  }
+  if ((status & kStatusInTransaction) != 0) {
+    transaction_.backend = backend;
+    transaction_.work.Absorb(std::move(open));
+  } else {
+    transaction_.backend = nullptr;
+    transaction_.work.Reset();
+  }
+  return absl::OkStatus();
+}
+
+// A statement about the transaction itself: it goes where the transaction is, whatever the rules.
+absl::Status Session::RunBound(const Work& work) {
+  const auto snapshot = services_.traffic.snapshot();
+  return Attempt(work, *snapshot, transaction_.backend, OpenWork(), false).status();
+}
+
+}  // namespace sluice::proxy

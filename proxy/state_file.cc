@@ -1,0 +1,100 @@
+// The last good rule set on disk: a magic word, then a Cap'n Proto message.
+
+#include "proxy/state_file.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "proxy/channel.h"
+
+namespace sluice::proxy {
+namespace {
+
+constexpr absl::string_view kMagic = "SLUICER1";
+constexpr uint64_t kWordsMax = uint64_t{128} << 20U;
+
+absl::Status FileError(const std::string& path, absl::string_view what) {
+  return absl::UnavailableError(
+      absl::StrCat("state file ", path, ": ", what, ": ", std::strerror(errno)));
+}
+
+absl::Status WriteWhole(const std::string& path, absl::string_view bytes) {
+  const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (file.get() < 0) {
+    return FileError(path, "can't be created");
+  }
+  while (!bytes.empty()) {
+    const ssize_t written = write(file.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno != EINTR) {
+      return FileError(path, "can't be written");
+    }
+    bytes = bytes.substr(written > 0 ? static_cast<size_t>(written) : 0);
+  }
+  return fsync(file.get()) == 0 ? absl::OkStatus() : FileError(path, "can't be synced");
+}
+
+std::string Serialize(schemas::RuleSet::Reader set) {
+  capnp::MallocMessageBuilder message;
+  message.setRoot(set);
+  const kj::Array<capnp::word> words = capnp::messageToFlatArray(message);
+  const auto bytes = words.asBytes();
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast)
+  return absl::StrCat(
+      kMagic, absl::string_view(reinterpret_cast<const char*>(bytes.begin()), bytes.size()));
+}
+
+}  // namespace
+
+absl::Status SaveRules(const std::string& path, schemas::RuleSet::Reader set) {
+  const std::string fresh = absl::StrCat(path, ".new");
+  SLUICE_RETURN_IF_ERROR(WriteWhole(fresh, Serialize(set)));
+  if (std::rename(fresh.c_str(), path.c_str()) != 0) {
+    return FileError(path, "can't be replaced");
+  }
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const Descriptor directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0 || fsync(directory.get()) != 0) {
+    return FileError(folder, "can't be synced");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const RuleSnapshot>> LoadRules(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return absl::NotFoundError(absl::StrCat("state file ", path, " is not there"));
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  const std::string bytes = text.str();
+  const absl::string_view view = bytes;
+  if (!absl::StartsWith(view, kMagic) || (view.size() - kMagic.size()) % sizeof(capnp::word) != 0) {
+    return absl::DataLossError(absl::StrCat("state file ", path, " is not a rule set"));
+  }
+  const absl::string_view body = view.substr(kMagic.size());
+  kj::Array<capnp::word> words = kj::heapArray<capnp::word>(body.size() / sizeof(capnp::word));
+  std::memcpy(words.asBytes().begin(), body.data(), body.size());
+  try {
+    capnp::ReaderOptions options;
+    options.traversalLimitInWords = kWordsMax;
+    capnp::FlatArrayMessageReader message(words, options);
+    return RuleSnapshot::Create(message.getRoot<schemas::RuleSet>());
+  } catch (const kj::Exception& error) {
+    return absl::DataLossError(
+        absl::StrCat("state file ", path, ": ", error.getDescription().cStr()));
+  }
+}
+
+}  // namespace sluice::proxy

@@ -37,7 +37,8 @@ std::string UuidText(absl::string_view bytes) {
 }
 
 bool IsTagText(absl::string_view tag) {
-  return tag.size() <= 32 && std::all_of(tag.begin(), tag.end(), [](char c) {
+  const bool digit_first = !tag.empty() && absl::ascii_isdigit(static_cast<unsigned char>(tag[0]));
+  return tag.size() <= 32 && !digit_first && std::all_of(tag.begin(), tag.end(), [](char c) {
            return c == '_' || absl::ascii_isalnum(static_cast<unsigned char>(c));
          });
 }
@@ -93,12 +94,13 @@ absl::StatusOr<GtidSet> GtidSet::Decode(absl::string_view bytes) {
   }
   GtidSet set;
   for (uint64_t s = 0; s < sources && !reader.failed(); ++s) {
-    const std::string uuid = UuidText(reader.Bytes(kUuidBytes));
+    const absl::string_view uuid_bytes = reader.Bytes(kUuidBytes);
     const absl::string_view tag = version == 1 ? reader.Bytes(reader.VarlenUint()) : "";
     const uint64_t intervals = reader.U64();
     if (reader.failed() || intervals > reader.remaining() / 16 || !IsTagText(tag)) {
       return Malformed("a source exceeds the bytes");
     }
+    const std::string uuid = UuidText(uuid_bytes);
     for (uint64_t i = 0; i < intervals; ++i) {
       const uint64_t first = reader.U64();
       const uint64_t end = reader.U64();

@@ -1,0 +1,62 @@
+// GateFixture: a real mysqld with a shard's database, the agent's account with no more than the
+// documented privileges, and an application's account.
+
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/gate/gate_keeper.h"
+#include "agent/gate/table_dropper.h"
+#include "agent/gate/target_preparer.h"
+#include "agent/session/session_pool.h"
+#include "common/mysql/connection.h"
+#include "tests/testing/mysqld_fixture.h"
+
+namespace sluice::gate {
+
+inline absl::Time Soon() {
+  return absl::Now() + absl::Seconds(20);
+}
+
+class GateFixture : public ::testing::Test {
+ protected:
+  void SetUp() override;
+
+  // Root's session; every statement must succeed.
+  void Root(const std::string& sql);
+  std::string Scalar(const std::string& sql);
+  // The names of the database's tables and views, joined by commas.
+  std::string Tables();
+
+  std::unique_ptr<mysql::Connection> App();
+  // The application's error number for a statement; 0 when it succeeds.
+  unsigned AppErrno(const std::string& sql);
+
+  static mysql::ConnectionOptions AgentOptions(const std::string& socket);
+
+  static GateChange Change(State wanted, uint64_t epoch, const std::string& marker = "");
+  absl::StatusOr<GateOutcome> Set(State wanted, uint64_t epoch, const std::string& marker = "");
+  State ReadState();
+
+  // Does the work in a process of its own in which SLUICE_CRASH_AT names the point; true when that
+  // process died there. Work: "set <state> <epoch> [marker]", "prepare", "drop <epoch>".
+  bool CrashAt(const std::string& point, const std::string& work);
+
+  // Of tables parent and child, which refers to it, for workflow commerce.in.
+  static TargetPreparation Preparation(const std::string& workflow = "commerce.in");
+  static DropRequest DropOfPrepared(DropMode mode, uint64_t epoch);
+
+  std::unique_ptr<testing::Mysqld> mysqld_;
+  std::unique_ptr<mysql::Connection> root_;
+  std::unique_ptr<agent::SessionPool> pool_;
+  std::unique_ptr<GateKeeper> keeper_;
+};
+
+inline const GateId kId{.workflow = "customer.move", .database = "vt_commerce"};
+inline const std::vector<std::string> kTables = {"corder", "customer"};
+
+}  // namespace sluice::gate

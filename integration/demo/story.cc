@@ -3,6 +3,7 @@
 #include "integration/demo/story.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include <iostream>
 
@@ -72,6 +73,7 @@ class Teller {
   StoryOptions options_;
   std::unique_ptr<workload::Workload> clients_;
   Summary summary_;
+  std::set<std::string> seen_cutovers_;
 };
 
 absl::StatusOr<std::string> Teller::Operator(const std::vector<std::string>& arguments,
@@ -139,12 +141,19 @@ absl::Status Teller::Cutover(const std::string& command) {
   if (!document.is_object() || !document.contains("attempts") || document["attempts"].empty()) {
     return absl::InternalError(absl::StrCat("cutover show: ", shown.output, shown.errors));
   }
-  const auto& steps = document["attempts"].back()["steps"];
-  const int64_t start = steps.empty() ? 0 : steps[0]["started_us"].get<int64_t>();
-  for (const auto& step : steps) {
-    cutover.steps.push_back({step["name"].get<std::string>(),
-                             step["started_us"].get<int64_t>() - start,
-                             step["took_us"].get<int64_t>()});
+  // One command may be two cutovers, reads and then writes; the newest comes first.
+  const auto& attempts = document["attempts"];
+  int64_t start = 0;
+  for (auto attempt = attempts.rbegin(); attempt != attempts.rend(); ++attempt) {
+    if (!seen_cutovers_.insert((*attempt)["id"].get<std::string>()).second) {
+      continue;
+    }
+    for (const auto& step : (*attempt)["steps"]) {
+      const auto started = step["started_us"].get<int64_t>();
+      start = cutover.steps.empty() ? started : start;
+      cutover.steps.push_back(
+          {step["name"].get<std::string>(), started - start, step["took_us"].get<int64_t>()});
+    }
   }
   std::cout << TimelineToText(cutover);
   std::cout << absl::StrFormat("Longest pause that a client saw: %.1f ms\n",

@@ -1,0 +1,174 @@
+// Tests of decoding filtered events into transactions.
+
+#include "agent/target/event_decoder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/agent/source/binlog_events.h"
+
+namespace sluice::target {
+namespace {
+
+using binlog::EventType;
+using sluice::testing::MakeEvent;
+using sluice::testing::MakeGtid;
+using sluice::testing::MakeQuery;
+using sluice::testing::MakeRows;
+using sluice::testing::MakeTableMap;
+using sluice::testing::MakeXid;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Notes what it is given, as words.
+class NotingSink final : public TransactionSink {
+ public:
+  absl::Status OnBegin(const binlog::GtidEvent& gtid) override {
+    notes.push_back(absl::StrCat("begin ", gtid.gtid.number));
+    return absl::OkStatus();
+  }
+  absl::Status OnChange(const TablePlan& plan, const std::shared_ptr<const binlog::TableMapEvent>&,
+                        binlog::RowChange change) override {
+    notes.push_back(
+        absl::StrCat(plan.table, change.before ? " before" : "", change.after ? " after" : ""));
+    return absl::OkStatus();
+  }
+  void OnMarker(std::string id) override { notes.push_back("marker " + id); }
+  absl::Status OnEnd() override {
+    notes.emplace_back("end");
+    return absl::OkStatus();
+  }
+
+  std::vector<std::string> notes;
+};
+
+TablePlans Plans() {
+  mysql::TableSchema schema;
+  schema.database = "target";
+  schema.name = "customer";
+  for (const char* name : {"id", "v"}) {
+    schema.columns.emplace_back().name = name;
+  }
+  schema.key_columns = {"id"};
+  std::vector<TablePlan> plans = {*MakeTablePlan(std::move(schema), "customer")};
+  return TablePlans(std::move(plans));
+}
+
+class EventDecoderTest : public ::testing::Test {
+ protected:
+  absl::Status Feed(const std::vector<std::string>& events) {
+    for (const std::string& event : events) {
+      const absl::Status status = decoder_.Feed(event);
+      if (!status.ok()) {
+        return status;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  const WatchedTables watched_{.database = "shop", .tables = {"customer"}};
+  const TablePlans plans_ = Plans();
+  NotingSink sink_;
+  EventDecoder decoder_{watched_, plans_, sink_};
+};
+
+TEST_F(EventDecoderTest, RowsOfATransactionComeInOrder) {
+  ASSERT_TRUE(
+      Feed({MakeGtid(5), MakeQuery("shop", "BEGIN"), MakeTableMap(10, "shop", "customer", 2),
+            MakeRows(EventType::kWriteRows, 10, 2, {{1, 2}}),
+            MakeRows(EventType::kUpdateRows, 10, 2, {{1, 2}, {1, 3}}),
+            MakeRows(EventType::kDeleteRows, 10, 2, {{1, 3}}), MakeXid()})
+          .ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "customer after", "customer before after",
+                                       "customer before", "end"));
+}
+
+TEST_F(EventDecoderTest, ADdlOfAnotherTableIsAWholeTransaction) {
+  ASSERT_TRUE(
+      Feed({MakeGtid(5), MakeQuery("shop", "DROP TABLE product"), MakeGtid(6), MakeXid()}).ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "end", "begin 6", "end"));
+}
+
+TEST_F(EventDecoderTest, ADdlOfAStreamsTableIsRefused) {
+  const absl::Status status =
+      Feed({MakeGtid(5), MakeQuery("shop", "ALTER TABLE customer ADD x INT")});
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5"));
+}
+
+TEST_F(EventDecoderTest, TheMarkersIdIsTheFirstCell) {
+  std::string map;
+  sluice::testing::AppendUint(3, 6, map);
+  sluice::testing::AppendUint(1, 2, map);
+  map += std::string("\x07_sluice\0\x06marker\0", 17);
+  map += std::string("\x02\x0f\x08\x02\x00\x01\x00", 7);  // VARCHAR(256), BIGINT
+  std::string rows;
+  sluice::testing::AppendUint(3, 6, rows);
+  sluice::testing::AppendUint(1, 2, rows);
+  sluice::testing::AppendUint(2, 2, rows);
+  rows += std::string("\x02\xff\x00\x04\x00m-17", 9);
+  sluice::testing::AppendUint(1, 8, rows);
+  const absl::Status status =
+      Feed({MakeGtid(5), MakeQuery("", "BEGIN"), MakeEvent(EventType::kTableMap, map),
+            MakeEvent(EventType::kWriteRows, rows), MakeXid()});
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "marker m-17", "end"));
+}
+
+TEST_F(EventDecoderTest, AnotherNumberOfColumnsIsRefusedWithBothNumbers) {
+  const absl::Status status =
+      Feed({MakeGtid(5), MakeQuery("shop", "BEGIN"), MakeTableMap(10, "shop", "customer", 3)});
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has 3 columns on the source"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("target.customer has 2"));
+}
+
+TEST_F(EventDecoderTest, ATableIdThatComesToMeanAnotherShapeIsReadAnew) {
+  ASSERT_TRUE(Feed({MakeGtid(5), MakeQuery("shop", "BEGIN"),
+                    MakeTableMap(10, "shop", "customer", 2), MakeXid()})
+                  .ok());
+  EXPECT_FALSE(
+      Feed({MakeGtid(6), MakeQuery("shop", "BEGIN"), MakeTableMap(10, "shop", "customer", 3)})
+          .ok());
+}
+
+TEST_F(EventDecoderTest, ImagesThatAreNotWholeAreRefusedWithTheRemedy) {
+  std::string rows;
+  sluice::testing::AppendUint(10, 6, rows);
+  sluice::testing::AppendUint(1, 2, rows);
+  sluice::testing::AppendUint(2, 2, rows);
+  rows += std::string("\x02\x01\x00", 3);  // only the first column
+  sluice::testing::AppendUint(1, 4, rows);
+  const absl::Status status =
+      Feed({MakeGtid(5), MakeQuery("shop", "BEGIN"), MakeTableMap(10, "shop", "customer", 2),
+            MakeEvent(EventType::kWriteRows, rows)});
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("binlog_row_image=FULL"));
+}
+
+TEST_F(EventDecoderTest, XaAndRolledBackTransactionsOfOurTablesAreRefused) {
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(Feed({MakeGtid(5), MakeQuery("shop", "XA START X'61',X'',1")})));
+}
+
+TEST_F(EventDecoderTest, ARollbackBehindRowsIsRefusedAndWithoutThemIsNothing) {
+  ASSERT_TRUE(Feed({MakeGtid(5), MakeQuery("shop", "BEGIN"), MakeQuery("shop", "ROLLBACK")}).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(Feed(
+      {MakeGtid(6), MakeQuery("shop", "BEGIN"), MakeTableMap(10, "shop", "customer", 2),
+       MakeRows(EventType::kWriteRows, 10, 2, {{1, 2}}), MakeQuery("shop", "ROLLBACK TO `a`")})));
+}
+
+TEST_F(EventDecoderTest, BrokenOrderIsRefused) {
+  EXPECT_TRUE(absl::IsInvalidArgument(Feed({MakeXid()})));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      Feed({MakeGtid(1), MakeRows(EventType::kWriteRows, 10, 2, {{1, 2}})})));
+  EXPECT_TRUE(absl::IsInvalidArgument(Feed({MakeGtid(2)})));
+}
+
+}  // namespace
+}  // namespace sluice::target

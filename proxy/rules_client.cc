@@ -63,7 +63,7 @@ void RulesClient::Follow() {
   while (Pause(absl::ZeroDuration())) {
     const absl::Status status = Poll(traffic_.acknowledgement(), kLongPoll);
     absl::Duration pause = absl::ZeroDuration();
-    if (!status.ok()) {
+    if (!status.ok() && status.code() != absl::StatusCode::kCancelled) {
       SLUICE_LOG_EVERY(absl::Seconds(10), kWarning, "coordinator does not answer",
                        {{"url", options_.coordinator}, {"reason", status}});
       pause = kRetryPause;

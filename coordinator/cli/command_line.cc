@@ -26,8 +26,9 @@ struct GivenFlag {
 struct Tokens {
   std::vector<std::string> words;
   std::vector<GivenFlag> flags;
-  std::string unknown_flag;  // the first, as typed
-  absl::Status wrong_value;  // the first
+  std::string unknown_flag;         // the first, as typed
+  bool unknown_flag_leads = false;  // it stands before any word, one of which may be its value
+  absl::Status wrong_value;         // the first
 
   [[nodiscard]] bool Has(Flag flag) const {
     return std::any_of(flags.begin(), flags.end(),
@@ -99,6 +100,7 @@ Tokens Tokenize(const std::vector<std::string>& args) {
     if (spec == nullptr) {
       if (tokens.unknown_flag.empty()) {
         tokens.unknown_flag = args[at].substr(0, args[at].find('='));
+        tokens.unknown_flag_leads = tokens.words.empty();
       }
       continue;
     }
@@ -317,10 +319,10 @@ absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& args) {
     command.verb = Verb::kVersion;
     return command;
   }
+  if (tokens.unknown_flag_leads && (tokens.words.empty() || FindGroup(tokens.words[0]).empty())) {
+    return UnknownFlag(tokens.unknown_flag, 0);
+  }
   if (tokens.words.empty()) {
-    if (!tokens.unknown_flag.empty()) {
-      return UnknownFlag(tokens.unknown_flag, 0);
-    }
     SLUICE_RETURN_IF_ERROR(tokens.wrong_value);
     return UsageError("which command?");
   }

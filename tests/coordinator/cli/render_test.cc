@@ -1,0 +1,193 @@
+#include "coordinator/cli/render.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "coordinator/cli/text_table.h"
+
+namespace sluice::cli {
+namespace {
+
+using testing::HasSubstr;
+
+std::string Text(Verb verb, absl::string_view json, bool dry_run = false) {
+  Command command;
+  command.verb = verb;
+  command.keyspace = "customer";
+  command.workflow = "commerce2customer";
+  command.dry_run = dry_run;
+  const auto text = Render(command, json);
+  EXPECT_TRUE(text.ok()) << text.status();
+  return text.value_or("");
+}
+
+TEST(RenderTest, ASwitchTellsItsStates) {
+  EXPECT_EQ(Text(Verb::kSwitchTraffic, R"({
+      "summary": "SwitchTraffic was successful for workflow customer.commerce2customer",
+      "start_state": "Reads Not Switched. Writes Not Switched",
+      "current_state": "All Reads Switched. Writes Switched", "dry_run_results": []})"),
+            "SwitchTraffic was successful for workflow customer.commerce2customer\n"
+            "Start State: Reads Not Switched. Writes Not Switched\n"
+            "Current State: All Reads Switched. Writes Switched\n");
+}
+
+TEST(RenderTest, ADryRunHasALineForEachStep) {
+  EXPECT_EQ(Text(Verb::kSwitchTraffic, R"({
+      "summary": "SwitchTraffic dry run results for workflow customer.w at 04 Jan 23 18:44 UTC",
+      "dry_run_results": ["Lock keyspace commerce", "Switch writes"]})"),
+            "SwitchTraffic dry run results for workflow customer.w at 04 Jan 23 18:44 UTC\n"
+            "  Lock keyspace commerce\n"
+            "  Switch writes\n");
+}
+
+TEST(RenderTest, TheDryRunOfACreateIsNoStatus) {
+  EXPECT_EQ(Text(Verb::kMoveTablesCreate,
+                 R"({"summary": "MoveTables create dry run", "dry_run_results": ["Copy corder"]})"),
+            "MoveTables create dry run\n  Copy corder\n");
+}
+
+TEST(RenderTest, DetailsOfACancelNameTheTablets) {
+  EXPECT_EQ(Text(Verb::kCancel, R"({"summary": "done", "details": [
+      {"tablet": {"cell": "zone1", "uid": 200}, "deleted": true},
+      {"tablet": "zone1-201", "deleted": false}, "kept corder"]})"),
+            "done\n  zone1-200: deleted\n  zone1-201: not deleted\n  kept corder\n");
+}
+
+TEST(RenderTest, RoutingRulesAreATable) {
+  constexpr char kRules[] = R"({"rules": [
+      {"from_table": "corder@rdonly", "to_tables": ["customer.corder"]},
+      {"from_table": "gone", "to_tables": []}]})";
+  constexpr char kTable[] =
+      "FROM TABLE     TO TABLE\n"
+      "corder@rdonly  customer.corder\n"
+      "gone           (disabled)\n";
+  EXPECT_EQ(Text(Verb::kGetRoutingRules, kRules), kTable);
+  EXPECT_EQ(Text(Verb::kApplyRoutingRules, kRules), std::string("New rules:\n") + kTable);
+  EXPECT_THAT(Text(Verb::kApplyRoutingRules, kRules, true), HasSubstr("nothing was changed"));
+  EXPECT_EQ(Text(Verb::kGetRoutingRules, R"({"rules": []})"), "No routing rules\n");
+}
+
+TEST(RenderTest, TabletsAreATable) {
+  EXPECT_EQ(
+      Text(Verb::kGetTablets, R"({"tablets": [
+      {"alias": "zone1-100", "cell": "zone1", "uid": 100, "keyspace": "commerce", "shard": "0",
+       "type": "PRIMARY", "state": "SERVING", "hostname": "db100", "port": 3306,
+       "agent_url": "tcp://db100:15100", "replica_lag_ms": 0, "problem": ""},
+      {"alias": "zone1-101", "keyspace": "commerce", "shard": "0", "type": "REPLICA",
+       "state": "NOT_SERVING", "hostname": "db101", "port": 3306, "replica_lag_ms": 15000,
+       "problem": "gtid_mode is OFF"}]})"),
+      "ALIAS      KEYSPACE  SHARD  TYPE     STATE        ADDRESS      LAG  PROBLEM\n"
+      "zone1-100  commerce  0      PRIMARY  SERVING      db100:3306\n"
+      "zone1-101  commerce  0      REPLICA  NOT_SERVING  db101:3306  15 s  gtid_mode is OFF\n");
+  EXPECT_EQ(Text(Verb::kGetTablets, R"({"tablets": []})"), "No tablets\n");
+}
+
+TEST(RenderTest, WorkflowsAreASentence) {
+  EXPECT_EQ(Text(Verb::kWorkflowList, R"({"workflows": []})"),
+            "No workflows found in keyspace customer\n");
+  EXPECT_EQ(Text(Verb::kWorkflowList, R"({"workflows": ["a", {"name": "b"}]})"),
+            "The following workflow(s) found in keyspace customer: a, b\n");
+}
+
+TEST(RenderTest, KeyspacesAreListedAndShown) {
+  EXPECT_EQ(Text(Verb::kKeyspaceList, R"({"keyspaces": ["commerce", {"name": "customer"}]})"),
+            "commerce\ncustomer\n");
+  EXPECT_EQ(Text(Verb::kKeyspaceList, R"({"keyspaces": []})"), "No keyspaces\n");
+  EXPECT_EQ(Text(Verb::kKeyspaceShow, R"({"name": "commerce", "shards": [
+      {"name": "-80", "primary": "zone1-100", "tablets": ["zone1-100", "zone1-101"]},
+      {"name": "80-", "primary": "", "tablets": []}]})"),
+            "Keyspace commerce\n"
+            "SHARD  PRIMARY    TABLETS               PROBLEM\n"
+            "-80    zone1-100  zone1-100, zone1-101\n"
+            "80-    none\n");
+}
+
+TEST(RenderTest, ProxiesAreATable) {
+  EXPECT_EQ(Text(Verb::kProxies, R"({"proxies": [{"id": "p1", "address": "127.0.0.1:3307",
+      "epoch": 12, "drained_epoch": 11, "held_statements": 3, "refused_reason": "",
+      "last_heard_ms": 40}]})"),
+            "PROXY  ADDRESS         EPOCH  DRAINED  HELD      HEARD  REFUSED\n"
+            "p1     127.0.0.1:3307     12       11     3  40 ms ago\n");
+}
+
+TEST(RenderTest, ACutoverIsATimelineToScale) {
+  EXPECT_EQ(
+      Text(Verb::kCutoverShow, R"({"attempts": [{"id": 3, "workflow": "customer.commerce2customer",
+      "direction": "forward", "result": "done", "started_at": "2026-01-02T03:04:05.000Z",
+      "steps": [
+        {"name": "hold_rules", "shard": "", "started_us": 1000000, "took_us": 10000, "detail": ""},
+        {"name": "close_gate", "shard": "commerce/0", "started_us": 1010000, "took_us": 10000},
+        {"name": "commit", "shard": "", "started_us": 1020000, "took_us": 1, "detail": "point"},
+        {"name": "route_rules", "shard": "", "started_us": 1020000, "took_us": 20000}]}]})"),
+      "Cutover 3 of customer.commerce2customer, forward: done, started 2026-01-02T03:04:05.000Z, "
+      "40000 us in all\n"
+      "  hold_rules                   at 0 us  10000 us  |==========                              "
+      "|\n"
+      "  close_gate   commerce/0  at 10000 us  10000 us  |          ==========                    "
+      "|\n"
+      "  commit                   at 20000 us      1 us  |                    =                   "
+      "|  "
+      "point\n"
+      "  route_rules              at 20000 us  20000 us  |                    "
+      "====================|\n");
+  EXPECT_EQ(Text(Verb::kCutoverShow, R"({"attempts": []})"),
+            "No cutover of customer.commerce2customer is recorded\n");
+}
+
+TEST(RenderTest, ACutoverWithoutStepsOrWithoutTimeIsStillTold) {
+  EXPECT_THAT(Text(Verb::kCutoverShow, R"({"attempts": [{"id": "x", "steps": []},
+      {"id": "y", "steps": [{"name": "commit", "started_us": 5, "took_us": -3}]}]})"),
+              testing::AllOf(HasSubstr("Cutover x"), HasSubstr("commit    at 0 us  0 us  |=")));
+}
+
+TEST(RenderTest, AShownWorkflowIsJsonInBothFormats) {
+  constexpr char kShown[] = R"({"Workflow":"commerce2customer","Frozen":false})";
+  constexpr char kPretty[] = "{\n  \"Workflow\": \"commerce2customer\",\n  \"Frozen\": false\n}\n";
+  EXPECT_EQ(Text(Verb::kWorkflowShow, kShown), kPretty);
+  Command command;
+  command.verb = Verb::kWorkflowShow;
+  command.format = Format::kJson;
+  EXPECT_EQ(Render(command, kShown).value_or(""), kPretty);
+}
+
+TEST(RenderTest, JsonKeepsTheOrderOfTheFields) {
+  Command command;
+  command.verb = Verb::kGetTablets;
+  command.format = Format::kJson;
+  EXPECT_EQ(Render(command, R"({"z":1,"a":[]})").value_or(""), "{\n  \"z\": 1,\n  \"a\": []\n}\n");
+}
+
+TEST(RenderTest, AnAnswerThatIsNotJsonIsAnError) {
+  Command command;
+  command.verb = Verb::kGetTablets;
+  EXPECT_EQ(Render(command, "tablets: none").status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(RenderTest, OddDocumentsNeverEndTheProgram) {
+  for (const Verb verb :
+       {Verb::kMoveTablesCreate, Verb::kSwitchTraffic, Verb::kCancel, Verb::kWorkflowList,
+        Verb::kGetRoutingRules, Verb::kGetTablets, Verb::kKeyspaceList, Verb::kKeyspaceShow,
+        Verb::kCutoverShow, Verb::kProxies, Verb::kWorkflowShow}) {
+    for (const char* json :
+         {"null", "[]", "3", "\"x\"", "{}", R"({"rules": 1, "tablets": {"a": 2}, "shards": [3],
+             "keyspaces": [null], "workflows": "w", "attempts": [4, {"steps": [5, {}]}],
+             "proxies": [[]], "details": [6, {}], "dry_run_results": 7, "summary": []})"}) {
+      EXPECT_FALSE(Text(verb, json).empty()) << static_cast<int>(verb) << " " << json;
+    }
+  }
+}
+
+TEST(TextTableTest, WideCharactersCountOnce) {
+  TextTable table({"A", "B"});
+  table.Add({"größe", "1"});
+  table.Add({"x", "2"});
+  EXPECT_EQ(table.ToText(), "A      B\ngröße  1\nx      2\n");
+}
+
+TEST(TextTableTest, ControlBytesAreReplaced) {
+  EXPECT_EQ(Printable("a\x1b[2J\nb\tc"), "a?[2J b c");
+  EXPECT_EQ(Printable("a\nb\x7f", true), "a\nb?");
+}
+
+}  // namespace
+}  // namespace sluice::cli

@@ -1,0 +1,397 @@
+// The whole program against a coordinator played by a server in this process.
+
+#include "coordinator/cli/run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdio>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <sstream>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/status.h"
+#include "common/rpc/server.h"
+#include "schemas/admin.capnp.h"
+
+namespace sluice::cli {
+namespace {
+
+using schemas::AdminRequest;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct Result {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+class RunTest : public testing::Test {
+ protected:
+  using Answer =
+      std::function<absl::StatusOr<std::string>(const rpc::RequestContext&, AdminRequest::Reader)>;
+
+  void Serve(Answer answer) {
+    server_ = std::make_unique<rpc::Server>(rpc::ServerOptions{.url = "tcp://127.0.0.1:0"});
+    server_->Register<AdminRequest, schemas::AdminReply>(
+        schemas::Method::ADMIN, [answer = std::move(answer)](const rpc::RequestContext& context,
+                                                             AdminRequest::Reader request,
+                                                             schemas::AdminReply::Builder reply) {
+          const absl::StatusOr<std::string> json = answer(context, request);
+          if (json.ok()) {
+            reply.setJson(*json);
+          }
+          return json.status();
+        });
+    const absl::Status started = server_->Start();
+    ASSERT_TRUE(started.ok()) << started;
+    url_ = server_->url();
+  }
+
+  Result Sluice(const std::vector<std::string>& args, bool terminal = false) {
+    std::ostringstream out;
+    std::ostringstream err;
+    const int code = cli::Run(args, {.coordinator = url_,
+                                     .out = out,
+                                     .err = err,
+                                     .out_is_terminal = terminal,
+                                     .watch_period = absl::Milliseconds(5)});
+    return {.code = code, .out = out.str(), .err = err.str()};
+  }
+
+  std::unique_ptr<rpc::Server> server_;
+  std::string url_;
+};
+
+std::string Str(capnp::Text::Reader text) {
+  return {text.begin(), text.size()};
+}
+
+std::vector<std::string> Strs(capnp::List<capnp::Text>::Reader list) {
+  std::vector<std::string> strings;
+  for (const auto text : list) {
+    strings.push_back(Str(text));
+  }
+  return strings;
+}
+
+TEST_F(RunTest, ADoneCommandPrintsItsAnswerAndEndsWithZero) {
+  Serve([](const auto&, AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    EXPECT_EQ(request.which(), AdminRequest::WORKFLOW_LIST);
+    EXPECT_EQ(Str(request.getWorkflowList()), "customer");
+    return R"({"workflows": []})";
+  });
+  const Result text = Sluice({"Workflow", "customer", "listall"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_EQ(text.out, "No workflows found in keyspace customer\n");
+  EXPECT_EQ(text.err, "");
+  const Result json = Sluice({"--format=json", "workflow", "list", "customer"});
+  EXPECT_EQ(json.code, 0) << json.err;
+  EXPECT_EQ(json.out, "{\n  \"workflows\": []\n}\n");
+}
+
+TEST_F(RunTest, ARefusalOfTheCoordinatorEndsWithOneAndItsReason) {
+  Serve([](const auto&, auto) -> absl::StatusOr<std::string> {
+    return WithSubject(absl::NotFoundError("workflow customer.missing does not exist"),
+                       "customer.missing");
+  });
+  const Result result = Sluice({"movetables", "complete", "customer.missing"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(result.err, "sluice: workflow customer.missing does not exist\n");
+}
+
+TEST_F(RunTest, ASubjectThatTheMessageDoesNotNameIsAdded) {
+  Serve([](const auto&, auto) -> absl::StatusOr<std::string> {
+    return WithSubject(absl::AbortedError("lock wait timeout"), "commerce.corder");
+  });
+  EXPECT_EQ(Sluice({"movetables", "switchtraffic", "customer.w"}).err,
+            "sluice: commerce.corder: lock wait timeout\n");
+}
+
+TEST_F(RunTest, UsageErrorsEndWithTwoAndTheUsageOnStderr) {
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{},
+        {"movetabels", "create", "customer.w"},
+        {"movetables", "creat", "customer.w"},
+        {"movetables", "create", "customer.w", "--sauce", "commerce"},
+        {"applyroutingrules"},
+        {"--format", "json"}}) {
+    const Result result = Sluice(args);
+    EXPECT_EQ(result.code, 2);
+    EXPECT_EQ(result.out, "");
+    EXPECT_THAT(result.err, AllOf(StartsWith("sluice: "), HasSubstr("Usage: sluice")));
+  }
+}
+
+TEST_F(RunTest, WithoutACoordinatorTheUsageSaysHowToNameOne) {
+  const Result result = Sluice({"gettablets"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--coordinator URL or set SLUICE_COORDINATOR"));
+}
+
+TEST_F(RunTest, HelpAndVersionNeedNoCoordinator) {
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"help"},
+                                               {"--help"},
+                                               {"movetables", "create", "--help"},
+                                               {"version"}}) {
+    const Result result = Sluice(args);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_THAT(result.out, HasSubstr("sluice "));
+    EXPECT_EQ(result.err, "");
+  }
+}
+
+TEST_F(RunTest, ValuesThatNoMoveCanHaveAreRefusedWithoutACall) {
+  Serve([](const auto&, auto) -> absl::StatusOr<std::string> {
+    ADD_FAILURE() << "nothing may be asked";
+    return "{}";
+  });
+  const Result types =
+      Sluice({"movetables", "switchtraffic", "customer.w", "--tablet-types", "master2"});
+  EXPECT_EQ(types.code, 1);
+  EXPECT_THAT(types.err, HasSubstr("master2"));
+  const Result timeout = Sluice({"movetables", "switchtraffic", "customer.w", "--timeout", "10ms"});
+  EXPECT_EQ(timeout.code, 1);
+  EXPECT_THAT(timeout.err, HasSubstr("--timeout 10ms"));
+  EXPECT_EQ(Sluice({"movetables", "create", "customer.w", "--source", "commerce"}).code, 1);
+}
+
+TEST_F(RunTest, ACoordinatorThatIsAwayIsNamedAtOnce) {
+  Serve([](const auto&, auto) -> absl::StatusOr<std::string> { return "{}"; });
+  server_.reset();  // its port is free now
+  const absl::Time begin = absl::Now();
+  const Result result = Sluice({"movetables", "complete", "customer.w"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr(absl::StrCat("no coordinator answers at ", url_)));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(20));
+}
+
+TEST_F(RunTest, AnUnusableUrlIsNamed) {
+  const Result result = Sluice({"--coordinator", "carrier-pigeon://roof", "gettablets"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("carrier-pigeon://roof"));
+}
+
+TEST_F(RunTest, AnAddressWithoutASchemeIsTcp) {
+  Serve([](const auto&, auto) -> absl::StatusOr<std::string> { return R"({"tablets": []})"; });
+  const Result result =
+      Sluice({"gettablets", "--coordinator", url_.substr(std::string("tcp://").size())});
+  EXPECT_EQ(result.code, 0) << result.err;
+}
+
+TEST_F(RunTest, AnAnswerThatComesTooLateTellsWhereToLook) {
+  Serve([](const rpc::RequestContext& context, auto) -> absl::StatusOr<std::string> {
+    absl::Mutex mutex;
+    const absl::MutexLock lock(&mutex);
+    // Never true: waits until nobody wants the answer any more.
+    bool never = false;
+    mutex.AwaitWithDeadline(absl::Condition(&never), context.deadline + absl::Milliseconds(300));
+    return "{}";
+  });
+  const Result result = Sluice({"movetables", "complete", "customer.w", "--action-timeout", "1s"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, AllOf(HasSubstr(url_), HasSubstr("did not answer within 1s"),
+                                HasSubstr("\"sluice movetables status customer.w\"")));
+}
+
+TEST_F(RunTest, ASwitchWaitsAMinuteLongerThanItsTimeout) {
+  std::atomic<int64_t> left_ms = 0;
+  Serve([&](const rpc::RequestContext& context,
+            AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    left_ms = absl::ToInt64Milliseconds(context.deadline - absl::Now());
+    const auto args = request.getSwitchTraffic();
+    EXPECT_EQ(args.getTimeoutMs(), 10'000U);
+    EXPECT_EQ(args.getMaxLagMs(), 500U);
+    EXPECT_FALSE(args.getEnableReverse());
+    EXPECT_TRUE(args.getDryRun());
+    EXPECT_EQ(args.getTypes().size(), 1U);
+    EXPECT_EQ(args.getTypes()[0], schemas::TabletType::RDONLY);
+    return R"({"summary": "ok"})";
+  });
+  const Result result = Sluice({"movetables", "switchtraffic", "customer.w", "--timeout", "10s",
+                                "--max-replication-lag-allowed", "500ms", "--dry-run",
+                                "--enable-reverse-replication=false", "--tablet-types", "rdonly"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_GT(left_ms, 60'000);
+  EXPECT_LE(left_ms, 70'000);
+}
+
+TEST_F(RunTest, ACreateCarriesAllItsFlags) {
+  Serve([](const auto&, AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    const auto create = request.getMoveTablesCreate();
+    EXPECT_EQ(Str(create.getWorkflow().getKeyspace()), "customer");
+    EXPECT_EQ(Str(create.getWorkflow().getName()), "w");
+    EXPECT_EQ(Str(create.getSourceKeyspace()), "commerce");
+    EXPECT_THAT(Strs(create.getTables()), ElementsAre());
+    EXPECT_TRUE(create.getAllTables());
+    EXPECT_THAT(Strs(create.getExcludeTables()), ElementsAre("product", "audit"));
+    EXPECT_EQ(create.getSourceTypes().size(), 2U);
+    EXPECT_FALSE(create.getAutoStart());
+    EXPECT_TRUE(create.getStopAfterCopy());
+    EXPECT_FALSE(create.getDryRun());
+    return R"({"workflow": "customer.w", "traffic_state": "Reads Not Switched."})";
+  });
+  const Result result =
+      Sluice({"movetables", "create", "customer.w", "--source", "commerce", "--all", "--exclude",
+              "product,audit", "--tablet-types", "in_order:REPLICA,PRIMARY", "--auto-start=false",
+              "--stop-after-copy"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("exist for workflow customer.w:"));
+}
+
+TEST_F(RunTest, TheEndOfAWorkflowCarriesWhatIsKept) {
+  Serve([](const auto&, AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    const auto finish = request.which() == AdminRequest::COMPLETE ? request.getComplete()
+                        : request.which() == AdminRequest::CANCEL ? request.getCancel()
+                                                                  : request.getWorkflowDelete();
+    EXPECT_TRUE(finish.getKeepData());
+    EXPECT_TRUE(finish.getKeepRoutingRules());
+    EXPECT_EQ(finish.getRenameTables(), request.which() == AdminRequest::COMPLETE);
+    EXPECT_TRUE(finish.getDryRun());
+    return absl::StrCat(R"({"summary": ")", static_cast<int>(request.which()), "\"}");
+  });
+  const auto expect = [&](std::vector<std::string> args, AdminRequest::Which which) {
+    args.insert(args.end(), {"customer.w", "--keep-data", "--keep-routing-rules", "--dry-run"});
+    EXPECT_EQ(Sluice(args).out, absl::StrCat(static_cast<int>(which), "\n"));
+  };
+  expect({"movetables", "complete", "--rename-tables"}, AdminRequest::COMPLETE);
+  expect({"movetables", "cancel"}, AdminRequest::CANCEL);
+  expect({"workflow", "delete"}, AdminRequest::WORKFLOW_DELETE);
+}
+
+TEST_F(RunTest, EveryOtherVerbAsksForWhatItSays) {
+  Serve([](const auto&, AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    return absl::StrCat(R"({"which": )", static_cast<int>(request.which()), "}");
+  });
+  const std::vector<std::pair<std::vector<std::string>, AdminRequest::Which>> cases = {
+      {{"movetables", "show", "k.w"}, AdminRequest::WORKFLOW_SHOW},
+      {{"movetables", "status", "k.w"}, AdminRequest::WORKFLOW_STATUS},
+      {{"movetables", "start", "k.w"}, AdminRequest::WORKFLOW_START},
+      {{"movetables", "stop", "k.w"}, AdminRequest::WORKFLOW_STOP},
+      {{"movetables", "reversetraffic", "k.w"}, AdminRequest::REVERSE_TRAFFIC},
+      {{"getroutingrules"}, AdminRequest::GET_ROUTING_RULES},
+      {{"applyroutingrules", "-r", "{}"}, AdminRequest::APPLY_ROUTING_RULES},
+      {{"gettablets"}, AdminRequest::TABLET_LIST},
+      {{"keyspace", "create", "k", "--shards", "-80,80-"}, AdminRequest::KEYSPACE_CREATE},
+      {{"keyspace", "list"}, AdminRequest::KEYSPACE_LIST},
+      {{"keyspace", "show", "k"}, AdminRequest::KEYSPACE_SHOW},
+      {{"cutover", "show", "k.w"}, AdminRequest::CUTOVER_SHOW},
+      {{"proxies"}, AdminRequest::PROXY_LIST},
+  };
+  for (const auto& [args, which] : cases) {
+    std::vector<std::string> line = args;
+    line.emplace_back("--format=json");
+    EXPECT_EQ(Sluice(line).out, absl::StrCat("{\n  \"which\": ", static_cast<int>(which), "\n}\n"))
+        << args[0];
+  }
+}
+
+TEST_F(RunTest, RulesComeFromTheLineOrFromAFile) {
+  Serve([](const auto&, AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    return Str(request.getApplyRoutingRules().getRulesJson());
+  });
+  const std::string rules = R"({"rules":[{"from_table":"a","to_tables":["k.a"]}]})";
+  const std::string path = testing::TempDir() + "sluice_rules.json";
+  std::ofstream(path) << rules;
+  const std::string table = "New rules:\nFROM TABLE  TO TABLE\na           k.a\n";
+  EXPECT_EQ(Sluice({"applyroutingrules", "--rules", rules}).out, table);
+  EXPECT_EQ(Sluice({"ApplyRoutingRules", "--rules_file", path}).out, table);
+  std::remove(path.c_str());
+}
+
+TEST_F(RunTest, ARulesFileThatCannotBeReadIsNamed) {
+  Serve([](const auto&, auto) -> absl::StatusOr<std::string> { return "{}"; });
+  for (const std::string path : {"/no/such/rules.json", "/"}) {
+    const Result result = Sluice({"applyroutingrules", "-f", path});
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.err, HasSubstr("can't read rules file " + path + ": "));
+  }
+}
+
+TEST_F(RunTest, AnAnswerThatCannotBeWrittenIsAFailure) {
+  Serve([](const auto&, auto) -> absl::StatusOr<std::string> { return R"({"tablets": []})"; });
+  std::ofstream full("/dev/full");
+  std::ostringstream err;
+  EXPECT_EQ(cli::Run({"gettablets"}, {.coordinator = url_, .out = full, .err = err}), 1);
+  EXPECT_THAT(err.str(), HasSubstr("could not be written"));
+}
+
+// Answers with the rows copied so far, a thousand more each time.
+class Copy {
+ public:
+  std::string Look(const std::string& status = "Copying") {
+    const absl::MutexLock lock(&mutex_);
+    rows_ += 1000;
+    return absl::StrCat(
+        R"({"workflow": "customer.w", "traffic_state": "Reads Not Switched.", "table_copy_state":
+           {"corder": {"rows_copied": )",
+        rows_, R"(, "rows_total": 3000, "phase": ")", rows_ == 3000 ? "COMPLETE" : "IN_PROGRESS",
+        R"("}}, "shard_streams": {"customer/0": {"streams": [{"id": 1, "tablet":
+           {"cell": "zone1", "uid": 200}, "status": ")",
+        status, R"("}]}}})");
+  }
+
+ private:
+  absl::Mutex mutex_;
+  int64_t rows_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+TEST_F(RunTest, AWatchedCopyIsALineForEachLookUntilItIsDone) {
+  Copy copy;
+  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> { return copy.Look(); });
+  const Result result = Sluice({"movetables", "status", "customer.w", "--watch"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr(" 33.3% 1000/3000 rows "), HasSubstr(" 66.7% 2000/3000 rows "),
+                    HasSubstr("ends in about"), HasSubstr(" 100.0% 3000/3000 rows "),
+                    HasSubstr("Traffic State: Reads Not Switched.")));
+}
+
+TEST_F(RunTest, OnATerminalAWatchedCopyIsRedrawnInItsPlace) {
+  Copy copy;
+  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> { return copy.Look(); });
+  const Result result = Sluice({"movetables", "progress", "--watch", "customer.w"}, true);
+  EXPECT_EQ(result.code, 0) << result.err;
+  // Nine lines each time.
+  EXPECT_THAT(result.out, HasSubstr("Traffic State: Reads Not Switched.\n\x1b[9A\x1b[J"));
+  EXPECT_THAT(result.out, HasSubstr("total"));
+}
+
+TEST_F(RunTest, AWatchInJsonIsADocumentOnEachLine) {
+  Copy copy;
+  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> { return copy.Look(); });
+  const Result result = Sluice({"--format=json", "movetables", "status", "--watch", "customer.w"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 3);
+}
+
+TEST_F(RunTest, AWatchEndsWithOneWhenTheCopyDoesNotGoOn) {
+  Copy copy;
+  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> { return copy.Look("Stopped"); });
+  const Result result = Sluice({"movetables", "status", "customer.w", "--watch"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("every stream is stopped"));
+}
+
+TEST_F(RunTest, AWatchWaitsForACoordinatorThatAnsweredOnce) {
+  Copy copy;
+  std::atomic<int> looks = 0;
+  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> {
+    return ++looks == 2 ? absl::StatusOr<std::string>(absl::UnavailableError("restarting"))
+                        : copy.Look();
+  });
+  EXPECT_EQ(Sluice({"movetables", "status", "customer.w", "--watch"}).code, 0);
+  EXPECT_EQ(looks, 4);
+}
+
+}  // namespace
+}  // namespace sluice::cli

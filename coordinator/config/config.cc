@@ -14,8 +14,8 @@ absl::StatusOr<CoordinatorConfig> ReadConfig(ConfigFile file) {
   if (!config.listen.empty() && !absl::StartsWith(config.listen, "tcp://")) {
     file.AddError("listen", "expected tcp://host:port");
   }
-  config.workers = static_cast<int>(file.Int("limits.workers", config.workers, {4, 1024}));
-  config.contexts = static_cast<int>(file.Int("limits.contexts", config.contexts, {4, 4096}));
+  config.contexts =
+      static_cast<int>(file.Int("limits.requests_at_once", config.contexts, {16, 4096}));
   config.topology.stale_after =
       file.Duration("timeouts.tablet_stale_after", config.topology.stale_after);
   config.topology.report_interval =

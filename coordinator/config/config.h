@@ -16,8 +16,7 @@ namespace sluice::config {
 struct CoordinatorConfig {
   std::string listen;  // tcp://host:port
   std::string store;   // path of the SQLite file
-  int workers = 64;    // each long poll of a proxy and each running command takes one
-  int contexts = 256;
+  int contexts = 256;  // requests in hand at once; each long poll of a proxy takes one
   topology::TopologyOptions topology;
   rules::RuleServiceOptions rules;
   workflow::MoveTablesOptions move_tables;

@@ -41,8 +41,10 @@ absl::Status RuleService::Start() {
     snapshot_ = std::move(snapshot);
   }
   // An epoch stands for one content for all time, and the topology may have changed since the last.
+  const uint64_t known = topology_.routes_version();
   SLUICE_RETURN_IF_ERROR(SaveTopology());
-  watcher_ = std::jthread([this](const std::stop_token& stop) { WatchTopology(stop); });
+  watcher_ =
+      std::jthread([this, known](const std::stop_token& stop) { WatchTopology(stop, known); });
   return absl::OkStatus();
 }
 
@@ -147,13 +149,11 @@ absl::Status RuleService::SaveProxies() {
   return absl::OkStatus();
 }
 
-void RuleService::WatchTopology(const std::stop_token& stop) {
+void RuleService::WatchTopology(const std::stop_token& stop, uint64_t known) {
   const auto closed = [this] {
     mutex_.AssertReaderHeld();
     return closed_;
   };
-  // Start has saved the topology, but not known of which version; one epoch too many does no harm.
-  uint64_t known = 0;
   absl::Time proxies_due = absl::Now() + options_.save_proxies_every;
   while (!stop.stop_requested()) {
     const uint64_t version = topology_.AwaitRoutesChange(known, proxies_due);

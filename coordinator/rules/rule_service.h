@@ -103,7 +103,8 @@ class RuleService {
   };
 
   void Publish(uint64_t epoch, store::RuleState rules);
-  void WatchTopology(const std::stop_token& stop);
+  // `known` is the version of the routes that is in the store and with the proxies.
+  void WatchTopology(const std::stop_token& stop, uint64_t known);
   absl::Status CheckKeyspaces(const std::vector<routing::TableRule>& rules) const;
   absl::Status RaiseEpochAbove(uint64_t epoch);
   Proxy& TakePollLocked(schemas::PollRulesRequest::Reader request)

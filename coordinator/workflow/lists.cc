@@ -73,14 +73,17 @@ absl::StatusOr<std::string> ListWorkflowsJson(store::Store& store,
     SLUICE_RETURN_IF_ERROR(topology.FindKeyspace(keyspace).status());
   }
   SLUICE_ASSIGN_OR_RETURN(const std::vector<WorkflowRecord> records, store::ListWorkflows(store));
-  Json list = Json::array();
+  Json names = Json::array();
+  Json details = Json::array();
   for (const WorkflowRecord& record : records) {
     if (keyspace.empty() || record.keyspace == keyspace) {
-      list.push_back(WorkflowJson(record, topology));
+      names.push_back(record.name);
+      details.push_back(WorkflowJson(record, topology));
     }
   }
   Json json;
-  json["workflows"] = list;
+  json["workflows"] = names;
+  json["details"] = details;
   return Dump(json);
 }
 
@@ -110,12 +113,15 @@ std::string ListTabletsJson(const topology::Topology& topology) {
 }
 
 std::string ListKeyspacesJson(const topology::Topology& topology) {
-  Json list = Json::array();
+  Json names = Json::array();
+  Json details = Json::array();
   for (const store::KeyspaceRecord& keyspace : topology.Keyspaces()) {
-    list.push_back(KeyspaceJson(topology, keyspace));
+    names.push_back(keyspace.name);
+    details.push_back(KeyspaceJson(topology, keyspace));
   }
   Json json;
-  json["keyspaces"] = list;
+  json["keyspaces"] = names;
+  json["details"] = details;
   return Dump(json);
 }
 

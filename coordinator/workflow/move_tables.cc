@@ -78,7 +78,7 @@ absl::StatusOr<std::string> MoveTables::Create(const CreateArgs& args, absl::Tim
     services_.topology
         .AwaitStream(
             stream.id, [](const topology::StreamInfo&) { return true; },
-            std::min(deadline, absl::Now() + absl::Seconds(1)))
+            std::min(deadline, absl::Now() + options_.first_report_within))
         .IgnoreError();
   }
   return StatusDocument(record, services_.topology);

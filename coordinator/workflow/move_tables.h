@@ -19,6 +19,8 @@ struct MoveTablesOptions {
   // forward; then it is undone.
   absl::Duration forward_within = absl::Seconds(60);
   absl::Duration retry_every = absl::Seconds(1);
+  // How long the answer of a create waits for the first report of the streams.
+  absl::Duration first_report_within = absl::Seconds(1);
 };
 
 // Thread-safe.

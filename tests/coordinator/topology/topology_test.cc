@@ -1,0 +1,266 @@
+// Topology: who is registered, who serves, and who waits for it.
+
+#include "coordinator/topology/topology.h"
+
+#include <thread>
+
+#include "coordinator/store/sqlite_store.h"
+#include "tests/coordinator/testing/status_matchers.h"
+#include "tests/coordinator/testing/temp_dir.h"
+
+namespace sluice::topology {
+namespace {
+
+using ::sluice::testing::IsOk;
+using ::sluice::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAre;
+using Code = absl::StatusCode;
+using routing::TabletType;
+
+class TopologyTest : public ::testing::Test {
+ protected:
+  TopologyTest() : store_(store::SqliteStore::Open(dir_.File("store")).value()) {
+    Open();
+    EXPECT_THAT(topology_->CreateKeyspace("commerce", {}), IsOk());
+  }
+
+  void Open() {
+    TopologyOptions options;
+    options.now = [this] { return now_; };
+    topology_ = std::make_unique<Topology>(*store_, options);
+    EXPECT_THAT(topology_->Load(), IsOk());
+  }
+
+  static TabletReport Tablet(uint32_t uid, TabletType type) {
+    TabletReport report;
+    TabletInfo& tablet = report.tablet;
+    tablet.cell = "zone1";
+    tablet.uid = uid;
+    tablet.alias = "zone1-" + std::to_string(uid);
+    tablet.keyspace = "commerce";
+    tablet.shard = "0";
+    tablet.database = "vt_commerce";
+    tablet.agent_url = "tcp://127.0.0.1:" + std::to_string(uid);
+    tablet.mysql_host = "127.0.0.1";
+    tablet.mysql_port = static_cast<uint16_t>(uid);
+    tablet.configured_type = type;
+    tablet.type = type;
+    tablet.incarnation = 10;
+    tablet.reachable = true;
+    return report;
+  }
+
+  // Time passes as in life: the topology is looked at all the while.
+  void Pass(absl::Duration duration) {
+    const absl::Time end = now_ + duration;
+    while (now_ < end) {
+      now_ = std::min(end, now_ + absl::Milliseconds(500));
+      topology_->AwaitRoutesChange(0, absl::InfinitePast());
+    }
+  }
+
+  ::sluice::testing::TempDir dir_;
+  absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<Topology> topology_;
+};
+
+TEST_F(TopologyTest, AKeyspaceExistsOnce) {
+  EXPECT_THAT(topology_->CreateKeyspace("commerce", {}),
+              StatusIs(Code::kAlreadyExists, "keyspace commerce already exists"));
+  EXPECT_THAT(topology_->FindKeyspace("customer"),
+              StatusIs(Code::kNotFound, "keyspace customer does not exist"));
+  Open();
+  EXPECT_THAT(topology_->FindKeyspace("commerce").value().shards, ElementsAre("0"));
+}
+
+TEST_F(TopologyTest, AnUnknownKeyspaceOrShardIsRefusedWithTheRemedy) {
+  TabletReport report = Tablet(100, TabletType::kPrimary);
+  report.tablet.keyspace = "customer";
+  EXPECT_THAT(topology_->Register(report),
+              StatusIs(Code::kFailedPrecondition, "sluice keyspace create customer"));
+  report.tablet.keyspace = "commerce";
+  report.tablet.shard = "-80";
+  EXPECT_THAT(topology_->Register(report), StatusIs(Code::kFailedPrecondition, "no shard -80"));
+  report.tablet.shard = "0";
+  report.tablet.agent_url.clear();
+  EXPECT_THAT(topology_->Register(report), StatusIs(Code::kInvalidArgument, "zone1-100"));
+  EXPECT_TRUE(topology_->Tablets().empty());
+}
+
+TEST_F(TopologyTest, TheNewestAgentOfAnAliasWins) {
+  const TabletReport old = Tablet(100, TabletType::kPrimary);
+  TabletReport young = old;
+  young.tablet.incarnation = 11;
+  young.tablet.agent_url = "tcp://127.0.0.1:9";
+  EXPECT_THAT(topology_->Register(old), IsOk());
+  EXPECT_THAT(topology_->Register(young), IsOk());
+  EXPECT_EQ(topology_->FindTablet("zone1-100").value().agent_url, "tcp://127.0.0.1:9");
+  EXPECT_THAT(topology_->Register(old),
+              StatusIs(Code::kFailedPrecondition, "newer agent at tcp://127.0.0.1:9"));
+  EXPECT_THAT(topology_->Report(old), StatusIs(Code::kNotFound, "zone1-100"));
+  EXPECT_THAT(topology_->Report(young), IsOk());
+}
+
+TEST_F(TopologyTest, AReportOfAnUnknownTabletAsksForARegistration) {
+  EXPECT_THAT(topology_->Report(Tablet(100, TabletType::kPrimary)),
+              StatusIs(Code::kNotFound, "not registered"));
+}
+
+TEST_F(TopologyTest, PrimaryOfNamesWhyThereIsNone) {
+  EXPECT_THAT(topology_->PrimaryOf("none", "0"), StatusIs(Code::kNotFound, "keyspace none"));
+  EXPECT_THAT(topology_->PrimaryOf("commerce", "1"), StatusIs(Code::kNotFound, "no shard 1"));
+  EXPECT_THAT(topology_->PrimaryOf("commerce", "0"),
+              StatusIs(Code::kUnavailable, "no agent has registered"));
+  TabletReport report = Tablet(100, TabletType::kPrimary);
+  report.tablet.problem = "gtid_mode is OFF";
+  EXPECT_THAT(topology_->Register(report), IsOk());
+  EXPECT_THAT(topology_->PrimaryOf("commerce", "0"),
+              StatusIs(Code::kUnavailable, "zone1-100 (PRIMARY): gtid_mode is OFF"));
+  report.tablet.problem.clear();
+  EXPECT_THAT(topology_->Report(report), IsOk());
+  EXPECT_EQ(topology_->PrimaryOf("commerce", "0").value().alias, "zone1-100");
+}
+
+TEST_F(TopologyTest, OfTwoWritableServersNoneServes) {
+  EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
+  EXPECT_THAT(topology_->Register(Tablet(101, TabletType::kPrimary)), IsOk());
+  EXPECT_THAT(topology_->PrimaryOf("commerce", "0"),
+              StatusIs(Code::kUnavailable, "more than one writable mysqld"));
+  TabletReport demoted = Tablet(100, TabletType::kPrimary);
+  demoted.tablet.type = TabletType::kReplica;
+  EXPECT_THAT(topology_->Report(demoted), IsOk());
+  EXPECT_EQ(topology_->PrimaryOf("commerce", "0").value().alias, "zone1-101");
+}
+
+TEST_F(TopologyTest, ATabletThatIsNotHeardStopsServing) {
+  EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
+  const uint64_t version = topology_->routes_version();
+  Pass(absl::Seconds(5));
+  EXPECT_TRUE(topology_->FindTablet("zone1-100").value().serving);
+  EXPECT_EQ(topology_->routes_version(), version);
+  Pass(absl::Seconds(1));
+  EXPECT_FALSE(topology_->FindTablet("zone1-100").value().serving);
+  EXPECT_GT(topology_->routes_version(), version);
+  EXPECT_THAT(topology_->Report(Tablet(100, TabletType::kPrimary)), IsOk());
+  EXPECT_TRUE(topology_->FindTablet("zone1-100").value().serving);
+}
+
+TEST_F(TopologyTest, ACoordinatorThatStoodStillBlamesNobody) {
+  EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
+  now_ += absl::Minutes(10);
+  topology_->AwaitRoutesChange(0, absl::InfinitePast());
+  EXPECT_TRUE(topology_->FindTablet("zone1-100").value().serving);
+  Pass(absl::Seconds(6));
+  EXPECT_FALSE(topology_->FindTablet("zone1-100").value().serving);
+}
+
+TEST_F(TopologyTest, ARestartTakesNothingFromThoseWhoServed) {
+  EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
+  TabletReport broken = Tablet(101, TabletType::kReplica);
+  broken.tablet.problem = "binlog is off";
+  EXPECT_THAT(topology_->Register(broken), IsOk());
+  const absl::Status saved = store_->Transaction([&](store::StoreTransaction& t) {
+    return t.PutTablet(RecordOf(topology_->FindTablet("zone1-100").value()));
+  });
+  EXPECT_THAT(saved, IsOk());
+  Open();
+  EXPECT_TRUE(topology_->FindTablet("zone1-100").value().serving);
+  EXPECT_FALSE(topology_->FindTablet("zone1-101").value().serving);
+  EXPECT_THAT(topology_->Report(Tablet(100, TabletType::kPrimary)), IsOk());
+  Pass(absl::Seconds(6));
+  EXPECT_FALSE(topology_->FindTablet("zone1-100").value().serving);
+}
+
+TEST_F(TopologyTest, PickSourceObeysTheOrderOfTypesAndPrefersTheLeastLag) {
+  EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
+  TabletReport slow = Tablet(101, TabletType::kReplica);
+  slow.tablet.replica_lag_ms = 900;
+  TabletReport fast = Tablet(102, TabletType::kReplica);
+  fast.tablet.replica_lag_ms = 20;
+  EXPECT_THAT(topology_->Register(slow), IsOk());
+  EXPECT_THAT(topology_->Register(fast), IsOk());
+  const auto pick = [&](std::vector<TabletType> types) {
+    const auto tablet = topology_->PickSource("commerce", "0", types);
+    return tablet.ok() ? tablet->alias : tablet.status().ToString();
+  };
+  EXPECT_EQ(pick({TabletType::kReplica, TabletType::kPrimary}), "zone1-102");
+  EXPECT_EQ(pick({TabletType::kPrimary, TabletType::kReplica}), "zone1-100");
+  EXPECT_EQ(pick({TabletType::kRdonly, TabletType::kPrimary}), "zone1-100");
+  EXPECT_THAT(topology_->PickSource("commerce", "0", {TabletType::kRdonly}),
+              StatusIs(Code::kUnavailable, "no serving tablet of type RDONLY in commerce/0"));
+}
+
+TEST_F(TopologyTest, StreamsAreThoseOfTheLastReportOfTheirTablet) {
+  TabletReport report = Tablet(100, TabletType::kPrimary);
+  StreamInfo stream;
+  stream.id = 7;
+  stream.state = StreamState::kCopying;
+  report.streams = {stream};
+  EXPECT_THAT(topology_->Register(report), IsOk());
+  EXPECT_EQ(topology_->FindStream(7)->state, StreamState::kCopying);
+  EXPECT_EQ(topology_->FindStream(7)->tablet, "zone1-100");
+  // A replica that holds the same rows does not run it.
+  TabletReport replica = Tablet(101, TabletType::kReplica);
+  stream.state = StreamState::kStopped;
+  replica.streams = {stream};
+  EXPECT_THAT(topology_->Register(replica), IsOk());
+  EXPECT_EQ(topology_->FindStream(7)->tablet, "zone1-100");
+  report.streams.clear();
+  EXPECT_THAT(topology_->Report(report), IsOk());
+  EXPECT_FALSE(topology_->FindStream(7).has_value());
+}
+
+TEST_F(TopologyTest, AwaitStreamEndsWithTheReportThatItWaitsFor) {
+  TabletReport report = Tablet(100, TabletType::kPrimary);
+  StreamInfo stream;
+  stream.id = 7;
+  stream.state = StreamState::kCopying;
+  report.streams = {stream};
+  EXPECT_THAT(topology_->Register(report), IsOk());
+  const auto running = [](const StreamInfo& info) { return info.state == StreamState::kRunning; };
+  EXPECT_THAT(topology_->AwaitStream(7, running, absl::InfinitePast()),
+              StatusIs(Code::kDeadlineExceeded, "stream 7 is Copying"));
+  EXPECT_THAT(topology_->AwaitStream(8, running, absl::InfinitePast()),
+              StatusIs(Code::kDeadlineExceeded, "stream 8 is reported by no tablet"));
+  absl::StatusOr<StreamInfo> found = absl::UnknownError("not awaited");
+  {
+    const std::jthread waiter(
+        [&] { found = topology_->AwaitStream(7, running, absl::Now() + absl::Seconds(30)); });
+    report.streams[0].state = StreamState::kRunning;
+    EXPECT_THAT(topology_->Report(report), IsOk());
+  }
+  EXPECT_THAT(found, IsOk());
+  {
+    const std::jthread waiter(
+        [&] { found = topology_->AwaitStream(9, running, absl::Now() + absl::Seconds(30)); });
+    topology_->Close();
+  }
+  EXPECT_THAT(found, StatusIs(Code::kCancelled, "stopping"));
+}
+
+TEST_F(TopologyTest, TablesAreThoseOfPrimariesAndSurviveAServerThatIsDown) {
+  TabletReport primary = Tablet(100, TabletType::kPrimary);
+  primary.tables = {"customer", "corder"};
+  TabletReport replica = Tablet(101, TabletType::kReplica);
+  replica.tables = {"other"};
+  EXPECT_THAT(topology_->Register(primary), IsOk());
+  EXPECT_THAT(topology_->Register(replica), IsOk());
+  EXPECT_THAT(topology_->TablesByKeyspace()["commerce"],
+              UnorderedElementsAre("customer", "corder"));
+  const uint64_t version = topology_->routes_version();
+  primary.tablet.reachable = false;
+  primary.tablet.type = TabletType::kUnknown;
+  primary.tables.clear();
+  EXPECT_THAT(topology_->Report(primary), IsOk());
+  EXPECT_THAT(topology_->TablesByKeyspace()["commerce"],
+              UnorderedElementsAre("customer", "corder"));
+  topology_->NoteTables("zone1-100", {"new"});
+  EXPECT_THAT(topology_->TablesByKeyspace()["commerce"],
+              UnorderedElementsAre("customer", "corder", "new"));
+  EXPECT_GT(topology_->routes_version(), version);
+}
+
+}  // namespace
+}  // namespace sluice::topology

@@ -1,0 +1,27 @@
+// OperationLocks: one command at a time on a workflow.
+
+#include "coordinator/workflow/operation_lock.h"
+
+#include "tests/coordinator/testing/status_matchers.h"
+
+namespace sluice::workflow {
+namespace {
+
+using ::sluice::testing::IsOk;
+using ::sluice::testing::StatusIs;
+
+TEST(OperationLocksTest, TheSecondCommandIsRefusedWithTheNameOfTheFirst) {
+  OperationLocks locks;
+  {
+    const auto first = locks.TryLock("customer.c2c", "switchtraffic");
+    EXPECT_THAT(first, IsOk());
+    EXPECT_THAT(locks.TryLock("customer.c2c", "cancel"),
+                StatusIs(absl::StatusCode::kAborted,
+                         "another command (switchtraffic) is running on customer.c2c"));
+    EXPECT_THAT(locks.TryLock("customer.other", "cancel"), IsOk());
+  }
+  EXPECT_THAT(locks.TryLock("customer.c2c", "cancel"), IsOk());
+}
+
+}  // namespace
+}  // namespace sluice::workflow

@@ -1,3 +1,5 @@
+// Spellings that mean the same, lines that are not understood, values that are refused.
+
 #include "coordinator/cli/command_line.h"
 
 #include <gmock/gmock.h>

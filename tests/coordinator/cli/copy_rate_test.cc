@@ -1,3 +1,5 @@
+// Rates and ends of copies.
+
 #include "coordinator/cli/copy_rate.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+// Help texts and the table that they are made from.
+
 #include "coordinator/cli/help.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,5 @@
+// Answers as text and as JSON.
+
 #include "coordinator/cli/render.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,5 @@
+// Normal form and nearest spelling of names.
+
 #include "coordinator/cli/spelling.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+// Status documents and their text.
+
 #include "coordinator/cli/status_text.h"
 
 #include <gmock/gmock.h>

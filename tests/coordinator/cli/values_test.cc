@@ -1,3 +1,5 @@
+// Values of flags.
+
 #include "coordinator/cli/values.h"
 
 #include <gmock/gmock.h>

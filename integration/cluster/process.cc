@@ -30,6 +30,7 @@ extern char** environ;  // NOLINT(readability-redundant-declaration)
 namespace sluice::cluster {
 namespace {
 
+// Ours with `added` in place of what has the same name; "NAME=" takes the name out.
 std::vector<std::string> MergedEnvironment(const std::vector<std::string>& added) {
   std::vector<std::string> merged;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -43,7 +44,11 @@ std::vector<std::string> MergedEnvironment(const std::vector<std::string>& added
       merged.push_back(existing);
     }
   }
-  merged.insert(merged.end(), added.begin(), added.end());
+  for (const std::string& one : added) {
+    if (one.back() != '=') {
+      merged.push_back(one);
+    }
+  }
   return merged;
 }
 
@@ -224,8 +229,12 @@ absl::Status AwaitExit(const ProcessId& id, absl::Duration timeout) {
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, id.pid, 0));
   if (pidfd >= 0) {
     const auto close_pidfd = absl::MakeCleanup([pidfd] { close(pidfd); });
+    // A process whose first thread is a zombie may have others that still end: only the descriptor
+    // tells when all of it is gone.
+    const Stat stat = ReadStat(id.pid);
+    const bool ours = stat.state == "Z" || stat.start_ticks == id.start_ticks;
     pollfd fd{pidfd, POLLIN, 0};
-    if (IsAlive(id) && poll(&fd, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) == 0) {
+    if (ours && poll(&fd, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) == 0) {
       return absl::DeadlineExceededError(absl::StrCat("process ", id.pid, " goes on running"));
     }
   }
@@ -236,7 +245,7 @@ absl::Status AwaitExit(const ProcessId& id, absl::Duration timeout) {
 
 absl::Status StopProcess(const ProcessId& id, absl::Duration grace) {
   if (!IsAlive(id)) {
-    return AwaitExit(id, absl::ZeroDuration());
+    return AwaitExit(id, absl::Seconds(20));
   }
   kill(id.pid, SIGCONT);
   kill(id.pid, SIGTERM);

@@ -138,7 +138,8 @@ TEST(CommandsTest, TheClosedSideTakesNoWriteFromAnybody) {
   }
   // Restarted, it stays closed.
   ASSERT_TRUE(scenario->cluster().Kill("mysqld-100").ok());
-  ASSERT_TRUE(scenario->cluster().Start("mysqld-100").ok());
+  const absl::Status started = scenario->cluster().Start("mysqld-100");
+  ASSERT_TRUE(started.ok()) << started;
   straight = scenario->cluster().ConnectMysqld(100);
   ASSERT_TRUE(straight.ok());
   EXPECT_FALSE((*straight)->Query("INSERT INTO corder VALUES (888888, 1, 'x', 1)").ok());

@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "common/base/byte_reader.h"
 #include "common/base/status_macros.h"
 #include "common/binlog/malformed.h"
@@ -52,12 +51,6 @@ absl::StatusOr<ByteReader> Body(absl::string_view event, absl::string_view what)
   return ByteReader(event.substr(kHeaderBytes));
 }
 
-std::string UuidText(absl::string_view bytes) {
-  const std::string hex = absl::BytesToHexString(bytes);
-  return absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-",
-                      hex.substr(16, 4), "-", hex.substr(20));
-}
-
 absl::StatusOr<GtidEvent> CheckNumber(GtidEvent event) {
   if (event.gtid.number == 0 || event.gtid.number >> 63U != 0) {
     return Malformed("GTID event", absl::StrCat("transaction number ", event.gtid.number));
@@ -75,7 +68,7 @@ absl::StatusOr<GtidEvent> DecodeUntagged(ByteReader reader) {
   if (reader.failed()) {
     return Malformed("GTID event", "cut short");
   }
-  event.gtid.uuid = UuidText(uuid);
+  event.gtid.uuid = gtid::UuidFromBytes(uuid);
   constexpr size_t kLogicalClockBytes = 17;
   if (reader.remaining() >= kLogicalClockBytes) {
     reader.Bytes(1);  // type of the logical clock
@@ -168,7 +161,7 @@ absl::StatusOr<GtidEvent> DecodeTagged(ByteReader reader) {
   if (reader.failed() || uuid.size() != kUuidBytes) {
     return Malformed(kWhat, "cut short");
   }
-  event.gtid.uuid = UuidText(uuid);
+  event.gtid.uuid = gtid::UuidFromBytes(uuid);
   if (!has_original_time) {
     event.original_commit_us = event.immediate_commit_us;
   }

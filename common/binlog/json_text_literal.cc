@@ -181,7 +181,7 @@ class TypedText {
       return Bad("a number");
     }
     if (type == "DECIMAL") {
-      const size_t digits = static_cast<size_t>(
+      const auto digits = static_cast<size_t>(
           std::count_if(token.begin(), token.end(), [](char c) { return c >= '0' && c <= '9'; }));
       const size_t point = token.find('.');
       const size_t scale = point == absl::string_view::npos ? 0 : token.size() - point - 1;

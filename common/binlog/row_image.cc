@@ -6,6 +6,7 @@
 
 #include "common/base/byte_reader.h"
 #include "common/base/status_macros.h"
+#include "common/binlog/bits.h"
 #include "common/binlog/decimal.h"
 #include "common/binlog/malformed.h"
 
@@ -14,14 +15,10 @@ namespace {
 
 constexpr absl::string_view kImage = "row image";
 
-bool Bit(absl::string_view bits, size_t index) {
-  return ((static_cast<uint8_t>(bits[index / 8]) >> (index % 8)) & 1U) != 0;
-}
-
 size_t CountPresent(absl::string_view bits, size_t width) {
   size_t count = 0;
   for (size_t i = 0; i < width; ++i) {
-    count += Bit(bits, i) ? 1U : 0U;
+    count += TestBit(bits, i) ? 1U : 0U;
   }
   return count;
 }
@@ -104,12 +101,12 @@ class ImageReader {
     RowImage image(width());
     size_t index = 0;
     for (size_t i = 0; i < width() && !bytes.failed(); ++i) {
-      if (!Bit(present, i)) {
+      if (!TestBit(present, i)) {
         continue;
       }
       ImageCell& cell = image[i];
       cell.present = true;
-      cell.null = Bit(nulls, index++);
+      cell.null = TestBit(nulls, index++);
       if (!cell.null) {
         const Layout& layout = layouts_[i];
         cell.bytes = bytes.Bytes(layout.prefix == 0 ? layout.fixed : bytes.UintLe(layout.prefix));

@@ -4,6 +4,7 @@
 
 #include "common/base/byte_reader.h"
 #include "common/base/status_macros.h"
+#include "common/binlog/bits.h"
 #include "common/binlog/event.h"
 #include "common/binlog/malformed.h"
 
@@ -114,10 +115,6 @@ bool HasSign(uint8_t type) {
          type == kTypeNewDecimal || type == kTypeYear;
 }
 
-bool Bit(absl::string_view bits, size_t index) {
-  return ((static_cast<uint8_t>(bits[index / 8]) >> (index % 8)) & 1U) != 0;
-}
-
 // One bit per numeric column, the first one in the highest bit.
 absl::Status ReadSigns(absl::string_view bits, TableMapEvent& table) {
   size_t index = 0;
@@ -128,7 +125,7 @@ absl::Status ReadSigns(absl::string_view bits, TableMapEvent& table) {
     if (index / 8 >= bits.size()) {
       return Malformed(kTableMap, "too few signs");
     }
-    column.is_unsigned = ((static_cast<uint8_t>(bits[index / 8]) >> (7 - index % 8)) & 1U) != 0;
+    column.is_unsigned = TestBit(bits, index ^ 7U);  // the first one highest in its byte
     ++index;
   }
   return absl::OkStatus();
@@ -213,7 +210,7 @@ absl::StatusOr<TableMapEvent> DecodeTableMap(absl::string_view event) {
   }
   for (size_t i = 0; i < table.columns.size(); ++i) {
     SLUICE_RETURN_IF_ERROR(ReadMetadata(metadata, table.columns[i]));
-    table.columns[i].nullable = Bit(null_bits, i);
+    table.columns[i].nullable = TestBit(null_bits, i);
   }
   if (metadata.failed() || !metadata.done()) {
     return Malformed(kTableMap, "metadata does not fit the columns");

@@ -22,7 +22,7 @@ unsigned FractionBytes(unsigned digits) {
   return (digits + 1) / 2;
 }
 uint32_t MicrosPerStoredUnit(unsigned digits) {
-  return kMicrosPerUnit[2 * FractionBytes(digits)];
+  return kMicrosPerUnit[size_t{2} * FractionBytes(digits)];
 }
 
 void AppendNumber(uint64_t value, unsigned width, std::string& out) {
@@ -91,7 +91,7 @@ absl::Status AppendDate(absl::string_view bytes, std::string& out) {
 
 absl::Status AppendTime2(absl::string_view bytes, unsigned digits, std::string& out) {
   constexpr unsigned kWholeBytes = 3;
-  const absl::Status size = CheckSize("TIME", bytes, kWholeBytes, digits);
+  absl::Status size = CheckSize("TIME", bytes, kWholeBytes, digits);
   if (!size.ok()) {
     return size;
   }
@@ -113,7 +113,7 @@ absl::Status AppendTime2(absl::string_view bytes, unsigned digits, std::string& 
 absl::Status AppendDatetime2(absl::string_view bytes, unsigned digits, std::string& out) {
   constexpr unsigned kWholeBytes = 5;
   constexpr uint64_t kOffset = 0x8000000000;
-  const absl::Status size = CheckSize("DATETIME", bytes, kWholeBytes, digits);
+  absl::Status size = CheckSize("DATETIME", bytes, kWholeBytes, digits);
   if (!size.ok()) {
     return size;
   }
@@ -130,7 +130,7 @@ absl::Status AppendDatetime2(absl::string_view bytes, unsigned digits, std::stri
 
 absl::Status AppendTimestamp2(absl::string_view bytes, unsigned digits, std::string& out) {
   constexpr unsigned kWholeBytes = 4;
-  const absl::Status size = CheckSize("TIMESTAMP", bytes, kWholeBytes, digits);
+  absl::Status size = CheckSize("TIMESTAMP", bytes, kWholeBytes, digits);
   if (!size.ok()) {
     return size;
   }

@@ -23,6 +23,9 @@ struct Gtid {
   friend bool operator==(const Gtid&, const Gtid&) = default;
 };
 
+// "34e78057-e52e-11f1-ad86-02fc00000001" of the 16 bytes of a UUID.
+std::string UuidFromBytes(absl::string_view bytes);
+
 // A set of GTIDs in the text form of the manual ("uuid[:tag]:1-5:7, uuid2:1").
 //
 // Invariant: intervals of one source are sorted, disjoint and not adjacent; no source is empty.

@@ -30,12 +30,6 @@ void AppendUuid(absl::string_view uuid, std::string& out) {
   out += absl::HexStringToBytes(digits);
 }
 
-std::string UuidText(absl::string_view bytes) {
-  const std::string hex = absl::BytesToHexString(bytes);
-  return absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-",
-                      hex.substr(16, 4), "-", hex.substr(20));
-}
-
 bool IsTagText(absl::string_view tag) {
   const bool digit_first = !tag.empty() && absl::ascii_isdigit(static_cast<unsigned char>(tag[0]));
   return tag.size() <= 32 && !digit_first && std::all_of(tag.begin(), tag.end(), [](char c) {
@@ -48,6 +42,16 @@ absl::Status Malformed(absl::string_view why) {
 }
 
 }  // namespace
+
+std::string UuidFromBytes(absl::string_view bytes) {
+  std::string text = absl::BytesToHexString(bytes.substr(0, kUuidBytes));
+  for (const size_t dash : {8U, 13U, 18U, 23U}) {
+    if (dash < text.size()) {
+      text.insert(dash, 1, '-');
+    }
+  }
+  return text;
+}
 
 std::string GtidSet::Encode() const {
   const bool tagged = HasTags();
@@ -100,7 +104,7 @@ absl::StatusOr<GtidSet> GtidSet::Decode(absl::string_view bytes) {
     if (reader.failed() || intervals > reader.remaining() / 16 || !IsTagText(tag)) {
       return Malformed("a source exceeds the bytes");
     }
-    const std::string uuid = UuidText(uuid_bytes);
+    const std::string uuid = UuidFromBytes(uuid_bytes);
     for (uint64_t i = 0; i < intervals; ++i) {
       const uint64_t first = reader.U64();
       const uint64_t end = reader.U64();

@@ -31,7 +31,7 @@ constexpr unsigned kUnknownSystemVariable = 1193;
 constexpr unsigned kAccessDenied = 1227;
 
 absl::Status SetOptional(Connection& connection, const OptionalVariable& variable) {
-  const absl::Status set =
+  absl::Status set =
       connection.Execute(absl::StrCat("SET SESSION ", variable.name, " = ", variable.value))
           .status();
   if (set.ok() || MysqlErrnoOf(set) == kUnknownSystemVariable) {

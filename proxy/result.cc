@@ -56,7 +56,6 @@ class AnswerReader {
   }
   [[nodiscard]] bool IsError() const { return first_ == kErrorByte && header_.size > 0; }
   [[nodiscard]] bool DeprecatesEof() const { return (capabilities_ & kClientDeprecateEof) != 0; }
-  [[nodiscard]] uint64_t capabilities() const { return capabilities_; }
   [[nodiscard]] const PacketHeader& header() const { return header_; }
   [[nodiscard]] uint8_t first() const { return first_; }
   [[nodiscard]] Channel& channel() { return backend_; }
@@ -78,7 +77,7 @@ absl::Status Malformed() {
 absl::StatusOr<OkPacket> ReadEnd(AnswerReader& reader) {
   SLUICE_ASSIGN_OR_RETURN(const std::string payload, reader.Whole());
   if (reader.DeprecatesEof()) {
-    auto ok = ParseOk(payload, reader.capabilities());
+    auto ok = ParseOk(payload);
     if (!ok.ok()) {
       return Malformed();
     }
@@ -158,7 +157,7 @@ class Forwarder {
     }
     SLUICE_ASSIGN_OR_RETURN(const std::string payload, reader_.Whole());
     if (reader_.first() == kOkByte) {
-      auto ok = ParseOk(payload, reader_.capabilities());
+      auto ok = ParseOk(payload);
       if (!ok.ok()) {
         return Malformed();
       }
@@ -275,7 +274,7 @@ absl::StatusOr<Response> ReadResult(Channel& backend, uint64_t capabilities, con
     }
     OkPacket end;
     if (is_ok) {
-      SLUICE_ASSIGN_OR_RETURN(end, ParseOk(payload, capabilities));
+      SLUICE_ASSIGN_OR_RETURN(end, ParseOk(payload));
     } else {
       SLUICE_ASSIGN_OR_RETURN(const uint64_t columns, ColumnCount(payload));
       const uint64_t definitions = columns + (reader.DeprecatesEof() ? 0U : 1U);

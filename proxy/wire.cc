@@ -197,7 +197,7 @@ std::string BuildAuthSwitch(absl::string_view plugin, absl::string_view nonce) {
   return out;
 }
 
-absl::StatusOr<OkPacket> ParseOk(absl::string_view payload, uint64_t capabilities) {
+absl::StatusOr<OkPacket> ParseOk(absl::string_view payload) {
   ByteReader reader(payload);
   reader.U8();
   OkPacket ok;
@@ -205,12 +205,10 @@ absl::StatusOr<OkPacket> ParseOk(absl::string_view payload, uint64_t capabilitie
   ok.last_insert_id = reader.PackedInt();
   ok.status = reader.U16();
   ok.warnings = reader.U16();
-  if ((capabilities & kClientSessionTrack) != 0) {
-    if (!reader.done()) {
-      ok.info = PackedString(reader);
-    }
-  } else {
-    ok.info = std::string(reader.Rest());
+  // The manual says "rest of the packet" for peers without session tracking, but servers write a
+  // length and clients read one either way. Session state that follows is passed over.
+  if (!reader.done()) {
+    ok.info = PackedString(reader);
   }
   if (reader.failed()) {
     return absl::InvalidArgumentError("malformed OK packet");
@@ -225,7 +223,9 @@ std::string BuildOk(const OkPacket& ok, uint8_t header) {
   AppendPacked(out, ok.last_insert_id);
   AppendUint(out, ok.status & ~static_cast<unsigned>(kStatusSessionStateChanged), 2);
   AppendUint(out, ok.warnings, 2);
-  out.append(ok.info);
+  if (!ok.info.empty()) {
+    AppendPackedString(out, ok.info);
+  }
   return out;
 }
 

@@ -96,7 +96,7 @@ struct OkPacket {
   std::string info;
 };
 // Reads an OK packet of either header (0x00, or 0xFE at the end of rows).
-absl::StatusOr<OkPacket> ParseOk(absl::string_view payload, uint64_t capabilities);
+absl::StatusOr<OkPacket> ParseOk(absl::string_view payload);
 // For a peer without CLIENT_SESSION_TRACK.
 std::string BuildOk(const OkPacket& ok, uint8_t header = 0x00);
 

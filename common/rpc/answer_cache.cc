@@ -1,3 +1,5 @@
+// AnswerCache: answers by idempotency id, bounded in count, bytes and age.
+
 #include "common/rpc/answer_cache.h"
 
 #include <utility>

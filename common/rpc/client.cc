@@ -1,3 +1,5 @@
+// Client: one nng request socket, a context for each call under way.
+
 #include "common/rpc/client.h"
 
 #include <nng/nng.h>
@@ -12,10 +14,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "common/base/check.h"
 #include "common/base/random_id.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -32,12 +34,11 @@ constexpr absl::Duration kPatience = absl::Seconds(1);
 constexpr absl::Duration kAnswerMarginMax = absl::Milliseconds(100);
 // A peer that drops the connection at each try refuses the request's size, or dies of it.
 constexpr int kResetsMax = 5;
-
-// One exchange at a time: a context of the socket with its operation.
-struct Slot {
-  Context context;
-  Aio aio;
-};
+constexpr size_t kOwedMax = 1024;
+// How long Close waits for answers that the peer owes. nng 1.5 hangs when a connection is closed in
+// the very moment in which a message arrives, so it is better closed when none is due.
+constexpr absl::Duration kDrainMax = absl::Seconds(1);
+constexpr absl::Duration kCloseMax = absl::Seconds(5);
 
 uint32_t DeadlineMs(absl::Duration left) {
   const absl::Duration told = left - std::min(left / 10, kAnswerMarginMax);
@@ -73,6 +74,16 @@ absl::Status SetUpSocket(const Socket& socket) {
 }  // namespace
 
 struct Client::Impl {
+  // One exchange at a time. A call that ends before its answer leaves its slot kOwed until the
+  // answer comes or the connection is lost: nng does not stand it well when a receive is cancelled.
+  enum class State { kIdle, kSending, kReceiving, kDone, kOwed };
+  struct Slot {
+    Impl* client = nullptr;
+    Context context;
+    Aio aio;
+    State state = State::kIdle;  // guarded by the client's mutex
+  };
+
   std::string url;
   std::string caller;
   PipeWatch watch;
@@ -81,92 +92,125 @@ struct Client::Impl {
   absl::Mutex mutex;
   bool closed ABSL_GUARDED_BY(mutex) = false;
   int calls ABSL_GUARDED_BY(mutex) = 0;
-  absl::flat_hash_set<Slot*> busy ABSL_GUARDED_BY(mutex);
-  std::vector<std::unique_ptr<Slot>> idle ABSL_GUARDED_BY(mutex);
+  size_t owed ABSL_GUARDED_BY(mutex) = 0;
+  std::vector<Slot*> idle ABSL_GUARDED_BY(mutex);
+  std::vector<std::unique_ptr<Slot>> slots ABSL_GUARDED_BY(mutex);
 
-  bool NoneBusy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return busy.empty(); }
   bool NoCalls() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return calls == 0; }
+  bool NothingUnderWay() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return std::all_of(slots.begin(), slots.end(), [](const auto& slot) {
+      return slot->state == State::kIdle || slot->state == State::kDone;
+    });
+  }
 
-  absl::StatusOr<std::unique_ptr<Slot>> TakeSlot() ABSL_LOCKS_EXCLUDED(mutex);
-  void GiveBack(std::unique_ptr<Slot> slot) ABSL_LOCKS_EXCLUDED(mutex);
+  absl::StatusOr<Slot*> TakeSlot() ABSL_LOCKS_EXCLUDED(mutex);
+  void GiveBack(Slot& slot) ABSL_LOCKS_EXCLUDED(mutex);
+  static void OnDone(void* slot);  // on a thread of nng
 
-  // Starts an operation of the slot and waits for it; returns nng's result.
-  int Run(const Slot& slot, void (*operation)(nng_ctx, nng_aio*), absl::Duration timeout)
-      ABSL_LOCKS_EXCLUDED(mutex);
-  int SendAndReceive(const Slot& slot, Message request, absl::Time deadline, bool& sent,
-                     Message& answer);
-
+  int Send(Slot& slot, Message request, absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex);
+  int Receive(Slot& slot, absl::Time deadline, Message& answer) ABSL_LOCKS_EXCLUDED(mutex);
   absl::Status Exchange(capnp::MallocMessageBuilder& builder, absl::Time deadline, Message& answer);
 };
 
-absl::StatusOr<std::unique_ptr<Slot>> Client::Impl::TakeSlot() {
+absl::StatusOr<Client::Impl::Slot*> Client::Impl::TakeSlot() {
   const absl::MutexLock lock(&mutex);
   if (closed) {
     return absl::CancelledError("the client is closed");
   }
-  std::unique_ptr<Slot> slot;
+  if (owed >= kOwedMax) {
+    return absl::UnavailableError(absl::StrCat("never sent: the peer owes ", owed, " answers"));
+  }
   if (!idle.empty()) {
-    slot = std::move(idle.back());
+    Slot* slot = idle.back();
     idle.pop_back();
-  } else {
-    nng_ctx context = NNG_CTX_INITIALIZER;
-    SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_ctx_open(&context, socket.get()), "context"));
-    nng_aio* aio = nullptr;
-    slot = std::make_unique<Slot>(Slot{.context = Context(context), .aio = nullptr});
-    SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_aio_alloc(&aio, nullptr, nullptr), "aio"));
-    slot->aio.reset(aio);
+    return slot;
   }
-  busy.insert(slot.get());
-  return slot;
+  auto slot = std::make_unique<Slot>();
+  slot->client = this;
+  nng_ctx context = NNG_CTX_INITIALIZER;
+  SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_ctx_open(&context, socket.get()), "context"));
+  slot->context = Context(context);
+  nng_aio* aio = nullptr;
+  SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_aio_alloc(&aio, &Impl::OnDone, slot.get()), "aio"));
+  slot->aio.reset(aio);
+  nng_aio_set_timeout(aio, NNG_DURATION_INFINITE);
+  slots.push_back(std::move(slot));
+  return slots.back().get();
 }
 
-void Client::Impl::GiveBack(std::unique_ptr<Slot> slot) {
+void Client::Impl::GiveBack(Slot& slot) {
   const absl::MutexLock lock(&mutex);
-  busy.erase(slot.get());
-  idle.push_back(std::move(slot));
-}
-
-int Client::Impl::Run(const Slot& slot, void (*operation)(nng_ctx, nng_aio*),
-                      absl::Duration timeout) {
-  {
-    // Close cancels under the same lock, so it can't slip in before the start.
-    const absl::MutexLock lock(&mutex);
-    if (closed) {
-      return NNG_ECANCELED;
-    }
-    nng_aio_set_timeout(slot.aio.get(), ToNngDuration(timeout));
-    operation(slot.context.get(), slot.aio.get());
+  if (slot.state != State::kOwed) {
+    slot.state = State::kIdle;
+    idle.push_back(&slot);
   }
-  nng_aio_wait(slot.aio.get());
-  return nng_aio_result(slot.aio.get());
 }
 
-// The receive starts only after the send is over: nng 1.5 does not stand a receive that is
-// cancelled while its request is still being sent.
-int Client::Impl::SendAndReceive(const Slot& slot, Message request, absl::Time deadline, bool& sent,
-                                 Message& answer) {
+void Client::Impl::OnDone(void* slot) {
+  auto& the_slot = *static_cast<Slot*>(slot);
+  Impl& client = *the_slot.client;
+  const absl::MutexLock lock(&client.mutex);
+  if (the_slot.state != State::kOwed) {
+    the_slot.state = State::kDone;
+    return;
+  }
+  if (nng_aio_result(the_slot.aio.get()) == 0) {
+    const Message late(nng_aio_get_msg(the_slot.aio.get()));
+  }
+  the_slot.state = State::kIdle;
+  client.idle.push_back(&the_slot);
+  --client.owed;
+}
+
+// Operations are started under the lock, so that Close finds them either not begun or to be ended.
+// They have no time-outs of nng's: in 1.5 those may strike after the socket is gone.
+int Client::Impl::Send(Slot& slot, Message request, absl::Duration timeout) {
+  const absl::MutexLock lock(&mutex);
+  if (closed) {
+    return NNG_ECANCELED;
+  }
+  slot.state = State::kSending;
   nng_aio_set_msg(slot.aio.get(), request.release());
-  // In slices of the patience: without a connection a send waits.
-  const int send_result = Run(slot, &nng_ctx_send, std::min(deadline - absl::Now(), kPatience));
-  if (send_result != 0) {
+  nng_ctx_send(slot.context.get(), slot.aio.get());
+  const auto done = [&slot] { return slot.state == State::kDone; };
+  if (!mutex.AwaitWithTimeout(absl::Condition(&done), timeout)) {
+    nng_aio_abort(slot.aio.get(), NNG_ETIMEDOUT);
+    mutex.Await(absl::Condition(&done));
+  }
+  const int result = nng_aio_result(slot.aio.get());
+  if (result != 0) {
     // The message is ours again.
     const Message unsent(nng_aio_get_msg(slot.aio.get()));
-    nng_aio_set_msg(slot.aio.get(), nullptr);
-    return send_result == NNG_ETIMEDOUT ? NNG_EAGAIN : send_result;
   }
-  sent = true;
-  const int receive_result = Run(slot, &nng_ctx_recv, deadline - absl::Now());
-  if (receive_result == 0) {
+  nng_aio_set_msg(slot.aio.get(), nullptr);
+  return result;
+}
+
+int Client::Impl::Receive(Slot& slot, absl::Time deadline, Message& answer) {
+  const absl::MutexLock lock(&mutex);
+  slot.state = State::kReceiving;
+  nng_ctx_recv(slot.context.get(), slot.aio.get());
+  const auto settled = [this, &slot]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return slot.state == State::kDone || closed;
+  };
+  mutex.AwaitWithDeadline(absl::Condition(&settled), deadline);
+  if (slot.state != State::kDone) {
+    slot.state = State::kOwed;
+    ++owed;
+    return closed ? NNG_ECANCELED : NNG_ETIMEDOUT;
+  }
+  const int result = nng_aio_result(slot.aio.get());
+  if (result == 0) {
     answer.reset(nng_aio_get_msg(slot.aio.get()));
     nng_aio_set_msg(slot.aio.get(), nullptr);
   }
-  return receive_result;
+  return result;
 }
 
 absl::Status Client::Impl::Exchange(capnp::MallocMessageBuilder& builder, absl::Time deadline,
                                     Message& answer) {
-  SLUICE_ASSIGN_OR_RETURN(std::unique_ptr<Slot> slot, TakeSlot());
-  const absl::Cleanup give_back = [this, &slot] { GiveBack(std::move(slot)); };
+  SLUICE_ASSIGN_OR_RETURN(Slot * slot, TakeSlot());
+  const absl::Cleanup give_back = [this, slot] { GiveBack(*slot); };
   bool sent = false;
   int resets = 0;
   while (true) {
@@ -180,20 +224,24 @@ absl::Status Client::Impl::Exchange(capnp::MallocMessageBuilder& builder, absl::
     builder.getRoot<schemas::Request>().setDeadlineMs(DeadlineMs(left));
     Message request;
     SLUICE_RETURN_IF_ERROR(Encode(builder, kFrameBytesMax, request));
-    const int result = SendAndReceive(*slot, std::move(request), deadline, sent, answer);
-    switch (result) {
-      case NNG_EAGAIN:
-        break;
-      case NNG_ECONNRESET:
-        if (++resets == kResetsMax) {
-          return absl::UnavailableError(
-              absl::StrCat("the peer dropped the connection ", resets, " times at this request"));
-        }
-        break;
-      case NNG_ETIMEDOUT:
-        return absl::DeadlineExceededError("no answer in time");
-      default:
-        return StatusFromNng(result, "call");
+    // In slices of the patience, because a send waits while there is no connection.
+    int result = Send(*slot, std::move(request), std::min(left, kPatience));
+    if (result == NNG_ETIMEDOUT) {
+      continue;
+    }
+    if (result == 0) {
+      sent = true;
+      result = Receive(*slot, deadline, answer);
+    }
+    if (result == NNG_ETIMEDOUT) {
+      return absl::DeadlineExceededError("no answer in time");
+    }
+    if (result != NNG_ECONNRESET) {
+      return StatusFromNng(result, "call");
+    }
+    if (++resets == kResetsMax) {
+      return absl::UnavailableError(
+          absl::StrCat("the peer dropped the connection ", resets, " times at this request"));
     }
   }
 }
@@ -269,17 +317,19 @@ absl::Status Client::CallAny(schemas::Method method,
 }
 
 void Client::Close() {
-  impl_->watch.Cancel();
   {
     const absl::MutexLock lock(&impl_->mutex);
     impl_->closed = true;
-    for (Slot* slot : impl_->busy) {
-      nng_aio_cancel(slot->aio.get());
+    for (const auto& slot : impl_->slots) {
+      if (slot->state == Impl::State::kSending) {
+        nng_aio_cancel(slot->aio.get());
+      }
     }
-    impl_->mutex.Await(absl::Condition(impl_.get(), &Impl::NoneBusy));
-    impl_->idle.clear();
+    impl_->mutex.AwaitWithTimeout(absl::Condition(impl_.get(), &Impl::NothingUnderWay), kDrainMax);
   }
-  impl_->socket.Close();
+  impl_->watch.Quiesce();
+  // Its threads would never connect again: better to be started anew.
+  SLUICE_CHECK(impl_->socket.Close(kCloseMax, nullptr));
 }
 
 const std::string& Client::url() const {

@@ -1,3 +1,5 @@
+// Encodes and decodes frames within their limits.
+
 #include "common/rpc/frame.h"
 
 #include <kj/exception.h>

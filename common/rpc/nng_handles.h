@@ -40,14 +40,11 @@ class Socket {
     std::swap(open_, other.open_);
     return *this;
   }
-  ~Socket() { Close(); }
+  ~Socket() { (void)Close(absl::InfiniteDuration(), nullptr); }
 
-  // Ends every operation of the socket and its contexts with ECLOSED.
-  void Close() {
-    if (std::exchange(open_, false)) {
-      (void)nng_close(socket_);
-    }
-  }
+  // Ends every operation of the socket and its contexts with ECLOSED. False when nng hangs in it: a
+  // thread is left behind, with `users`, which owns all that nng may still call.
+  bool Close(absl::Duration timeout, std::shared_ptr<void> users);
   [[nodiscard]] nng_socket get() const { return socket_; }
 
  private:

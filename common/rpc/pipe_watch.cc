@@ -1,3 +1,5 @@
+// PipeWatch: counts pipes from nng's notifications.
+
 #include "common/rpc/pipe_watch.h"
 
 #include <algorithm>
@@ -9,11 +11,13 @@ namespace sluice::rpc {
 namespace {
 
 constexpr size_t kRemovedEarlyMax = 64;
+constexpr absl::Duration kQuiesceMax = absl::Seconds(2);
 
 }  // namespace
 
 absl::Status PipeWatch::Attach(nng_socket socket) {
-  for (const nng_pipe_ev event : {NNG_PIPE_EV_ADD_POST, NNG_PIPE_EV_REM_POST}) {
+  for (const nng_pipe_ev event :
+       {NNG_PIPE_EV_ADD_PRE, NNG_PIPE_EV_ADD_POST, NNG_PIPE_EV_REM_POST}) {
     SLUICE_RETURN_IF_ERROR(
         StatusFromNng(nng_pipe_notify(socket, event, &PipeWatch::OnEvent, this), "pipe events"));
   }
@@ -36,22 +40,37 @@ absl::Status PipeWatch::AwaitConnected(absl::Time deadline, absl::Duration patie
   return absl::DeadlineExceededError("no connection in time");
 }
 
-void PipeWatch::Cancel() {
+void PipeWatch::Quiesce() {
   const absl::MutexLock lock(&mutex_);
   cancelled_ = true;
+  mutex_.AwaitWithTimeout(absl::Condition(this, &PipeWatch::NoneStarting), kQuiesceMax);
 }
 
 void PipeWatch::OnEvent(nng_pipe pipe, nng_pipe_ev event, void* self) {
   auto* watch = static_cast<PipeWatch*>(self);
-  if (event == NNG_PIPE_EV_ADD_POST) {
+  if (event == NNG_PIPE_EV_ADD_PRE) {
+    if (!watch->Starting(nng_pipe_id(pipe))) {
+      (void)nng_pipe_close(pipe);
+    }
+  } else if (event == NNG_PIPE_EV_ADD_POST) {
     watch->Added(nng_pipe_id(pipe));
   } else if (event == NNG_PIPE_EV_REM_POST) {
     watch->Removed(nng_pipe_id(pipe));
   }
 }
 
+bool PipeWatch::Starting(int pipe) {
+  const absl::MutexLock lock(&mutex_);
+  if (cancelled_) {
+    return false;
+  }
+  starting_.insert(pipe);
+  return true;
+}
+
 void PipeWatch::Added(int pipe) {
   const absl::MutexLock lock(&mutex_);
+  starting_.erase(pipe);
   const auto early = std::find(removed_early_.begin(), removed_early_.end(), pipe);
   if (early != removed_early_.end()) {
     removed_early_.erase(early);
@@ -62,6 +81,7 @@ void PipeWatch::Added(int pipe) {
 
 void PipeWatch::Removed(int pipe) {
   const absl::MutexLock lock(&mutex_);
+  starting_.erase(pipe);
   if (pipes_.erase(pipe) == 0) {
     removed_early_.push_back(pipe);
     if (removed_early_.size() > kRemovedEarlyMax) {

@@ -1,4 +1,4 @@
-// PipeWatch: knows whether a dialing socket is connected, and since when it is not.
+// PipeWatch: knows whether a socket is connected, since when it is not, and when it can be closed.
 
 #pragma once
 
@@ -26,21 +26,27 @@ class PipeWatch {
   absl::Status Attach(nng_socket socket);
 
   // Waits for a connection: OK, UNAVAILABLE once there has been none for `patience` since the last
-  // one was lost (at once if that is past), DEADLINE_EXCEEDED, or CANCELLED after Cancel.
+  // one was lost (at once if that is past), DEADLINE_EXCEEDED, or CANCELLED after Quiesce.
   absl::Status AwaitConnected(absl::Time deadline, absl::Duration patience)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  void Cancel() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Ends waits and refuses new connections. Returns when the socket can be closed: nng 1.5 may hang
+  // in nng_close while a connection is being started.
+  void Quiesce() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   static void OnEvent(nng_pipe pipe, nng_pipe_ev event, void* self);
+  bool Starting(int pipe) ABSL_LOCKS_EXCLUDED(mutex_);  // false: refuse it
   void Added(int pipe) ABSL_LOCKS_EXCLUDED(mutex_);
   void Removed(int pipe) ABSL_LOCKS_EXCLUDED(mutex_);
   bool Settled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return cancelled_ || !pipes_.empty();
   }
 
+  bool NoneStarting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return starting_.empty(); }
+
   absl::Mutex mutex_;
+  absl::flat_hash_set<int> starting_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<int> pipes_ ABSL_GUARDED_BY(mutex_);
   // The two events of a short-lived pipe may come in the wrong order.
   std::deque<int> removed_early_ ABSL_GUARDED_BY(mutex_);

@@ -1,3 +1,5 @@
+// Server: nng contexts that receive, workers that run handlers, answers that are kept.
+
 #include "common/rpc/server.h"
 
 #include <nng/nng.h>
@@ -23,6 +25,7 @@
 #include "common/rpc/answer_cache.h"
 #include "common/rpc/frame.h"
 #include "common/rpc/nng_handles.h"
+#include "common/rpc/pipe_watch.h"
 #include "common/rpc/worker_pool.h"
 
 namespace sluice::rpc {
@@ -30,6 +33,7 @@ namespace {
 
 constexpr absl::Duration kSendTimeout = absl::Seconds(10);
 constexpr absl::Duration kDeadlineMax = absl::Hours(1);
+constexpr absl::Duration kCloseMax = absl::Seconds(5);
 // Frames a little above the limit are still taken, to be refused with a reason; far above it nng
 // closes the connection.
 constexpr size_t kPoliteBytes = 1U << 20U;
@@ -108,6 +112,7 @@ struct Server::Impl {
   std::atomic<int> long_polls = 0;
   std::string bound_url;
   nng_listener listener = NNG_LISTENER_INITIALIZER;
+  PipeWatch watch;
   Socket socket;
   absl::Mutex mutex;
   // Threads inside nng_ctx_send or nng_ctx_recv. nng 1.5 frees a socket that is closed under them.
@@ -141,6 +146,7 @@ absl::Status Server::Impl::Listen() {
   nng_socket raw = NNG_SOCKET_INITIALIZER;
   SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_rep0_open(&raw), "rep socket"));
   socket = Socket(raw);
+  SLUICE_RETURN_IF_ERROR(watch.Attach(raw));
   SLUICE_RETURN_IF_ERROR(StatusFromNng(
       nng_socket_set_size(raw, NNG_OPT_RECVMAXSZ, options.receive_bytes_max + kPoliteBytes),
       "receive limit"));
@@ -347,7 +353,7 @@ absl::Status Server::Impl::RunHandler(const Method& method, const RequestContext
   return status;
 }
 
-Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Server::Server(ServerOptions options) : impl_(std::make_shared<Impl>(std::move(options))) {}
 
 Server::~Server() {
   Stop();
@@ -380,17 +386,21 @@ void Server::Stop() {
   if (!impl_->pool.has_value()) {
     return;
   }
-  (void)nng_listener_close(impl_->listener);
   {
     const absl::MutexLock lock(&impl_->mutex);
     impl_->mutex.Await(absl::Condition(impl_.get(), &Impl::NothingInHand));
   }
-  impl_->socket.Close();
+  // Before the socket goes: a time-out of nng 1.5 may strike after it. The callbacks that end here
+  // still look at the pointer.
   for (const auto& slot : impl_->slots) {
-    nng_aio_stop(slot->aio.get());
+    nng_aio_free(slot->aio.get());
+    (void)slot->aio.release();
   }
-  impl_->pool.reset();
-  impl_->slots.clear();
+  impl_->watch.Quiesce();
+  if (impl_->socket.Close(kCloseMax, impl_)) {
+    impl_->pool.reset();
+    impl_->slots.clear();
+  }
 }
 
 std::string Server::url() const {

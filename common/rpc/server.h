@@ -86,7 +86,7 @@ class Server {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // shared with nng where it hangs in closing
 };
 
 }  // namespace sluice::rpc

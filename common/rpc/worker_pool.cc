@@ -1,3 +1,5 @@
+// WorkerPool: a bounded queue before a fixed number of threads.
+
 #include "common/rpc/worker_pool.h"
 
 #include <utility>

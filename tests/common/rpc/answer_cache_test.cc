@@ -1,3 +1,5 @@
+// Tests of the kept answers: repeats, limits, age.
+
 #include "common/rpc/answer_cache.h"
 
 #include <gmock/gmock.h>

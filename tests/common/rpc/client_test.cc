@@ -1,3 +1,5 @@
+// Tests of the client against peers that are slow, silent, restarted or dying.
+
 #include <nng/nng.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -67,7 +69,7 @@ std::thread TakeOneRequestAndDie(const std::string& url, absl::Notification& tak
     nng_msg* request = nullptr;
     EXPECT_EQ(nng_recvmsg(raw, &request, 0), 0);
     const Message owned(request);
-    socket.Close();
+    socket.Close(absl::InfiniteDuration(), nullptr);
     taken.Notify();
   });
 }

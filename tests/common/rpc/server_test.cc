@@ -1,3 +1,5 @@
+// Tests of the server: limits, deadlines, repeated requests, long polls.
+
 #include "common/rpc/server.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,5 @@
+// Tests of what crosses the wire: versions, errors, foreign bytes.
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

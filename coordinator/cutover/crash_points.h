@@ -19,7 +19,7 @@ const char* CrashPointName(EffectKind kind, Boundary boundary);
 // All of them, for tests that loop.
 std::vector<std::string> CutoverCrashPoints();
 // "complete.begin", …, "cancel.begin", …: before the step that they name begins, the one before it
-// being over.
+// being over; "begin" is the durable decision.
 std::vector<std::string> TeardownCrashPoints();
 
 }  // namespace sluice::cutover

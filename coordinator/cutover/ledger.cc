@@ -127,8 +127,9 @@ absl::Status Ledger::Finish(const StoredCutover& cutover, const Steps& steps, in
     attempt.finished_us = now_us;
     attempt.result = state.phase == Phase::kDone ? std::string("committed")
                                                  : absl::StrCat("rolled back: ", state.failure);
-    SLUICE_RETURN_IF_ERROR(AppendSteps(transaction, state.plan, steps));
+    // First: the attempt is new where its beginning could not be stored.
     SLUICE_RETURN_IF_ERROR(transaction.PutCutoverAttempt(attempt));
+    SLUICE_RETURN_IF_ERROR(AppendSteps(transaction, state.plan, steps));
     return transaction.DeleteCutoverState(state.plan.workflow);
   });
 }

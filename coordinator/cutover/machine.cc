@@ -248,8 +248,9 @@ void BeginUndo(State& state, std::string reason) {
 void OnFailure(Transition& transition, Slot& slot, const Event& event) {
   State& state = transition.state;
   slot.message = event.message;
-  // Nothing is known of a commit until the store has told.
+  // Nothing is known of a commit until the store has told, and nobody is held while reads move.
   const bool hopeless = event.result == Result::kUnknown && slot.effect.kind != kCommit &&
+                        state.plan.kind == Kind::kWrites &&
                         slot.effect.attempt >= kUnknownAttemptsMax;
   if (state.phase == Phase::kPreparing && (event.result == Result::kFailed || hopeless)) {
     slot.progress = Progress::kAbandoned;
@@ -295,6 +296,23 @@ void OnDeadline(State& state) {
             absl::StrCat("timed out after ", state.plan.timeout_ms, " ms ", WaitingFor(state)));
 }
 
+// Inside the fence nothing is stored: whatever comes between the first gate and the commit may have
+// been begun.
+void AssumeBegun(State& state) {
+  if (!Issued(state, kCloseGate)) {
+    return;
+  }
+  for (const EffectKind kind : {kAwaitMarker, kStopStream, kCapturePosition, kCreateReverse}) {
+    for (uint32_t index = 0; index < InstancesOf(state.plan, kind); ++index) {
+      if (Find(state, kind, index) == nullptr) {
+        state.slots.push_back({.effect = {.kind = kind, .index = index, .attempt = 0},
+                               .progress = Progress::kAbandoned,
+                               .message = {}});
+      }
+    }
+  }
+}
+
 void OnRecovered(Transition& transition) {
   State& state = transition.state;
   if (state.phase == Phase::kNew) {
@@ -306,6 +324,7 @@ void OnRecovered(Transition& transition) {
   // happened.
   if (state.phase == Phase::kPreparing) {
     BeginUndo(state, absl::StrCat("the coordinator stopped ", WaitingFor(state)));
+    AssumeBegun(state);
   }
   for (Slot& slot : state.slots) {
     if (slot.progress != Progress::kIssued) {
@@ -343,6 +362,23 @@ Transition Step(State state, const Event& event) {
   }
   Advance(transition);
   return transition;
+}
+
+bool MustStore(const State& state, const std::vector<Effect>& effects) {
+  return std::any_of(effects.begin(), effects.end(), [&](const Effect& effect) {
+    if (effect.attempt > 1) {
+      return false;
+    }
+    switch (state.phase) {
+      case Phase::kPreparing:
+        return effect.kind == kHoldRules || effect.kind == kCloseGate ||
+               effect.kind == kMakeReadable;
+      case Phase::kCommitted:
+        return effect.kind == kAwaitProxies;
+      default:
+        return true;
+    }
+  });
 }
 
 bool AllDone(const State& state, EffectKind kind) {

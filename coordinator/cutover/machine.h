@@ -138,7 +138,7 @@ struct Event {
   }
 };
 
-// The effects may be run once the state is stored, all of them at the same time.
+// The effects may be run at the same time, after the state was stored where MustStore says so.
 struct Transition {
   State state;
   std::vector<Effect> effects;
@@ -148,6 +148,12 @@ struct Transition {
 // process where an invariant is broken (a gate about to be opened before the commit, undoing
 // after).
 Transition Step(State state, const Event& event);
+
+// Whether the state must be durable before these effects of it may be run. Clients wait from the
+// first gate that closes to the new rules, so the fence is stored as a whole: the intent to close
+// the gates stands for all that follows up to the commit, and the commit's own record for all that
+// follows it. A new coordinator takes back, or repeats, all of what may have been begun.
+bool MustStore(const State& state, const std::vector<Effect>& effects);
 
 // How many instances the plan has of a kind; 0 where it does not need it.
 uint32_t InstancesOf(const Plan& plan, EffectKind kind);

@@ -17,14 +17,6 @@ namespace {
 
 constexpr uint32_t kWorkersMax = 32;
 
-// These change nothing anywhere, so a durable intent of them would tell a new coordinator nothing:
-// their outcomes are stored with the next intent. The commit is its own record.
-bool NeedsDurableIntent(EffectKind kind) {
-  return kind != EffectKind::kAwaitMarker && kind != EffectKind::kCapturePosition &&
-         kind != EffectKind::kAwaitReplicas && kind != EffectKind::kAwaitProxies &&
-         kind != EffectKind::kCommit;
-}
-
 uint32_t WorkersFor(const Plan& plan) {
   const size_t widest = std::max({plan.sources.size(), plan.targets.size(), plan.streams.size()});
   // Twice: undoing must not queue behind effects that are still waiting. And the rules.
@@ -187,7 +179,8 @@ void Run::NoteFence(const Report& report) {
   if (report.effect.kind == EffectKind::kCloseGate && fence_from_us_ == 0) {
     fence_from_us_ = report.step.started_us;
   }
-  if (report.effect.kind == EffectKind::kRouteRules && report.outcome.result == Result::kOk) {
+  if (fence_from_us_ != 0 && report.effect.kind == EffectKind::kRouteRules &&
+      report.outcome.result == Result::kOk) {
     fence_to_us_ = report.step.started_us + report.step.took_us;
   }
 }
@@ -217,12 +210,12 @@ void Run::Queue(const Effect& effect) {
   ready_.push_back({.effect = effect, .due = due});
 }
 
-// Stores the state when something is about to begin that a new coordinator must know of.
 void Run::Persist() {
-  const bool needed = dirty_ && std::any_of(ready_.begin(), ready_.end(), [](const Ready& ready) {
-                        return ready.effect.attempt == 1 && NeedsDurableIntent(ready.effect.kind);
-                      });
-  if (!needed) {
+  std::vector<Effect> effects;
+  for (const Ready& ready : ready_) {
+    effects.push_back(ready.effect);
+  }
+  if (!dirty_ || !MustStore(cutover_.state, effects)) {
     return;
   }
   const absl::Status saved = ledger_.Save(cutover_, steps_);
@@ -289,16 +282,13 @@ void Run::Commit(const Effect& effect) {
   }
   steps_.push_back(StepOf(plan, effect, started, outcome));
   Feed(Event::Outcome(effect, outcome.result, outcome.message));
-  if (status.ok()) {
-    // The intents of what follows are in that record.
-    dirty_ = false;
-    Dispatch();
-  }
+  Persist();
+  Dispatch();
 }
 
 void Run::Finish() {
   const Plan& plan = cutover_.state.plan;
-  if (cutover_.state.phase == Phase::kDone && fence_from_us_ != 0 && fence_to_us_ != 0) {
+  if (cutover_.state.phase == Phase::kDone && fence_to_us_ != 0) {
     steps_.push_back({.name = "fence",
                       .shard = "",
                       .started_us = fence_from_us_,
@@ -309,7 +299,7 @@ void Run::Finish() {
              {{"cutover", plan.id},
               {"workflow", plan.workflow},
               {"outcome", PhaseName(cutover_.state.phase)},
-              {"fence_us", fence_to_us_ > fence_from_us_ ? fence_to_us_ - fence_from_us_ : 0},
+              {"fence_us", fence_to_us_ != 0 ? fence_to_us_ - fence_from_us_ : 0},
               {"reason", cutover_.state.failure}});
   absl::Duration delay = options_.retry_min;
   while (!stopping()) {

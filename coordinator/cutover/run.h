@@ -25,8 +25,8 @@ struct RunOptions {
   absl::Duration retry_max = absl::Seconds(1);
 };
 
-// One thread owns the state; effects run on a few workers and answer into its mailbox. What changes
-// the world runs after its intent is durable. Await and Current are thread-safe.
+// One thread owns the state; effects run on a few workers and answer into its mailbox. The state is
+// durable before effects where MustStore says so. Await and Current are thread-safe.
 class Run {
  public:
   // `keep` is kept until the end. `issued`: effects of a cutover whose first state is stored

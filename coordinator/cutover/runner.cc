@@ -23,7 +23,13 @@ absl::StatusOr<std::shared_ptr<Run>> Runner::Begin(Plan plan, std::shared_ptr<vo
   Transition begun = Step(std::move(state), Event::Begin());
   StoredCutover cutover = {.state = std::move(begun.state),
                            .started_us = absl::ToUnixMicros(absl::Now())};
-  SLUICE_RETURN_IF_ERROR(ledger_.Begin(cutover));
+  if (const absl::Status status = ledger_.Begin(cutover); !status.ok()) {
+    // What the store may have kept must not stand there with nobody to end it.
+    if (!absl::IsFailedPrecondition(status)) {
+      Resume(std::move(cutover), std::move(keep));
+    }
+    return status;
+  }
   auto run = std::make_shared<Run>(ledger_, effects_, options_, std::move(cutover),
                                    std::move(begun.effects), std::move(keep));
   Adopt(run);

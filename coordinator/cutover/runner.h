@@ -26,7 +26,8 @@ class Runner {
   Runner& operator=(const Runner&) = delete;
 
   // Stores the cutover and sets it going. `keep` is kept until it has ended. The errors of
-  // ValidatePlan and Ledger::Begin: then nothing has happened.
+  // ValidatePlan and Ledger::Begin: then nothing has happened, and what the store may have kept of
+  // it is taken back in the background.
   absl::StatusOr<std::shared_ptr<Run>> Begin(Plan plan, std::shared_ptr<void> keep);
   // Goes on with a cutover that was read back from the store.
   std::shared_ptr<Run> Resume(StoredCutover cutover, std::shared_ptr<void> keep);

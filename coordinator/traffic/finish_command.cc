@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -202,6 +203,7 @@ absl::Status FinishCommand::Decide() {
                .keep_routing_rules = args_.keep_routing_rules,
                .rename_tables = args_.rename_tables,
                .epoch = epoch};
+  SLUICE_CRASH_POINT(kind_ == FinishKind::kComplete ? "complete.begin" : "cancel.begin");
   return DecideTeardown(parts_.store, records_, teardown_);
 }
 

@@ -51,35 +51,52 @@ DropMode ModeOf(const StoredTeardown& teardown) {
   return teardown.rename_tables ? DropMode::kRenameOld : DropMode::kDrop;
 }
 
+absl::Status PutPhase(store::StoreTransaction& transaction, Records records, TeardownKind kind) {
+  const WorkflowPhase phase =
+      kind == TeardownKind::kComplete ? WorkflowPhase::kCompleting : WorkflowPhase::kCancelling;
+  records.original.phase = phase;
+  records.original.start_pending = false;
+  SLUICE_RETURN_IF_ERROR(transaction.PutWorkflow(records.original));
+  if (!records.reverse) {
+    return absl::OkStatus();
+  }
+  records.reverse->phase = phase;
+  records.reverse->start_pending = false;
+  return transaction.PutWorkflow(*records.reverse);
+}
+
 }  // namespace
 
 absl::Status DecideTeardown(store::Store& store, const Records& records,
                             const StoredTeardown& teardown) {
   const std::string key = workflow::WorkflowKey(records.original);
-  return store.Transaction([&](store::StoreTransaction& transaction) -> absl::Status {
-    SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> present,
-                            transaction.FindCutoverState(key));
-    if (present) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("an earlier command on ", key, " has not ended yet"));
-    }
-    SLUICE_ASSIGN_OR_RETURN(Records now, cutover::ReadRecords(transaction, key));
-    if (now != records) {
-      return absl::AbortedError(absl::StrCat("workflow ", key, " has changed meanwhile"));
-    }
-    const WorkflowPhase phase = teardown.kind == TeardownKind::kComplete
-                                    ? WorkflowPhase::kCompleting
-                                    : WorkflowPhase::kCancelling;
-    now.original.phase = phase;
-    now.original.start_pending = false;
-    SLUICE_RETURN_IF_ERROR(transaction.PutWorkflow(now.original));
-    if (now.reverse) {
-      now.reverse->phase = phase;
-      now.reverse->start_pending = false;
-      SLUICE_RETURN_IF_ERROR(transaction.PutWorkflow(*now.reverse));
-    }
-    return transaction.PutCutoverState(key, cutover::EncodeOperation(teardown));
+  const std::string bytes = cutover::EncodeOperation(teardown);
+  const absl::Status decided =
+      store.Transaction([&](store::StoreTransaction& transaction) -> absl::Status {
+        SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> present,
+                                transaction.FindCutoverState(key));
+        if (present) {
+          return absl::FailedPreconditionError(
+              absl::StrCat("an earlier command on ", key, " has not ended yet"));
+        }
+        SLUICE_ASSIGN_OR_RETURN(Records now, cutover::ReadRecords(transaction, key));
+        if (now != records) {
+          return absl::AbortedError(absl::StrCat("workflow ", key, " has changed meanwhile"));
+        }
+        SLUICE_RETURN_IF_ERROR(PutPhase(transaction, std::move(now), teardown.kind));
+        return transaction.PutCutoverState(key, bytes);
+      });
+  if (decided.ok()) {
+    return decided;
+  }
+  // A failed answer does not say that nothing was kept. The epoch makes the bytes this decision's.
+  bool kept = false;
+  const absl::Status read = store.Read([&](store::StoreReader& reader) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> present, reader.FindCutoverState(key));
+    kept = present == bytes;
+    return absl::OkStatus();
   });
+  return read.ok() && kept ? absl::OkStatus() : decided;
 }
 
 Teardown::Teardown(const Dependencies& parts, Records records, StoredTeardown teardown,

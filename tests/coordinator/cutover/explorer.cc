@@ -76,8 +76,10 @@ ExplorerResult Explorer::Run() {
 
 void Explorer::Feed(Node& node, const Event& event) const {
   Transition transition = options_.step(std::move(node.memory), event);
-  node.memory = transition.state;
-  node.stored = std::move(transition.state);
+  node.memory = std::move(transition.state);
+  if (node.memory.finished() || MustStore(node.memory, transition.effects)) {
+    node.stored = node.memory;
+  }
   for (const Effect& effect : transition.effects) {
     Request request = {.effect = effect, .position = {}, .orphan = false};
     if (effect.kind == EffectKind::kCreateReverse) {
@@ -91,7 +93,7 @@ Answer Explorer::Carry(Node& node, const Request& request) const {
   if (request.effect.kind == EffectKind::kCommit) {
     // One record: the outcome, the state after it, and what it makes of the workflows.
     if (node.stored.phase == Phase::kPreparing) {
-      node.stored = options_.step(node.stored, Event::Outcome(request.effect, Result::kOk)).state;
+      node.stored = options_.step(node.memory, Event::Outcome(request.effect, Result::kOk)).state;
     }
     return {};
   }

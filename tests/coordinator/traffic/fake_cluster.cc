@@ -1,0 +1,428 @@
+// How the scripted agents answer.
+
+#include "tests/coordinator/traffic/fake_cluster.h"
+
+#include <sys/mman.h>
+
+#include <cstdio>
+#include <new>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "common/base/check.h"
+
+namespace sluice::traffic::testing {
+namespace {
+
+using topology::StreamState;
+using workflow::AgentRef;
+using workflow::CallBudget;
+using workflow::DropMode;
+using workflow::GateState;
+using workflow::StreamAction;
+
+template <size_t N>
+void Copy(char (&to)[N], const std::string& from) {
+  (void)std::snprintf(to, N, "%s", from.c_str());
+}
+
+int Number(GateState state) {
+  return static_cast<int>(state);
+}
+int Number(StreamState state) {
+  return static_cast<int>(state);
+}
+
+std::string PositionOf(uint64_t writes) {
+  return absl::StrCat("00000000-0000-0000-0000-000000000001:1-", writes);
+}
+
+uint64_t WritesIn(const std::string& position) {
+  const size_t dash = position.rfind('-');
+  uint64_t writes = 0;
+  SLUICE_CHECK(absl::SimpleAtoi(position.substr(dash + 1), &writes));
+  return writes;
+}
+
+FakeStream* Find(FakeServer& server, uint64_t id) {
+  for (int i = 0; i < server.stream_count; ++i) {
+    if (server.streams[i].id == id) {
+      return &server.streams[i];
+    }
+  }
+  return nullptr;
+}
+
+void Erase(FakeServer& server, uint64_t id) {
+  FakeStream* stream = Find(server, id);
+  if (stream != nullptr) {
+    *stream = server.streams[--server.stream_count];
+  }
+}
+
+std::string NameOf(const AgentRef& agent) {
+  if (agent.alias.empty()) {
+    return agent.keyspace;
+  }
+  // zone1-1xx are the tablets of commerce.
+  return absl::StartsWith(agent.alias, "zone1-1") ? "commerce" : "customer";
+}
+
+}  // namespace
+
+FakeCluster::FakeCluster() {
+  void* memory =
+      mmap(nullptr, sizeof(FakeWorld), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  SLUICE_CHECK(memory != MAP_FAILED);
+  world_ = new (memory) FakeWorld;
+  Reset();
+}
+
+FakeCluster::~FakeCluster() {
+  munmap(world_, sizeof(FakeWorld));
+}
+
+void FakeCluster::Reset() {
+  *world_ = FakeWorld();
+  world_->target.gate = Number(GateState::kClosed);
+  world_->target.writes = 0;
+  FakeStream& stream = world_->target.streams[0];
+  stream.id = 1;
+  Copy(stream.workflow, "customer.move");
+  stream.state = Number(StreamState::kRunning);
+  world_->target.stream_count = 1;
+}
+
+const FakeStream* FakeCluster::FindStream(const FakeServer& server, uint64_t id) const {
+  return Find(const_cast<FakeServer&>(server), id);  // NOLINT
+}
+
+int FakeCluster::StreamCount(const FakeServer& server) {
+  return server.stream_count;
+}
+
+void FakeCluster::SetBefore(Hook hook) {
+  const absl::MutexLock lock(&mutex_);
+  before_ = std::move(hook);
+}
+
+void FakeCluster::SetAfter(Hook hook) {
+  const absl::MutexLock lock(&mutex_);
+  after_ = std::move(hook);
+}
+
+std::vector<std::string> FakeCluster::requests() const {
+  const absl::MutexLock lock(&mutex_);
+  return requests_;
+}
+
+void FakeCluster::ForgetRequests() {
+  const absl::MutexLock lock(&mutex_);
+  requests_.clear();
+}
+
+void FakeCluster::Violation(const std::string& what) {
+  if (world_->violation[0] == '\0') {
+    Copy(world_->violation, what);
+  }
+}
+
+void FakeCluster::Judge() {
+  const bool source_open = world_->source.gate == Number(GateState::kOpen);
+  const bool target_open = world_->target.gate == Number(GateState::kOpen);
+  if (source_open && target_open) {
+    Violation("both gates are open");
+  }
+  for (FakeServer* server : {&world_->source, &world_->target}) {
+    FakeServer& other = server == &world_->source ? world_->target : world_->source;
+    for (int i = 0; i < server->stream_count; ++i) {
+      const FakeStream& stream = server->streams[i];
+      if (stream.state != Number(StreamState::kRunning)) {
+        continue;
+      }
+      if (server->gate == Number(GateState::kOpen)) {
+        Violation(absl::StrCat("stream ", stream.id, " runs into an open side"));
+      }
+      if (stream.from > server->has_other) {
+        Violation(absl::StrCat("stream ", stream.id, " leaves out writes"));
+      }
+    }
+    if (server->gate == Number(GateState::kOpen) && !server->dropped &&
+        server->has_other != other.writes) {
+      Violation("a side is open without all writes of the other one");
+    }
+  }
+}
+
+absl::Status FakeCluster::Request(
+    const std::string& name, const AgentRef& agent,
+    const std::function<absl::Status(FakeServer&, FakeServer&)>& work) {
+  const std::string where = NameOf(agent);
+  Hook before;
+  Hook after;
+  {
+    const absl::MutexLock lock(&mutex_);
+    requests_.push_back(absl::StrCat(name, " ", where));
+    before = before_;
+    after = after_;
+  }
+  if (before) {
+    if (absl::Status refused = before(name, where); !refused.ok()) {
+      return refused;
+    }
+  }
+  absl::Status status;
+  {
+    const absl::MutexLock lock(&mutex_);
+    const bool source = where == "commerce";
+    status =
+        work(source ? world_->source : world_->target, source ? world_->target : world_->source);
+    Judge();
+  }
+  if (after && status.ok()) {
+    status = after(name, where);
+  }
+  return status;
+}
+
+absl::StatusOr<std::vector<workflow::TableDescription>> FakeCluster::DescribeTables(
+    const AgentRef& agent, const std::string& /*database*/, const std::vector<std::string>& tables,
+    const CallBudget& /*budget*/) {
+  std::vector<workflow::TableDescription> described;
+  const absl::Status status =
+      Request("describe_tables", agent, [&](FakeServer& server, FakeServer&) {
+        for (const std::string& table : tables) {
+          workflow::TableDescription description;
+          description.name = table;
+          description.exists = server.gate == Number(GateState::kOpen) && !server.dropped;
+          described.push_back(description);
+        }
+        return absl::OkStatus();
+      });
+  if (!status.ok()) {
+    return status;
+  }
+  return described;
+}
+
+absl::Status FakeCluster::PrepareTarget(const AgentRef& /*agent*/, const std::string& /*workflow*/,
+                                        const std::string& /*database*/,
+                                        const std::vector<workflow::TableDescription>& /*tables*/,
+                                        const CallBudget& /*budget*/) {
+  return absl::UnimplementedError("nothing here prepares a target");
+}
+
+absl::Status FakeCluster::CreateStream(const AgentRef& agent, const workflow::StreamSpec& spec,
+                                       bool start, const CallBudget& /*budget*/) {
+  return Request("create_stream", agent, [&](FakeServer& server, FakeServer&) {
+    if (Find(server, spec.id) != nullptr) {
+      return absl::OkStatus();
+    }
+    SLUICE_CHECK(server.stream_count < kStreamsMax);
+    FakeStream& stream = server.streams[server.stream_count++];
+    stream = FakeStream();
+    stream.id = spec.id;
+    Copy(stream.workflow, spec.workflow);
+    stream.state = Number(start ? StreamState::kRunning : StreamState::kStopped);
+    stream.from = WritesIn(spec.start_position);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<topology::StreamInfo> FakeCluster::ControlStream(const AgentRef& agent,
+                                                                uint64_t stream_id,
+                                                                StreamAction action, uint64_t epoch,
+                                                                const CallBudget& /*budget*/) {
+  topology::StreamInfo info;
+  const absl::Status status =
+      Request(absl::StrCat("control_stream ", workflow::StreamActionName(action)), agent,
+              [&](FakeServer& server, FakeServer&) -> absl::Status {
+                FakeStream* stream = Find(server, stream_id);
+                if (stream == nullptr) {
+                  return absl::NotFoundError(absl::StrCat("stream ", stream_id, " does not exist"));
+                }
+                if (epoch < stream->epoch) {
+                  return absl::FailedPreconditionError(absl::StrCat("epoch ", epoch, " is old"));
+                }
+                stream->epoch = epoch;
+                switch (action) {
+                  case StreamAction::kStart:
+                    if (stream->frozen) {
+                      return absl::FailedPreconditionError("the stream is frozen");
+                    }
+                    stream->state = Number(StreamState::kRunning);
+                    break;
+                  case StreamAction::kStop:
+                    stream->state = Number(StreamState::kStopped);
+                    break;
+                  case StreamAction::kFreeze:
+                    stream->state = Number(StreamState::kStopped);
+                    stream->frozen = true;
+                    break;
+                  case StreamAction::kUnfreeze:
+                    stream->frozen = false;
+                    break;
+                  case StreamAction::kDelete:
+                    Erase(server, stream_id);
+                    return absl::OkStatus();
+                }
+                info = InfoOf(*stream);
+                return absl::OkStatus();
+              });
+  if (!status.ok()) {
+    return status;
+  }
+  return info;
+}
+
+topology::StreamInfo FakeCluster::InfoOf(const FakeStream& stream) const {
+  topology::StreamInfo info;
+  info.id = stream.id;
+  info.workflow = stream.workflow;
+  info.state = static_cast<StreamState>(stream.state);
+  info.frozen = stream.frozen;
+  info.lag_ms = lag_ms;
+  info.message = stream.frozen ? "FROZEN" : stream_message;
+  return info;
+}
+
+absl::StatusOr<std::vector<topology::StreamInfo>> FakeCluster::ListStreams(
+    const AgentRef& agent, const std::string& workflow, const CallBudget& /*budget*/) {
+  std::vector<topology::StreamInfo> streams;
+  const absl::Status status = Request("list_streams", agent, [&](FakeServer& server, FakeServer&) {
+    for (int i = 0; i < server.stream_count; ++i) {
+      if (workflow.empty() || workflow == server.streams[i].workflow) {
+        streams.push_back(InfoOf(server.streams[i]));
+      }
+    }
+    return absl::OkStatus();
+  });
+  if (!status.ok()) {
+    return status;
+  }
+  return streams;
+}
+
+absl::StatusOr<workflow::GateResult> FakeCluster::SetGate(const AgentRef& agent,
+                                                          const workflow::GateChange& change,
+                                                          const CallBudget& /*budget*/) {
+  const absl::Status status =
+      Request(absl::StrCat("set_gate ", workflow::GateStateName(change.state)), agent,
+              [&](FakeServer& server, FakeServer&) -> absl::Status {
+                if (change.epoch < server.gate_epoch) {
+                  return absl::FailedPreconditionError(absl::StrCat(
+                      "gate epoch ", change.epoch, " is older than ", server.gate_epoch));
+                }
+                if (server.dropped) {
+                  return absl::NotFoundError("the tables are gone");
+                }
+                server.gate_epoch = change.epoch;
+                const bool was_open = server.gate == Number(GateState::kOpen);
+                const bool opens = change.state == GateState::kOpen;
+                server.gate = Number(change.state);
+                if (was_open != opens) {
+                  ++server.writes;
+                }
+                if (!change.marker_id.empty()) {
+                  Copy(server.marker, change.marker_id);
+                  server.marker_at = server.writes;
+                }
+                return absl::OkStatus();
+              });
+  if (!status.ok()) {
+    return status;
+  }
+  return workflow::GateResult{.state = change.state, .position = "", .took_us = 1000};
+}
+
+absl::StatusOr<workflow::GateReading> FakeCluster::ReadGate(const AgentRef& agent,
+                                                            const workflow::GateQuery& /*query*/,
+                                                            const CallBudget& /*budget*/) {
+  workflow::GateReading reading;
+  const absl::Status status = Request("read_gate", agent, [&](FakeServer& server, FakeServer&) {
+    reading.state = server.dropped ? GateState::kAbsent : static_cast<GateState>(server.gate);
+    reading.epoch = server.gate_epoch;
+    return absl::OkStatus();
+  });
+  if (!status.ok()) {
+    return status;
+  }
+  return reading;
+}
+
+absl::StatusOr<std::string> FakeCluster::AwaitMarker(const AgentRef& agent, uint64_t stream_id,
+                                                     const std::string& marker_id,
+                                                     const CallBudget& /*budget*/) {
+  const absl::Status status =
+      Request("await_marker", agent, [&](FakeServer& server, FakeServer& other) -> absl::Status {
+        FakeStream* stream = Find(server, stream_id);
+        if (stream == nullptr || stream->state != Number(StreamState::kRunning) ||
+            marker_id != other.marker) {
+          return absl::DeadlineExceededError("the marker has not come");
+        }
+        server.has_other = other.marker_at;
+        return absl::OkStatus();
+      });
+  if (!status.ok()) {
+    return status;
+  }
+  return std::string("applied");
+}
+
+absl::StatusOr<std::string> FakeCluster::ReadPosition(const AgentRef& agent,
+                                                      const CallBudget& /*budget*/) {
+  std::string position;
+  const absl::Status status = Request("read_position", agent, [&](FakeServer& server, FakeServer&) {
+    position = PositionOf(server.writes);
+    return absl::OkStatus();
+  });
+  if (!status.ok()) {
+    return status;
+  }
+  return position;
+}
+
+absl::Status FakeCluster::AwaitPosition(const AgentRef& agent, const std::string& /*gtid_set*/,
+                                        const CallBudget& /*budget*/) {
+  return Request(absl::StrCat("await_position ", agent.alias), agent,
+                 [](FakeServer&, FakeServer&) { return absl::OkStatus(); });
+}
+
+absl::Status FakeCluster::WriteJournal(const AgentRef& agent, const std::string& /*cutover_id*/,
+                                       const std::string& /*workflow*/,
+                                       const std::string& /*record*/,
+                                       const CallBudget& /*budget*/) {
+  return Request("write_journal", agent, [](FakeServer& server, FakeServer&) {
+    ++server.journals;
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::vector<std::string>> FakeCluster::DropTables(
+    const AgentRef& agent, const workflow::DropRequest& request, const CallBudget& /*budget*/) {
+  const absl::Status status =
+      Request("drop_tables", agent, [&](FakeServer& server, FakeServer&) -> absl::Status {
+        if (server.dropped) {
+          return absl::OkStatus();
+        }
+        if (server.gate == Number(GateState::kOpen)) {
+          Violation("an open table was to be dropped");
+          return absl::FailedPreconditionError("open; nothing is dropped");
+        }
+        server.dropped = true;
+        server.renamed = request.mode == DropMode::kRenameOld;
+        if (request.mode == DropMode::kKeep) {
+          server.renamed = false;
+          server.gate = Number(GateState::kAbsent);
+        }
+        return absl::OkStatus();
+      });
+  if (!status.ok()) {
+    return status;
+  }
+  return request.tables;
+}
+
+}  // namespace sluice::traffic::testing

@@ -13,6 +13,7 @@
 #include "common/base/status.h"
 #include "gmock/gmock.h"
 #include "tests/proxy/proxy_fixture.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sluice::proxy {
 namespace {
@@ -236,9 +237,8 @@ TEST_F(ProxyCutoverTest, BrokenAndOlderEpochsAreRefusedWithAReason) {
 
 TEST_F(ProxyCutoverTest, TheLastRulesAreOnDisk) {
   StopProxy();
-  std::string folder = "/tmp/sluice-proxy-test-XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  state_file_ = folder + "/rules";
+  const testing::TempDir folder;
+  state_file_ = folder.File("rules");
   StartProxy();
   spec_.homes = {{"product", "commerce"}};
   Publish();
@@ -252,8 +252,7 @@ TEST_F(ProxyCutoverTest, TheLastRulesAreOnDisk) {
   coordinator_ = FakeCoordinator::Start();  // one that knows nothing
   StartProxy();
   EXPECT_EQ(Scalar(*MustConnect(), "SELECT name FROM product WHERE id = 1"), "keyboard");
-  unlink(state_file_.c_str());
-  rmdir(folder.c_str());
+  StopProxy();
 }
 
 }  // namespace

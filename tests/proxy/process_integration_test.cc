@@ -44,7 +44,7 @@ class ProxyProcessTest : public ProxyFixture {
   // The genuine mysql client beside mysqld.
   [[nodiscard]] std::string MysqlProgram() const {
     return absl::StrCat(
-        std::filesystem::path(*sluice::testing::FindMysqld()).replace_filename("mysql").string(),
+        std::filesystem::path(*sluice::cluster::FindMysqld()).replace_filename("mysql").string(),
         " --no-defaults -h127.0.0.1 -P", process_->port(), " -uapp -psecret ");
   }
 
@@ -90,7 +90,7 @@ TEST_F(ProxyProcessTest, TheMysqlProgramWorks) {
   EXPECT_THAT(*whole, HasSubstr("Tables_in_commerce"));
   EXPECT_THAT(*whole, HasSubstr("keyboard"));
   EXPECT_THAT(*whole, HasSubstr("monitor"));
-  const auto status = RunProgram("printf 'use customer\\nstatus\\n' | " + MysqlProgram());
+  const auto status = RunProgram("printf 'use customer;\\nstatus;\\n' | " + MysqlProgram());
   ASSERT_TRUE(status.ok()) << status.status();
   EXPECT_THAT(*status, HasSubstr("9.7.0-sluice"));
   EXPECT_THAT(*status, HasSubstr("Uptime"));

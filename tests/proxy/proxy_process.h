@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sluice::proxy {
 
@@ -32,7 +33,7 @@ class ProxyProcess {
  private:
   ProxyProcess() = default;
 
-  std::string directory_;
+  testing::TempDir directory_;
   pid_t pid_ = -1;
   uint16_t port_ = 0;
 };

@@ -2,8 +2,6 @@
 
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,17 +10,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/mysql/connection.h"
+#include "integration/cluster/mysqld.h"
+#include "integration/cluster/process.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sluice::testing {
 
-// $SLUICE_MYSQLD, else bin/mysqld of the prefix that deploy/bootstrap fills. NOT_FOUND says so.
-absl::StatusOr<std::string> FindMysqld();
-
-// A TCP port on loopback that nobody listens on at the moment.
-absl::StatusOr<uint16_t> PickPort();
-
 // Runs on loopback with GTIDs and row binlogs, in a temporary directory that is copied from a data
-// directory made once per build. Ends with the object, and with the test's process. Owned by one
+// directory made once. Ends with the object, and with the test's process. Owned by one
 // thread.
 class Mysqld {
  public:
@@ -36,7 +31,7 @@ class Mysqld {
   // root without password, over the socket; RootOverTcp() over 127.0.0.1.
   [[nodiscard]] mysql::ConnectionOptions Root() const;
   [[nodiscard]] mysql::ConnectionOptions RootOverTcp() const;
-  [[nodiscard]] uint16_t port() const { return port_; }
+  [[nodiscard]] uint16_t port() const { return options_.port; }
 
   // kill -9, and the process is gone.
   void Kill();
@@ -46,13 +41,11 @@ class Mysqld {
  private:
   Mysqld() = default;
   absl::Status Spawn();
-  absl::Status AwaitReady();
 
-  std::string program_;
-  std::string directory_;
+  TempDir directory_;
+  cluster::MysqldOptions options_;
   std::vector<std::string> extra_;
-  uint16_t port_ = 0;
-  pid_t pid_ = -1;
+  cluster::ProcessId process_;
 };
 
 }  // namespace sluice::testing

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sluice::agent {
 namespace {
@@ -19,14 +20,8 @@ constexpr const char* kIdentity =
 
 class AgentConfigTest : public ::testing::Test {
  protected:
-  AgentConfigTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "sluice-config-XXXXXX").string();
-    dir_ = mkdtemp(name.data());
-  }
-  ~AgentConfigTest() override { std::filesystem::remove_all(dir_); }
-
   std::string Write(const std::string& name, const std::string& text) {
-    const std::string path = dir_ + "/" + name;
+    const std::string path = dir_.File(name);
     std::ofstream(path) << text;
     std::filesystem::permissions(
         path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
@@ -41,7 +36,7 @@ class AgentConfigTest : public ::testing::Test {
     return std::string(loaded.status().message());
   }
 
-  std::string dir_;
+  testing::TempDir dir_;
 };
 
 TEST_F(AgentConfigTest, FillsInDefaults) {
@@ -60,7 +55,7 @@ TEST_F(AgentConfigTest, FillsInDefaults) {
 TEST_F(AgentConfigTest, LeavesThePortOfASocketToTheServer) {
   auto config = Load(absl::StrCat(kIdentity, "[mysql]\nsocket = 'my.sock'\nuser = 'sluice'\n"));
   ASSERT_TRUE(config.ok()) << config.status();
-  EXPECT_EQ(config->mysql.socket, dir_ + "/my.sock");
+  EXPECT_EQ(config->mysql.socket, dir_.File("my.sock"));
   EXPECT_EQ(config->mysql.host, "");
   EXPECT_EQ(config->mysql_advertise_host, "127.0.0.1");
   EXPECT_EQ(config->mysql_advertise_port, 0);
@@ -111,7 +106,7 @@ TEST_F(AgentConfigTest, NamesAMissingFile) {
       Error(absl::StrCat(kIdentity, "[mysql]\nhost = 'h'\nuser = 'u'\npassword_file = 'nowhere'\n"))
           .find("nowhere"),
       std::string::npos);
-  EXPECT_FALSE(LoadAgentConfig(dir_ + "/nothing.toml").ok());
+  EXPECT_FALSE(LoadAgentConfig(dir_.File("nothing.toml")).ok());
 }
 
 }  // namespace

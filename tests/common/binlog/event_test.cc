@@ -1,3 +1,5 @@
+// Tests of the event header, checksums and format descriptions.
+
 #include "common/binlog/event.h"
 
 #include <gmock/gmock.h>

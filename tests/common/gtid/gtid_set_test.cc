@@ -1,3 +1,5 @@
+// Tests of GTID sets: text, binary form, and set algebra.
+
 #include "common/gtid/gtid_set.h"
 
 #include <gmock/gmock.h>

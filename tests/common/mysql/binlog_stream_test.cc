@@ -1,3 +1,5 @@
+// Tests of binlog streams from a real mysqld.
+
 #include "common/mysql/binlog_stream.h"
 
 #include <set>

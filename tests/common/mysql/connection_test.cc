@@ -1,3 +1,5 @@
+// Tests of sessions with a real mysqld: results, errors, time-outs.
+
 #include "common/mysql/connection.h"
 
 #include <unistd.h>
@@ -160,7 +162,7 @@ TEST_F(ConnectionTest, AKilledSessionIsUnavailable) {
 TEST_F(ConnectionTest, NobodyListeningIsUnavailableAndNamed) {
   ConnectionOptions options;
   options.host = "127.0.0.1";
-  options.port = *testing::PickPort();
+  options.port = *cluster::PickPort();
   options.user = "root";
   const absl::Status status = Connection::Connect(options).status();
   EXPECT_TRUE(absl::IsUnavailable(status));

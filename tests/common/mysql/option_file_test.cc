@@ -1,3 +1,5 @@
+// Tests of MySQL's option files as we read them.
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -8,6 +10,7 @@
 #include <string>
 
 #include "common/mysql/connection.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sluice::mysql {
 namespace {
@@ -16,20 +19,14 @@ using ::testing::HasSubstr;
 
 class OptionFileTest : public ::testing::Test {
  protected:
-  OptionFileTest() {
-    std::string directory = (std::filesystem::temp_directory_path() / "options-XXXXXX").string();
-    directory_ = mkdtemp(directory.data());
-  }
-  ~OptionFileTest() override { std::filesystem::remove_all(directory_); }
-
   std::string Write(const std::string& name, const std::string& text) {
-    std::string path = directory_ + "/" + name;
+    std::string path = directory_.File(name);
     std::ofstream(path) << text;
     chmod(path.c_str(), 0600);
     return path;
   }
 
-  std::string directory_;
+  sluice::testing::TempDir directory_;
 };
 
 TEST_F(OptionFileTest, ClientGroupGivesTheConnection) {
@@ -82,7 +79,7 @@ TEST_F(OptionFileTest, ErrorsNameFileAndLine) {
 }
 
 TEST_F(OptionFileTest, AMissingFileIsNamed) {
-  const absl::Status status = LoadOptionFile(directory_ + "/none.cnf").status();
+  const absl::Status status = LoadOptionFile(directory_.File("none.cnf")).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()), HasSubstr("none.cnf"));
 }

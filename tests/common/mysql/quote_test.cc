@@ -1,3 +1,5 @@
+// Tests of quoting names and values.
+
 #include <gtest/gtest.h>
 
 #include <string>

@@ -1,3 +1,5 @@
+// Tests of table descriptions read from a real mysqld.
+
 #include "common/mysql/table_schema.h"
 
 #include <string>

@@ -170,7 +170,8 @@ INSTANTIATE_TEST_SUITE_P(Spellings, UseTest,
                                          UseCase{"use `k:-80@rdonly` ;", "k:-80@rdonly"},
                                          UseCase{"use k/40-80", "k/40-80"},
                                          UseCase{"use k:80-@primary", "k:80-@primary"},
-                                         UseCase{"use k:a0-c0", "k:a0-c0"}, UseCase{"use", ""}));
+                                         UseCase{"use k:a0-c0", "k:a0-c0"},
+                                         UseCase{"use a\nb", "a b"}, UseCase{"use", ""}));
 
 TEST(StatementTest, ShowGivesItsSubject) {
   EXPECT_EQ(Analyze("show databases").show_subject, "databases");

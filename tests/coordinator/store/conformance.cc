@@ -7,7 +7,7 @@
 
 #include "common/base/status_macros.h"
 #include "tests/coordinator/testing/status_matchers.h"
-#include "tests/coordinator/testing/temp_dir.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sluice::store {
 namespace {

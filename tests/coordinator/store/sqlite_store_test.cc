@@ -11,7 +11,7 @@
 #include "coordinator/store/sqlite.h"
 #include "tests/coordinator/store/conformance.h"
 #include "tests/coordinator/testing/status_matchers.h"
-#include "tests/coordinator/testing/temp_dir.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sluice::store {
 namespace {

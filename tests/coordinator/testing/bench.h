@@ -13,7 +13,7 @@
 #include "coordinator/workflow/create_plan.h"
 #include "coordinator/workflow/operation_lock.h"
 #include "tests/coordinator/testing/fake_agent.h"
-#include "tests/coordinator/testing/temp_dir.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sluice::testing {
 

@@ -6,7 +6,7 @@
 #include "coordinator/store/sqlite_store.h"
 #include "coordinator/wire.h"
 #include "tests/coordinator/testing/status_matchers.h"
-#include "tests/coordinator/testing/temp_dir.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sluice::topology {
 namespace {

@@ -13,6 +13,7 @@ class TempDir {
   TempDir& operator=(const TempDir&) = delete;
   ~TempDir();
 
+  [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string File(const std::string& name) const { return path_ + "/" + name; }
 
  private:

@@ -1,6 +1,6 @@
 // TempDir: a folder for one test, gone afterwards.
 
-#include "tests/coordinator/testing/temp_dir.h"
+#include "tests/testing/temp_dir.h"
 
 #include <stdlib.h>
 

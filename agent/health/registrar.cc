@@ -106,9 +106,10 @@ void Registrar::Stop() {
     const absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  // First, so that the call which Close ends is the last one.
+  thread_.request_stop();
   client_->Close();
   if (thread_.joinable()) {
-    thread_.request_stop();
     thread_.join();
   }
 }

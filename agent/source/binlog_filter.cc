@@ -1,3 +1,5 @@
+// BinlogFilter: which events pass, and the end of each transaction.
+
 #include "agent/source/binlog_filter.h"
 
 #include <algorithm>

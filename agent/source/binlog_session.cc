@@ -1,3 +1,5 @@
+// BinlogSession: the reader thread, its bounded queue, and the numbered batches.
+
 #include "agent/source/binlog_session.h"
 
 #include <algorithm>

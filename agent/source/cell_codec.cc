@@ -1,3 +1,5 @@
+// Cell codec: lengths and NULL of the MySQL text protocol.
+
 #include "agent/source/cell_codec.h"
 
 #include <cstdint>

@@ -1,3 +1,5 @@
+// ChunkQuery: literals and conditions in the order of a key.
+
 #include "agent/source/chunk_query.h"
 
 #include <algorithm>
@@ -75,7 +77,7 @@ std::string IndexHint(const ChunkQuery& query) {
 }  // namespace
 
 std::string KeyExpression(const mysql::ColumnSchema& column) {
-  const std::string name = mysql::QuoteName(column.name);
+  std::string name = mysql::QuoteName(column.name);
   const absl::string_view type = column.data_type;
   if (type == "enum" || type == "set" || type == "bit") {
     return absl::StrCat(name, "+0");

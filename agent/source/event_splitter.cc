@@ -1,3 +1,5 @@
+// NextEvent: bounds of the event at the front.
+
 #include "agent/source/event_splitter.h"
 
 #include "absl/strings/str_cat.h"

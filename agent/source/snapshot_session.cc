@@ -1,3 +1,5 @@
+// SnapshotSession: opening the snapshot and reading chunks of it.
+
 #include "agent/source/snapshot_session.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// SourceService: sessions by id, their life, and the calls of the data plane.
+
 #include "agent/source/source_service.h"
 
 #include <algorithm>

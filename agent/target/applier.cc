@@ -1,3 +1,5 @@
+// Applier: grouping of transactions, commits, and pieces of large transactions.
+
 #include "agent/target/applier.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// ChangeSet: the last image of each key.
+
 #include "agent/target/change_set.h"
 
 #include <utility>

@@ -1,3 +1,5 @@
+// Copier: chunks, their commits, and fetching ahead.
+
 #include "agent/target/copier.h"
 
 #include <algorithm>
@@ -70,7 +72,7 @@ absl::Status Copier::CopyTableUntil(const std::string& session, CopyTable& table
       request.rows_max = NextLimit(rows, options_);
       Fetch(request);
     }
-    const absl::Status status = Commit(table, *plan, rows);
+    absl::Status status = Commit(table, *plan, rows);
     if (!status.ok()) {
       if (call_.started()) {
         call_.Take().status().IgnoreError();

@@ -1,3 +1,5 @@
+// EventDecoder: the order of events, table maps, and what is refused.
+
 #include "agent/target/event_decoder.h"
 
 #include <algorithm>

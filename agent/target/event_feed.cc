@@ -1,3 +1,5 @@
+// EventFeed: one batch in flight while the last one is used.
+
 #include "agent/target/event_feed.h"
 
 #include <utility>

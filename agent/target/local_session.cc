@@ -1,3 +1,5 @@
+// ConnectLocal: settings of a session that writes rows.
+
 #include "agent/target/local_session.h"
 
 #include "common/base/status.h"

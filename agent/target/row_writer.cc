@@ -1,3 +1,5 @@
+// RowWriter: building and running REPLACE and DELETE statements.
+
 #include "agent/target/row_writer.h"
 
 #include <utility>

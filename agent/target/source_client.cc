@@ -1,3 +1,5 @@
+// SourceClient: messages of the data plane, and their time-outs.
+
 #include "agent/target/source_client.h"
 
 #include <utility>
@@ -14,6 +16,8 @@ namespace {
 // Beyond what the source is asked to wait.
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 constexpr absl::Duration kRowsTimeout = absl::Seconds(30);
+constexpr absl::Duration kCloseTimeout = absl::Seconds(2);
+constexpr absl::Duration kInterruptTimeout = absl::Milliseconds(500);
 
 std::string ToString(capnp::Text::Reader text) {
   return {text.cStr(), text.size()};
@@ -60,10 +64,37 @@ absl::Status SourceClient::Name(const absl::Status& status) const {
   return Annotate(status, absl::StrCat("source ", address_.alias));
 }
 
+absl::Status SourceClient::BeginOpening() {
+  const absl::MutexLock lock(&mutex_);
+  if (interrupted_) {
+    return absl::CancelledError("the stream is being stopped");
+  }
+  ++opening_;
+  return absl::OkStatus();
+}
+
+absl::Status SourceClient::Opened(const absl::Status& status, const std::string& session) {
+  bool unwanted = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    --opening_;
+    unwanted = interrupted_;
+    if (status.ok() && !unwanted) {
+      sessions_.insert(session);
+    }
+  }
+  if (status.ok() && unwanted) {
+    CallCloseSession(session, kInterruptTimeout).IgnoreError();
+    return absl::CancelledError("the stream is being stopped");
+  }
+  return Name(status);
+}
+
 absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const std::string& database,
                                                           const std::string& not_before,
                                                           absl::Duration wait) {
   OpenedSnapshot snapshot;
+  SLUICE_RETURN_IF_ERROR(BeginOpening());
   const absl::Status status =
       client_->Call<schemas::OpenSnapshotRequest, schemas::OpenSnapshotReply>(
           schemas::Method::OPEN_SNAPSHOT,
@@ -79,7 +110,7 @@ absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const std::string& dat
             return absl::OkStatus();
           },
           {.timeout = wait + kCallTimeout, .idempotency_id = {}, .traceparent = {}});
-  SLUICE_RETURN_IF_ERROR(Name(status));
+  SLUICE_RETURN_IF_ERROR(Opened(status, snapshot.session));
   return snapshot;
 }
 
@@ -123,6 +154,7 @@ absl::StatusOr<std::string> SourceClient::OpenBinlog(const std::string& database
                                                      const std::vector<std::string>& tables,
                                                      const std::string& position) {
   std::string session;
+  SLUICE_RETURN_IF_ERROR(BeginOpening());
   const absl::Status status = client_->Call<schemas::OpenBinlogRequest, schemas::OpenBinlogReply>(
       schemas::Method::OPEN_BINLOG,
       [&](auto request) {
@@ -136,7 +168,7 @@ absl::StatusOr<std::string> SourceClient::OpenBinlog(const std::string& database
         return absl::OkStatus();
       },
       {.timeout = kCallTimeout, .idempotency_id = {}, .traceparent = {}});
-  SLUICE_RETURN_IF_ERROR(Name(status));
+  SLUICE_RETURN_IF_ERROR(Opened(status, session));
   return session;
 }
 
@@ -164,13 +196,38 @@ absl::StatusOr<FetchedEvents> SourceClient::FetchEvents(const std::string& sessi
   return fetched;
 }
 
+absl::Status SourceClient::CallCloseSession(const std::string& session, absl::Duration timeout) {
+  return client_->Call<schemas::CloseSessionRequest, schemas::Empty>(
+      schemas::Method::CLOSE_SESSION, [&](auto request) { request.setSession(session); },
+      [](auto) { return absl::OkStatus(); },
+      {.timeout = timeout, .idempotency_id = {}, .traceparent = {}});
+}
+
 void SourceClient::CloseSession(const std::string& session) {
-  client_
-      ->Call<schemas::CloseSessionRequest, schemas::Empty>(
-          schemas::Method::CLOSE_SESSION, [&](auto request) { request.setSession(session); },
-          [](auto) { return absl::OkStatus(); },
-          {.timeout = absl::Seconds(2), .idempotency_id = {}, .traceparent = {}})
-      .IgnoreError();
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (sessions_.erase(session) == 0) {
+      return;
+    }
+  }
+  CallCloseSession(session, kCloseTimeout).IgnoreError();
+}
+
+void SourceClient::Interrupt() {
+  absl::flat_hash_set<std::string> sessions;
+  bool cancel = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    interrupted_ = true;
+    sessions.swap(sessions_);
+    cancel = opening_ > 0;
+  }
+  for (const std::string& session : sessions) {
+    cancel = cancel || !CallCloseSession(session, kInterruptTimeout).ok();
+  }
+  if (cancel) {
+    client_->Close();
+  }
 }
 
 }  // namespace sluice::target

@@ -7,8 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/rpc/client.h"
 
@@ -68,8 +71,9 @@ class SourceClient {
   // The source would end the session by itself later, so a failure does not matter.
   void CloseSession(const std::string& session);
 
-  // Ends all calls in flight with CANCELLED, and refuses new ones.
-  void Close() { client_->Close(); }
+  // Refuses new calls with CANCELLED and makes those in flight end: the sessions are closed at the
+  // source, which then answers at once. A source that does not answer is left alone.
+  void Interrupt() ABSL_LOCKS_EXCLUDED(mutex_);
 
   [[nodiscard]] const SourceAddress& address() const { return address_; }
 
@@ -77,10 +81,18 @@ class SourceClient {
   SourceClient(std::unique_ptr<rpc::Client> client, SourceAddress address, uint64_t stream_id);
 
   [[nodiscard]] absl::Status Name(const absl::Status& status) const;
+  absl::Status BeginOpening() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Opened(const absl::Status& status, const std::string& session)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status CallCloseSession(const std::string& session, absl::Duration timeout);
 
   const std::unique_ptr<rpc::Client> client_;
   const SourceAddress address_;
   const uint64_t stream_id_;
+  absl::Mutex mutex_;
+  bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
+  int opening_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::flat_hash_set<std::string> sessions_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sluice::target

@@ -1,3 +1,5 @@
+// CheckStatement: kinds of statements, and the tables that they change.
+
 #include "agent/target/statement_check.h"
 
 #include <algorithm>
@@ -160,7 +162,7 @@ absl::Status CheckStatement(const WatchedTables& watched, absl::string_view defa
       }
       continue;
     }
-    const absl::Status status = CheckParsed(watched, default_database, sql, *tokens, *statement);
+    absl::Status status = CheckParsed(watched, default_database, sql, *tokens, *statement);
     if (!status.ok()) {
       return status;
     }

@@ -1,3 +1,5 @@
+// StreamBoard: lag, status, and waiting for markers.
+
 #include "agent/target/stream_board.h"
 
 #include <algorithm>

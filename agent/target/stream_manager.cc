@@ -1,3 +1,5 @@
+// StreamManager: commands, loading and suspending.
+
 #include "agent/target/stream_manager.h"
 
 #include <algorithm>
@@ -224,7 +226,8 @@ absl::Status StreamManager::Create(const rpc::RequestContext& context,
     return existing.status();
   }
   StreamRecord record = NewRecord(std::move(spec), request.getStart());
-  if (existing.ok()) {
+  const bool is_new = !existing.ok();
+  if (!is_new) {
     if (existing->spec != record.spec) {
       return WithSubject(absl::AlreadyExistsError(absl::StrCat(
                              "stream ", record.spec.id, " exists with another specification")),
@@ -239,7 +242,7 @@ absl::Status StreamManager::Create(const rpc::RequestContext& context,
         absl::StrCat("stream ", record.spec.id, " was deleted, or the request came too late"));
   }
   const absl::MutexLock lock(&stream->mutex);
-  if (!existing.ok()) {
+  if (is_new) {
     SLUICE_RETURN_IF_ERROR(store.Insert(record));
     SLUICE_CRASH_POINT("stream.after_create");
     SLUICE_LOG(kInfo, "stream created",

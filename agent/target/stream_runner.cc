@@ -1,3 +1,5 @@
+// StreamRunner: tasks one after the other, and errors that are kept.
+
 #include "agent/target/stream_runner.h"
 
 #include <algorithm>
@@ -58,11 +60,13 @@ void StreamRunner::Stop() {
   if (!run_->stopping.HasBeenNotified()) {
     run_->stopping.Notify();
   }
+  std::shared_ptr<SourceClient> source;
   {
     const absl::MutexLock lock(&run_->mutex);
-    if (run_->source != nullptr) {
-      run_->source->Close();
-    }
+    source = run_->source;
+  }
+  if (source != nullptr) {
+    source->Interrupt();
   }
   thread_.join();
   run_.reset();
@@ -73,10 +77,12 @@ bool StreamRunner::running() const {
 }
 
 void StreamRunner::SetSource(Run& run, std::shared_ptr<SourceClient> source) {
-  const absl::MutexLock lock(&run.mutex);
-  run.source = std::move(source);
-  if (run.source != nullptr && run.stopping.HasBeenNotified()) {
-    run.source->Close();
+  {
+    const absl::MutexLock lock(&run.mutex);
+    run.source = source;
+  }
+  if (source != nullptr && run.stopping.HasBeenNotified()) {
+    source->Interrupt();
   }
 }
 

@@ -1,3 +1,5 @@
+// StreamSpec: its checks, its wire form and its stored form.
+
 #include "agent/target/stream_spec.h"
 
 #include <capnp/message.h>

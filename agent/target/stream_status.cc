@@ -1,3 +1,5 @@
+// StreamStatus: its wire form.
+
 #include "agent/target/stream_status.h"
 
 namespace sluice::target {

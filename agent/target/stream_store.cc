@@ -1,3 +1,5 @@
+// StreamStore: statements on the sidecar tables, and the fenced commit.
+
 #include "agent/target/stream_store.h"
 
 #include <utility>
@@ -239,7 +241,7 @@ absl::Status StreamStore::Insert(const StreamRecord& record) {
     return connection_.Execute("COMMIT").status();
   };
   SLUICE_RETURN_IF_ERROR(Begin());
-  const absl::Status status = insert();
+  absl::Status status = insert();
   if (!status.ok()) {
     Rollback();
   }
@@ -286,7 +288,7 @@ absl::Status StreamStore::Delete(uint64_t id) {
     return connection_.Execute("COMMIT").status();
   };
   SLUICE_RETURN_IF_ERROR(Begin());
-  const absl::Status status = remove();
+  absl::Status status = remove();
   if (!status.ok()) {
     Rollback();
   }

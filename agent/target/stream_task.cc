@@ -1,3 +1,5 @@
+// StreamTask: copy epochs, catching up, and following.
+
 #include "agent/target/stream_task.h"
 
 #include <utility>
@@ -151,7 +153,7 @@ absl::Status StreamTask::CopyAndCatchUp() {
 absl::Status StreamTask::StorePosition(const std::string& position) {
   SLUICE_ASSIGN_OR_RETURN(gtid::GtidSet set, gtid::GtidSet::Parse(position));
   record_.position.position = AppliedPosition{std::move(set)};
-  const absl::Status status = EnterState(StreamState::COPYING, "");
+  absl::Status status = EnterState(StreamState::COPYING, "");
   if (!status.ok()) {
     record_.position.position.reset();
   }

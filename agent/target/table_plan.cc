@@ -1,3 +1,5 @@
+// TablePlan: finding a table behind its gate, and the heads of its statements.
+
 #include "agent/target/table_plan.h"
 
 #include <utility>

@@ -1,3 +1,5 @@
+// Which failures are worth another attempt.
+
 #include "agent/target/transaction_retry.h"
 
 #include "absl/time/time.h"
@@ -34,7 +36,7 @@ absl::Status PrepareRetry(const RetryContext& context, const absl::Status& failu
 absl::Status RunWithRetries(const RetryContext& context,
                             const std::function<absl::Status()>& transaction) {
   for (int attempt = 1;; ++attempt) {
-    const absl::Status status = transaction();
+    absl::Status status = transaction();
     if (status.ok()) {
       return status;
     }

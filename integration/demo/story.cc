@@ -3,9 +3,10 @@
 #include "integration/demo/story.h"
 
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include <iostream>
+#include <set>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -44,10 +45,28 @@ const std::vector<std::string>& Schema() {
   return statements;
 }
 
+// Proxies learn of new tables with the agents' reports, once a second; sessions without a keyspace
+// need that.
+absl::Status AwaitBareNames(const cluster::Cluster& cluster) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  for (size_t proxy = 0; proxy < cluster.layout().proxies.size(); ++proxy) {
+    SLUICE_ASSIGN_OR_RETURN(auto connection, cluster.ConnectProxy("", proxy));
+    for (const char* table : {"customer", "product", "corder"}) {
+      const std::string sql = absl::StrCat("SELECT 1 FROM ", table, " LIMIT 1");
+      while (!connection->Query(sql).ok()) {
+        if (absl::Now() > deadline) {
+          return absl::DeadlineExceededError(absl::StrCat("no proxy finds ", table));
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));  // Delay: between two looks
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 class Teller {
  public:
-  Teller(cluster::Cluster& cluster, StoryOptions options)
-      : cluster_(cluster), options_(options) {}
+  Teller(cluster::Cluster& cluster, StoryOptions options) : cluster_(cluster), options_(options) {}
 
   absl::StatusOr<Summary> Run();
 
@@ -283,7 +302,7 @@ absl::Status LoadCommerce(cluster::Cluster& cluster, uint64_t orders) {
     }
     SLUICE_RETURN_IF_ERROR(Annotate(connection->Execute(sql).status(), "generated orders"));
   }
-  return absl::OkStatus();
+  return AwaitBareNames(cluster);
 }
 
 absl::StatusOr<Summary> RunStory(cluster::Cluster& cluster, const StoryOptions& options) {

@@ -1,3 +1,5 @@
+// The failure side of SLUICE_CHECK.
+
 #include "common/base/check.h"
 
 #include <cstdio>

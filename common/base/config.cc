@@ -1,3 +1,5 @@
+// Reads TOML files into checked values.
+
 #include "common/base/config.h"
 
 #include <toml++/toml.h>

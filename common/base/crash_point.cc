@@ -1,3 +1,5 @@
+// Ends the process at the crash point that the environment names.
+
 #include "common/base/crash_point.h"
 
 #include <unistd.h>

@@ -1,3 +1,5 @@
+// Writes log lines, each with one write to stderr.
+
 #include "common/base/log.h"
 
 #include <spdlog/sinks/stdout_sinks.h>

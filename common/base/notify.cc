@@ -1,3 +1,5 @@
+// Tells systemd that the service is ready, over its datagram socket.
+
 #include "common/base/notify.h"
 
 #include <sys/socket.h>

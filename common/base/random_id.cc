@@ -1,3 +1,5 @@
+// Random ids from the kernel.
+
 #include "common/base/random_id.h"
 
 #include <sys/random.h>

@@ -1,3 +1,5 @@
+// Waits for the signals that end a service, on a thread of its own.
+
 #include "common/base/signals.h"
 
 #include <unistd.h>

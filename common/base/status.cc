@@ -1,3 +1,5 @@
+// Statuses with a subject and context.
+
 #include "common/base/status.h"
 
 #include <optional>

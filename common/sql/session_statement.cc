@@ -214,7 +214,9 @@ void ReadUse(const std::vector<Token>& tokens, Statement& out) {
     if (tokens[i].kind == TokenKind::kPunctuation && tokens[i].value == ";") {
       break;
     }
-    absl::StrAppend(&out.use_target, tokens[i].value);
+    // What stands apart is another word, and no target has two.
+    const bool apart = i > 1 && tokens[i].begin != tokens[i - 1].end;
+    absl::StrAppend(&out.use_target, apart ? " " : "", tokens[i].value);
   }
 }
 

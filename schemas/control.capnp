@@ -277,7 +277,7 @@ struct DropTablesRequest {
 enum DropMode {
   drop @0;
   renameOld @1;                # to _<first 59 characters>_old
-  keep @2;                     # gives the tables their names back (and forgets the gate)
+  keep @2;                     # gives the tables their names back (and forgets the gate); open ones stay as they are
 }
 
 struct DropTablesReply {

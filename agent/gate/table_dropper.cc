@@ -105,7 +105,8 @@ class Ending {
     const bool closed = state == StateName(State::kClosed) || state == StateName(State::kReadable);
     // A preparation that was cut off left an intent to close and nothing that was ever open.
     const bool never_open = state == kChanging && work_.row->wanted == StateName(State::kClosed);
-    if (!closed && !never_open && !Resumes()) {
+    const bool stays_open = state == StateName(State::kOpen) && request_.mode == DropMode::kKeep;
+    if (!closed && !never_open && !stays_open && !Resumes()) {
       return Refuse(absl::StrCat("its gate in ", request_.id.database, " is ", state, " (wanted ",
                                  work_.row->wanted, "), not closed; nothing is dropped"),
                     request_.id.workflow);
@@ -116,12 +117,11 @@ class Ending {
   absl::Status CheckNames() {
     for (const TableNames& names : observed_) {
       const State state = StateOf(names);
-      const bool given_back =
-          request_.mode == DropMode::kKeep && state == State::kOpen && Resumes();
+      const bool stays_open = request_.mode == DropMode::kKeep && state == State::kOpen;
       // The view went first when an earlier run was cut off, or is all that is left of the table.
       const bool view_left = names.name == Object::kGateView;
       if (state != State::kClosed && state != State::kReadable && state != State::kAbsent &&
-          !given_back && !view_left) {
+          !stays_open && !view_left) {
         return Refuse(absl::StrCat("table ", names.table, " in ", request_.id.database, " is ",
                                    StateName(state), ", not closed; nothing is dropped"),
                       names.table);

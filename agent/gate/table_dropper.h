@@ -15,7 +15,7 @@ namespace sluice::gate {
 enum class DropMode {
   kDrop,
   kRenameOld,  // to _<first 59 characters>_old
-  kKeep,       // gives the tables their names back
+  kKeep,       // gives the tables their names back, and leaves alone those that have them
 };
 
 struct DropRequest {
@@ -31,7 +31,7 @@ std::string OldName(const std::string& table);
 // Returns the tables that were dealt with now; none on a repeat. The gate is forgotten afterwards,
 // but for its epoch. Proof before the first change: the gate's record holds each table, says closed
 // or readable (or this same request was interrupted), and mysqld's names say that each is closed,
-// readable or absent. FAILED_PRECONDITION names the table that stands open, is not of the gate, or
+// readable or absent; with kKeep also open. FAILED_PRECONDITION names the table that stands open, is not of the gate, or
 // is referred to by a foreign key from outside; then nothing has changed.
 absl::StatusOr<std::vector<std::string>> DropTables(GateKeeper& keeper, const DropRequest& request,
                                                     absl::Time deadline);

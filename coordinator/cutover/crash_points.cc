@@ -44,11 +44,13 @@ std::vector<std::string> TeardownCrashPoints() {
           "complete.drop_tables",
           "complete.remove_rules",
           "complete.delete_forward",
+          "complete.release_gates",
           "complete.forget",
           "cancel.begin",
           "cancel.delete_streams",
           "cancel.drop_tables",
           "cancel.remove_rules",
+          "cancel.release_gates",
           "cancel.forget"};
 }
 

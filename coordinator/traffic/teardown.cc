@@ -151,11 +151,13 @@ std::vector<Teardown::Step> Teardown::Steps() const {
             {"complete.drop_tables", &Teardown::DropTables},
             {"complete.remove_rules", &Teardown::RemoveRules},
             {"complete.delete_forward", &Teardown::DeleteForwardStreams},
+            {"complete.release_gates", &Teardown::ReleaseGates},
             {"complete.forget", &Teardown::Forget}};
   }
   return {{"cancel.delete_streams", &Teardown::DeleteAllStreams},
           {"cancel.drop_tables", &Teardown::DropTables},
           {"cancel.remove_rules", &Teardown::RemoveRules},
+          {"cancel.release_gates", &Teardown::ReleaseGates},
           {"cancel.forget", &Teardown::Forget}};
 }
 
@@ -265,14 +267,23 @@ absl::Status Teardown::DropTables() {
   // agent's own rule as well.
   SLUICE_RETURN_IF_ERROR(RequireGates(parts_, records_.original, serving(), {GateState::kOpen},
                                       "the side that serves"));
-  for (const Side& side : leaving()) {
+  return EndGates(leaving(), ModeOf(teardown_));
+}
+
+// The tables that serve belong to no workflow any more, so another one may take them.
+absl::Status Teardown::ReleaseGates() {
+  return EndGates(serving(), DropMode::kKeep);
+}
+
+absl::Status Teardown::EndGates(const std::vector<Side>& sides, DropMode mode) {
+  for (const Side& side : sides) {
     SLUICE_RETURN_IF_ERROR(
         parts_.topology.AwaitPrimary(side.keyspace, side.shard, absl::Now() + kAgentWait).status());
     workflow::DropRequest request;
     request.workflow = key_;
     request.database = side.database;
     request.tables = records_.original.tables;
-    request.mode = ModeOf(teardown_);
+    request.mode = mode;
     request.epoch = teardown_.epoch;
     SLUICE_RETURN_IF_ERROR(parts_.agents
                                .DropTables(AgentRef::Primary(side.keyspace, side.shard), request,

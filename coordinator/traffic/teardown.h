@@ -63,6 +63,8 @@ class Teardown {
   absl::Status DeleteForwardStreams();
   absl::Status DeleteAllStreams();
   absl::Status DropTables();
+  absl::Status ReleaseGates();
+  absl::Status EndGates(const std::vector<cutover::Side>& sides, workflow::DropMode mode);
   absl::Status RemoveRules();
   absl::Status Forget();
   absl::Status DeleteStreams(const std::string& workflow, const std::vector<cutover::Side>& sides);

@@ -189,6 +189,17 @@ TEST_F(MoveTablesTest, RenamesToOldNamesAndGivesNamesBack) {
   EXPECT_EQ(Scalar("SELECT COUNT(*) FROM vt_commerce._corder_old"), "4");
 }
 
+TEST_F(MoveTablesTest, ReleasesTablesThatServeForTheNextWorkflow) {
+  ASSERT_TRUE(Set(State::kClosed, 1).ok());
+  ASSERT_TRUE(Set(State::kOpen, 2).ok());
+  const DropRequest release = {.id = kId, .tables = kTables, .mode = DropMode::kKeep, .epoch = 3};
+  const auto kept = DropTables(*keeper_, release, Soon());
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_EQ(Tables(), kBefore);
+  EXPECT_EQ(Scalar("SELECT state FROM _sluice.gate"), "forgotten");
+  EXPECT_TRUE(DropTables(*keeper_, release, Soon()).ok()) << "repeated";
+}
+
 TEST(OldNameTest, KeepsFiftyNineCharacters) {
   EXPECT_EQ(OldName("corder"), "_corder_old");
   EXPECT_EQ(OldName(std::string(64, 'a')), "_" + std::string(59, 'a') + "_old");

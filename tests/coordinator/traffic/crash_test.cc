@@ -217,6 +217,8 @@ TEST_F(CrashTest, OfTheCoordinatorAnywhereInATeardownIsFinishedByTheNext) {
       EXPECT_TRUE(coordinator.rules->Rules().table_rules.empty());
       EXPECT_EQ(cluster_.source().dropped, complete);
       EXPECT_EQ(cluster_.target().dropped, !complete);
+      EXPECT_EQ(cluster_.target().released, complete);
+      EXPECT_EQ(cluster_.source().released, !complete);
       EXPECT_EQ(FakeCluster::StreamCount(cluster_.source()), 0);
       EXPECT_EQ(FakeCluster::StreamCount(cluster_.target()), 0);
     });

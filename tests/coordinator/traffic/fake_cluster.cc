@@ -407,6 +407,10 @@ absl::StatusOr<std::vector<std::string>> FakeCluster::DropTables(
         if (server.dropped) {
           return absl::OkStatus();
         }
+        if (server.gate == Number(GateState::kOpen) && request.mode == DropMode::kKeep) {
+          server.released = true;
+          return absl::OkStatus();
+        }
         if (server.gate == Number(GateState::kOpen)) {
           Violation("an open table was to be dropped");
           return absl::FailedPreconditionError("open; nothing is dropped");

@@ -36,6 +36,7 @@ struct FakeServer {
   uint32_t journals = 0;
   bool dropped = false;
   bool renamed = false;
+  bool released = false;
   FakeStream streams[kStreamsMax] = {};
   int stream_count = 0;
 };

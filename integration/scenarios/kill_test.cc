@@ -114,9 +114,21 @@ class KillTest : public testing::Test {
 TEST_F(KillTest, DuringTheCopy) {
   for (const std::string& victim : Victims()) {
     SCOPED_TRACE(victim);
+    cluster::Cluster& cluster = scenario_->cluster();
     const Move move = Next();
+    const std::string copier = absl::StrCat("agent-", move.target_uid);
+    ASSERT_TRUE(cluster.Terminate(copier).ok());
+    ASSERT_TRUE(cluster.Start(copier, {"SLUICE_STOP_AT=copy.after_commit:3"}).ok());
+    ASSERT_TRUE(cluster.AwaitServing(absl::Seconds(30)).ok());
     Create(move);
-    KillAndRestart(victim);
+    const absl::Status stopped = cluster.AwaitStopped(copier, absl::Seconds(30));
+    ASSERT_TRUE(stopped.ok()) << stopped;
+    ASSERT_TRUE(cluster.Kill(victim).ok());
+    if (victim != copier) {
+      ASSERT_TRUE(cluster.Resume(copier).ok());
+    }
+    ASSERT_TRUE(cluster.Start(victim).ok());
+    ASSERT_TRUE(cluster.AwaitServing(absl::Seconds(60)).ok());
     ASSERT_TRUE(scenario_->AwaitRunning(move.name, absl::Seconds(90)));
     FinishMove(move);
     ASSERT_FALSE(HasFailure());
@@ -139,14 +151,14 @@ TEST_F(KillTest, DuringTheCatchUp) {
 
 TEST_F(KillTest, BeforeTheCommitPoint) {
   for (const std::string& victim : Victims()) {
-    KillAtPoint(victim, "cutover.AwaitMarker.intent");
+    KillAtPoint(victim, "cutover.await_marker.intent");
     ASSERT_FALSE(HasFailure());
   }
 }
 
 TEST_F(KillTest, AfterTheCommitPoint) {
   for (const std::string& victim : Victims()) {
-    KillAtPoint(victim, "cutover.OpenGate.intent");
+    KillAtPoint(victim, "cutover.open_gate.intent");
     ASSERT_FALSE(HasFailure());
   }
 }

@@ -1,7 +1,5 @@
 // sluice-agent: stands beside a mysqld; copies, applies, and keeps the gate of its shard.
 
-#include <CLI/CLI.hpp>
-
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -11,11 +9,10 @@
 #include "agent/config/agent_config.h"
 #include "common/base/log.h"
 #include "common/base/notify.h"
+#include "common/base/program_options.h"
 #include "common/base/signals.h"
 
 namespace {
-
-constexpr int kExitUsage = 2;
 
 int Run(const std::string& path) {
   auto config = sluice::agent::LoadAgentConfig(path);
@@ -45,13 +42,8 @@ int main(int argc, char** argv) {
   CLI::App app("Agent of one mysqld: source and target of streams, and keeper of its gate.");
   std::string config;
   app.add_option("--config", config, "Configuration file (TOML)")->required()->type_name("FILE");
-  app.set_version_flag("--version", SLUICE_VERSION);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const bool asked = error.get_exit_code() == 0;  // --help, --version
-    app.exit(error);
-    return asked ? EXIT_SUCCESS : kExitUsage;
+  if (const auto exit_code = sluice::ParseOptions(app, argc, argv)) {
+    return *exit_code;
   }
   return Run(config);
 }

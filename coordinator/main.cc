@@ -5,12 +5,12 @@
 #include <memory>
 #include <string>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/config.h"
 #include "common/base/log.h"
 #include "common/base/notify.h"
+#include "common/base/program_options.h"
 #include "common/base/signals.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -108,7 +108,9 @@ int main(int argc, char** argv) {
   CLI::App app("Coordinator of Sluice: topology, routing rules, workflows and cutovers");
   std::string config_path;
   app.add_option("--config", config_path, "TOML file with the settings")->required();
-  CLI11_PARSE(app, argc, argv);
+  if (const auto exit_code = sluice::ParseOptions(app, argc, argv)) {
+    return *exit_code;
+  }
   sluice::BlockStopSignals();
   sluice::log::Init("sluice-coordinator");
   if (const absl::Status status = sluice::Run(config_path); !status.ok()) {

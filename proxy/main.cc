@@ -1,13 +1,12 @@
 // sluice-proxy: a MySQL-protocol router that obeys the coordinator's routing rules.
 
-#include <CLI/CLI.hpp>
-
 #include <iostream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/notify.h"
+#include "common/base/program_options.h"
 #include "common/base/signals.h"
 #include "common/base/status_macros.h"
 #include "proxy/auth.h"
@@ -73,11 +72,8 @@ int Main(int argc, char** argv) {
   app.add_option("--config", config, "configuration file (TOML)");
   CLI::App* hash = app.add_subcommand(
       "hash-password", "reads a password from standard input, prints its form for the users' file");
-  app.set_version_flag("--version", "sluice-proxy 0.1.0");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+  if (const auto exit_code = ParseOptions(app, argc, argv)) {
+    return *exit_code;
   }
   if (hash->parsed()) {
     return HashPassword();

@@ -101,8 +101,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      &SetBool<&Command::all_tables>},
     {Flag::kExcludeTables, "exclude-tables", "exclude", 0, "TABLE,...", "",
      "tables that stay where they are", &SetList<&Command::exclude_tables>},
-    {Flag::kTabletTypes, "tablet-types", "", 0, "TYPE,...", "all",
-     "PRIMARY, REPLICA, RDONLY: which tablets are read from (create) or which traffic moves",
+    {Flag::kTabletTypes, "tablet-types", "", 0, "TYPE,...", "",
+     "PRIMARY, REPLICA, RDONLY: which tablets are read from (create; REPLICA, then PRIMARY, unless "
+     "said) or which traffic moves (all, unless said)",
      &SetTabletTypes},
     {Flag::kAutoStart, "auto-start", "", 0, "", "true", "start the streams at once",
      &SetBool<&Command::auto_start>},

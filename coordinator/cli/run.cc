@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/base/version.h"
 #include "coordinator/cli/call.h"
 #include "coordinator/cli/command_line.h"
 #include "coordinator/cli/failure.h"
@@ -61,7 +62,7 @@ absl::Status Execute(Command command, const Environment& environment) {
     return absl::OkStatus();
   }
   if (command.verb == Verb::kVersion) {
-    environment.out << "sluice " << SLUICE_VERSION << "\n";
+    environment.out << "sluice " << Version() << "\n";
     return absl::OkStatus();
   }
   const std::string url = CoordinatorUrl(command, environment);

@@ -1,11 +1,10 @@
 // sluice-cluster: a local cluster of real processes, for demonstrations, tests and benchmarks.
 
-#include <CLI/CLI.hpp>
-
 #include <filesystem>
 #include <iostream>
 #include <string>
 
+#include "common/base/program_options.h"
 #include "integration/cluster/cluster.h"
 
 namespace {
@@ -85,10 +84,8 @@ int main(int argc, char** argv) {
     command->add_option("name", name, "mysqld-UID, agent-UID, coordinator or proxy-N")->required();
     command->add_option("--dir", directory, "directory of the cluster")->required();
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+  if (const auto exit_code = sluice::ParseOptions(app, argc, argv)) {
+    return *exit_code;
   }
   if (*up) {
     return Up(topology, directory, bin);

@@ -1,10 +1,9 @@
 // sluice-demo: runs the demonstration on a cluster that `sluice-cluster up` started.
 
-#include <CLI/CLI.hpp>
-
 #include <fstream>
 #include <iostream>
 
+#include "common/base/program_options.h"
 #include "integration/demo/story.h"
 
 int main(int argc, char** argv) {
@@ -15,7 +14,9 @@ int main(int argc, char** argv) {
   app.add_option("--dir", directory, "directory of the cluster")->required();
   app.add_option("--json", json_path, "file for the summary");
   app.add_option("--orders", options.orders, "generated orders");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto exit_code = sluice::ParseOptions(app, argc, argv)) {
+    return *exit_code;
+  }
 
   auto cluster = sluice::cluster::Cluster::Attach(directory);
   if (!cluster.ok()) {

@@ -29,7 +29,7 @@ int PollTimeoutMs(absl::Time deadline) {
     return -1;
   }
   const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
-  return static_cast<int>(std::clamp<int64_t>(left + 1, 0, 3600 * 1000));
+  return static_cast<int>(std::clamp<int64_t>(left + 1, 0, 3'600'000));
 }
 
 absl::Status Lost(absl::string_view what) {

@@ -24,13 +24,13 @@ absl::StatusOr<ProxyConfig> LoadConfig(const std::string& path) {
 
   constexpr int64_t kSize = int64_t{1} << 40U;
   SessionLimits& limits = config.server.limits;
-  limits.window = absl::Milliseconds(file.Int("buffer.window_ms", 10000, {0, 3600 * 1000}));
+  limits.window = absl::Milliseconds(file.Int("buffer.window_ms", 10000, {0, 3'600'000}));
   config.buffer.statements_max =
-      static_cast<size_t>(file.Int("buffer.statements_max", 1000, {0, 1000 * 1000}));
+      static_cast<size_t>(file.Int("buffer.statements_max", 1000, {0, 1'000'000}));
   config.buffer.bytes_max =
       static_cast<size_t>(file.Int("buffer.bytes_max", int64_t{16} << 20U, {0, kSize}));
   config.server.connections_max =
-      static_cast<size_t>(file.Int("limits.connections_max", 1000, {1, 100 * 1000}));
+      static_cast<size_t>(file.Int("limits.connections_max", 1000, {1, 100'000}));
   limits.packet_bytes_max =
       static_cast<size_t>(file.Int("limits.packet_bytes_max", int64_t{64} << 20U, {1024, kSize}));
   limits.idle_timeout = file.Duration("limits.idle_timeout", limits.idle_timeout);

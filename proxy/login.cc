@@ -21,7 +21,7 @@ constexpr uint64_t kOffered =
     kClientPluginAuthPacked | kClientDeprecateEof | kClientQueryAttributes;
 
 absl::Status Refuse(Channel& client, uint16_t code, absl::string_view message, const Wait& wait) {
-  const absl::Status status = MysqlError(code, message);
+  absl::Status status = MysqlError(code, message);
   SLUICE_RETURN_IF_ERROR(client.WritePacket(BuildError(ErrorOf(status)), wait));
   SLUICE_RETURN_IF_ERROR(client.Flush(wait));
   return status;

@@ -89,7 +89,7 @@ absl::Status Session::Greet() {
   SLUICE_ASSIGN_OR_RETURN(login_, Login(client_, services_.users, id_, wait));
   services_.registry.SetUser(id_, login_.user);
   backends_.SetClient(login_.capabilities, login_.collation);
-  if (const absl::Status target = SetTarget(login_.database); !target.ok()) {
+  if (absl::Status target = SetTarget(login_.database); !target.ok()) {
     SLUICE_RETURN_IF_ERROR(SendError(target));
     return target;
   }

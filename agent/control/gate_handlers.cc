@@ -100,7 +100,7 @@ absl::Status ControlService::Prepare(const rpc::RequestContext& context,
   }
   std::sort(preparation.tables.begin(), preparation.tables.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
-  const absl::Status status = gate::PrepareTarget(parts_.gates, preparation, context.deadline);
+  absl::Status status = gate::PrepareTarget(parts_.gates, preparation, context.deadline);
   parts_.monitor.Kick();
   return status;
 }

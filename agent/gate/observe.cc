@@ -101,6 +101,7 @@ absl::StatusOr<std::vector<TableNames>> ObserveTables(mysql::Connection& connect
     return found == objects.end() ? Object::kAbsent : found->second;
   };
   std::vector<TableNames> observed;
+  observed.reserve(tables.size());
   for (const std::string& table : tables) {
     observed.push_back({.table = table,
                         .name = under(table),

@@ -208,7 +208,7 @@ absl::Status Monitor::TakeUp(const std::string& server_uuid) {
   return absl::OkStatus();
 }
 
-void Monitor::Publish(TabletState state) {
+void Monitor::Publish(const TabletState& state) {
   TabletState before;
   {
     const absl::MutexLock lock(&mutex_);

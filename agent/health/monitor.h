@@ -77,7 +77,7 @@ class Monitor {
   absl::Status EnsurePrivileges(MysqldFacts& facts);
   void Reign(TabletState& state, std::vector<std::string>& problems);
   absl::Status TakeUp(const std::string& server_uuid);
-  void Publish(TabletState state) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Publish(const TabletState& state) ABSL_LOCKS_EXCLUDED(mutex_);
   void Rest(const std::stop_token& stop) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const AgentConfig config_;

@@ -94,7 +94,7 @@ void Require(const Privileges& privileges, absl::string_view database,
                       : absl::StrCat("`", absl::StrReplaceAll(database, {{"`", "``"}}), "`.*");
   std::vector<absl::string_view> named = missing;
   if (grant_option) {
-    named.push_back("GRANT OPTION");
+    named.emplace_back("GRANT OPTION");
   }
   texts.push_back(absl::StrCat(absl::StrJoin(named, ", "), " on ", object));
   // The option comes with a privilege that may then be granted on.
@@ -173,9 +173,9 @@ MissingPrivileges FindMissingPrivileges(const Privileges& privileges, absl::stri
                                         absl::string_view account, int version) {
   std::vector<absl::string_view> global = {"REPLICATION SLAVE", "REPLICATION CLIENT",
                                            "CREATE USER"};
-  global.push_back(version >= kSetAnyDefinerSince ? "SET_ANY_DEFINER" : "SET_USER_ID");
+  global.emplace_back(version >= kSetAnyDefinerSince ? "SET_ANY_DEFINER" : "SET_USER_ID");
   if (!privileges.HasGlobal("SYSTEM_VARIABLES_ADMIN")) {
-    global.push_back("SESSION_VARIABLES_ADMIN");
+    global.emplace_back("SESSION_VARIABLES_ADMIN");
   }
   std::vector<std::string> texts;
   MissingPrivileges missing;

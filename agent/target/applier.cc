@@ -144,7 +144,7 @@ absl::Status Applier::TryCommit() {
 absl::Status Applier::Commit() {
   if (piece_open_) {
     // With a rollback the earlier pieces would be gone, so there is no second attempt here.
-    const absl::Status status = TryCommit();
+    absl::Status status = TryCommit();
     if (!status.ok()) {
       context_.retry.store.Rollback();
     }
@@ -175,7 +175,7 @@ absl::Status Applier::WritePiece() {
   }
   pending_.clear();
   pending_bytes_ = 0;
-  const absl::Status status = writer_.WriteChanges(piece);
+  absl::Status status = writer_.WriteChanges(piece);
   if (!status.ok()) {
     context_.retry.store.Rollback();
     return status;

@@ -76,7 +76,7 @@ bool StreamRunner::running() const {
   return run_ != nullptr && !run_->ended.HasBeenNotified();
 }
 
-void StreamRunner::SetSource(Run& run, std::shared_ptr<SourceClient> source) {
+void StreamRunner::SetSource(Run& run, const std::shared_ptr<SourceClient>& source) {
   {
     const absl::MutexLock lock(&run.mutex);
     run.source = source;
@@ -96,8 +96,8 @@ void StreamRunner::Work(Run& run) {
       StreamTask task(id_, {.environment = environment_,
                             .board = board_,
                             .stopping = run.stopping,
-                            .set_source = [&run](std::shared_ptr<SourceClient> source) {
-                              SetSource(run, std::move(source));
+                            .set_source = [&run](const std::shared_ptr<SourceClient>& source) {
+                              SetSource(run, source);
                             }});
       status = task.Run();
       made_progress = task.made_progress();

@@ -47,7 +47,7 @@ class StreamRunner {
 
   void Work(Run& run);
   bool KeepError(Run& run, const absl::Status& error);
-  static void SetSource(Run& run, std::shared_ptr<SourceClient> source);
+  static void SetSource(Run& run, const std::shared_ptr<SourceClient>& source);
 
   const StreamEnvironment& environment_;
   const uint64_t id_;

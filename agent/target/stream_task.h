@@ -54,7 +54,7 @@ struct StreamTaskContext {
   StreamBoard& board;
   const absl::Notification& stopping;
   // Keeps the client so that another thread can close it; given nullptr before it goes.
-  std::function<void(std::shared_ptr<SourceClient>)> set_source;
+  std::function<void(const std::shared_ptr<SourceClient>&)> set_source;
 };
 
 // Owned by one thread.

@@ -91,9 +91,7 @@ void TableFinder::CreateOrAlter(size_t i) {
 // EXCHANGE PARTITION … WITH TABLE and in queries.
 void TableFinder::DdlBody(size_t i) {
   for (size_t at = i; at < tokens_.size(); ++at) {
-    if (Is(at, "REFERENCES")) {
-      Table(at + 1);
-    } else if (Is(at, "LIKE") && (at == i || Punct(at - 1, '('))) {
+    if (Is(at, "REFERENCES") || (Is(at, "LIKE") && (at == i || Punct(at - 1, '(')))) {
       Table(at + 1);
     } else if (Is(at, "RENAME") && !Is(at + 1, "COLUMN") && !Is(at + 1, "INDEX") &&
                !Is(at + 1, "KEY")) {

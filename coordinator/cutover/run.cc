@@ -40,7 +40,7 @@ store::CutoverStep StepOf(const Plan& plan, const Effect& effect, absl::Time sta
 }  // namespace
 
 Run::Run(Ledger& ledger, Effects& effects, RunOptions options, StoredCutover cutover,
-         std::vector<Effect> issued, std::shared_ptr<void> keep)
+         const std::vector<Effect>& issued, std::shared_ptr<void> keep)
     : ledger_(ledger),
       effects_(effects),
       options_(options),

@@ -32,7 +32,7 @@ class Run {
   // `keep` is kept until the end. `issued`: effects of a cutover whose first state is stored
   // already; of a recovered one they are found by the machine.
   Run(Ledger& ledger, Effects& effects, RunOptions options, StoredCutover cutover,
-      std::vector<Effect> issued, std::shared_ptr<void> keep);
+      const std::vector<Effect>& issued, std::shared_ptr<void> keep);
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
   ~Run();  // Stop()

@@ -31,7 +31,7 @@ struct TopologyOptions {
 // Thread-safe. Methods that return tablets or streams return copies of this moment.
 class Topology {
  public:
-  Topology(store::Store& store, TopologyOptions options = {});
+  explicit Topology(store::Store& store, TopologyOptions options = {});
 
   // Reads keyspaces and last registrations. Tablets that served go on serving for stale_after, so
   // that a restart of the coordinator takes nothing away from the proxies.

@@ -198,7 +198,7 @@ absl::Status CheckPhase(const WorkflowRecord& record) {
 
 absl::Status CheckSwitch(const Dependencies& parts, const SwitchCheck& check) {
   const std::string key = workflow::WorkflowKey(check.records.original);
-  const absl::Status status = CheckAll(parts, check);
+  absl::Status status = CheckAll(parts, check);
   if (status.ok()) {
     return status;
   }

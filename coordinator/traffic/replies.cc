@@ -108,7 +108,8 @@ std::vector<std::string> SwitchLines(const SwitchPreview& preview) {
     lines.push_back(absl::StrCat("Wait for the streams to catch up for up to ",
                                  absl::FormatDuration(preview.timeout)));
     lines.push_back(absl::StrCat("Create reverse workflow ", back));
-    lines.push_back("Commit the switch in the store and in the journals of all databases involved");
+    lines.emplace_back(
+        "Commit the switch in the store and in the journals of all databases involved");
     lines.push_back(absl::StrCat("Enable writes on keyspace ", direction.to_keyspace,
                                  " for tables ", Tables(original)));
     lines.push_back(absl::StrCat("Switch routing from keyspace ", direction.from_keyspace,

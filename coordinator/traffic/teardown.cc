@@ -71,7 +71,7 @@ absl::Status DecideTeardown(store::Store& store, const Records& records,
                             const StoredTeardown& teardown) {
   const std::string key = workflow::WorkflowKey(records.original);
   const std::string bytes = cutover::EncodeOperation(teardown);
-  const absl::Status decided =
+  absl::Status decided =
       store.Transaction([&](store::StoreTransaction& transaction) -> absl::Status {
         SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> present,
                                 transaction.FindCutoverState(key));
@@ -235,7 +235,7 @@ absl::Status Teardown::DeleteStreams(const std::string& workflow, const std::vec
     SLUICE_ASSIGN_OR_RETURN(const std::vector<topology::StreamInfo> streams,
                             parts_.agents.ListStreams(agent, workflow, {}));
     for (const topology::StreamInfo& stream : streams) {
-      const absl::Status status =
+      absl::Status status =
           parts_.agents
               .ControlStream(agent, stream.id, workflow::StreamAction::kDelete, teardown_.epoch, {})
               .status();

@@ -116,7 +116,7 @@ absl::Status UndoCreate(const Services& services, const WorkflowRecord& record,
   SLUICE_ASSIGN_OR_RETURN(const uint64_t epoch,
                           store::NextId(services.store, kCommandEpochCounter));
   for (const StreamRecord& stream : record.streams) {
-    const absl::Status status =
+    absl::Status status =
         services.agents
             .ControlStream(TargetOf(record, stream), stream.id, StreamAction::kDelete, epoch,
                            Budget(deadline, kStreamMax))
@@ -133,7 +133,7 @@ absl::Status UndoCreate(const Services& services, const WorkflowRecord& record,
     request.tables = record.tables;
     request.mode = DropMode::kDrop;
     request.epoch = epoch;
-    const absl::Status status =
+    absl::Status status =
         services.agents.DropTables(TargetOf(record, stream), request, Budget(deadline, kDropMax))
             .status();
     if (!status.ok() && !absl::IsNotFound(status)) {

@@ -26,7 +26,7 @@ struct MoveTablesOptions {
 // Thread-safe.
 class MoveTables {
  public:
-  MoveTables(const Services& services, MoveTablesOptions options = {});
+  explicit MoveTables(const Services& services, MoveTablesOptions options = {});
   MoveTables(const MoveTables&) = delete;
   MoveTables& operator=(const MoveTables&) = delete;
   ~MoveTables();  // Close()

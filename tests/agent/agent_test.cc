@@ -64,12 +64,16 @@ class Listener {
 
   bool Await(const std::function<bool(const Heard&)>& wanted) {
     const absl::MutexLock lock(&mutex_);
-    const auto heard = [&] { return registrations_ > 0 && wanted(heard_); };
+    const auto heard = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return registrations_ > 0 && wanted(heard_);
+    };
     return mutex_.AwaitWithTimeout(absl::Condition(&heard), absl::Seconds(20));
   }
   bool AwaitRegistrations(int count) {
     const absl::MutexLock lock(&mutex_);
-    const auto enough = [&] { return registrations_ >= count; };
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return registrations_ >= count;
+    };
     return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(20));
   }
   void Forget() {

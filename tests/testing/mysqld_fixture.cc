@@ -22,7 +22,7 @@ absl::StatusOr<std::unique_ptr<Mysqld>> Mysqld::Start(const std::vector<std::str
                       .server_id = 1,
                       .port = 0,
                       .read_only = false,
-                      .extra = {"sync_binlog=0", "innodb_flush_log_at_trx_commit=0"}};
+                      .extra = {"sync_binlog=0", "innodb_flush_log_at_trx_commit=2"}};
   SLUICE_ASSIGN_OR_RETURN(server->options_.port, cluster::PickPort());
   SLUICE_RETURN_IF_ERROR(cluster::PrepareMysqld(server->options_));
   SLUICE_RETURN_IF_ERROR(server->Spawn());

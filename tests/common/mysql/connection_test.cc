@@ -171,8 +171,8 @@ TEST_F(ConnectionTest, NobodyListeningIsUnavailableAndNamed) {
 }
 
 TEST_F(ConnectionTest, PasswordsWorkOverPlainTcpAndTls) {
-  Run("DROP USER IF EXISTS app@localhost");
-  Run("CREATE USER app@localhost IDENTIFIED BY 'secret'");
+  Run("DROP USER IF EXISTS app@'%'");
+  Run("CREATE USER app@'%' IDENTIFIED BY 'secret'");
   ConnectionOptions options = server().RootOverTcp();
   options.user = "app";
   options.password = "secret";
@@ -241,8 +241,8 @@ TEST_F(ConnectionTest, LastGtidIsThatOfTheSessionsOwnCommit) {
 }
 
 TEST_F(ConnectionTest, DataSessionsNeedNoSpecialPrivilege) {
-  Run("DROP USER IF EXISTS app@localhost");
-  Run("CREATE USER app@localhost IDENTIFIED BY 'secret'");
+  Run("DROP USER IF EXISTS app@'%'");
+  Run("CREATE USER app@'%' IDENTIFIED BY 'secret'");
   ConnectionOptions options = server().Root();
   options.user = "app";
   options.password = "secret";

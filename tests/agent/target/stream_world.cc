@@ -47,13 +47,15 @@ std::unique_ptr<mysql::Connection> ConnectTo(const Mysqld& server, const std::st
 }
 
 std::unique_ptr<StreamWorld> StreamWorld::Start(target::StreamTuning tuning,
-                                                std::vector<std::string> source_options) {
+                                                std::vector<std::string> source_options,
+                                                std::vector<std::string> target_options) {
   std::unique_ptr<StreamWorld> world(new StreamWorld(tuning));
   // A commit survives kill -9 of mysqld, as it does in production.
   const std::string durable = "--innodb-flush-log-at-trx-commit=2";
   source_options.insert(source_options.end(), {"--server-id=1", durable});
   auto source = Mysqld::Start(source_options);
-  auto target = Mysqld::Start({"--server-id=2", durable});
+  target_options.insert(target_options.end(), {"--server-id=2", durable});
+  auto target = Mysqld::Start(target_options);
   EXPECT_TRUE(source.ok()) << source.status();
   EXPECT_TRUE(target.ok()) << target.status();
   if (!source.ok() || !target.ok()) {

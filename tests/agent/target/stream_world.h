@@ -44,7 +44,8 @@ class StreamWorld {
   // Null, and a failure reported, when a server does not start. Both databases and the sidecar's
   // tables stand.
   static std::unique_ptr<StreamWorld> Start(target::StreamTuning tuning,
-                                            std::vector<std::string> source_options = {});
+                                            std::vector<std::string> source_options = {},
+                                            std::vector<std::string> target_options = {});
   ~StreamWorld();
 
   // Runs statements on a side; a failure is reported.

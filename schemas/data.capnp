@@ -4,12 +4,15 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("sluice::schemas");
 
-# Reads gtid_executed (P) first, then opens a consistent snapshot that is at P or later.
+# Reads gtid_executed (P) first, then opens consistent snapshots that are at P or later, each on a
+# connection of its own; they need not be at one point.
 struct OpenSnapshotRequest {
   streamId @0 :UInt64;
   database @1 :Text;
-  notBefore @2 :Text;          # GTID set that the snapshot must contain
+  notBefore @2 :Text;          # GTID set that the snapshots must contain
   waitMs @3 :UInt32;
+  tables @4 :List(Text);       # that will be read: their definitions are looked up at once
+  readers @5 :UInt32;          # snapshots, hence chunks that are read at once; 0 is 1
 }
 
 struct OpenSnapshotReply {
@@ -17,8 +20,8 @@ struct OpenSnapshotReply {
   position @1 :Text;           # P
 }
 
-# The next rows of a table in key order. Numbered from 1 within (session, table); the source keeps
-# the last answer of each table, so a repeated number gets the same bytes.
+# The next rows of a table in key order, from whichever snapshot of the session is free. A request
+# that is repeated may get the rows of another snapshot, which is at P or later too.
 struct FetchRowsRequest {
   session @0 :Text;
   table @1 :Text;
@@ -27,6 +30,8 @@ struct FetchRowsRequest {
   afterKey @4 :Data;           # one row of key cells in the rows encoding; empty: from the start
   maxRows @5 :UInt32;
   maxBytes @6 :UInt32;
+  endKey @7 :Data;             # the last key wanted; empty: to the end of the table
+  skipRows @8 :UInt64;         # not 0: no rows, only lastKey, the key of the row so many rows on
 }
 
 # rows: for each row, for each column, one cell of the MySQL text protocol: 0xFB for NULL, else a
@@ -35,7 +40,7 @@ struct FetchRowsReply {
   rows @0 :Data;
   rowCount @1 :UInt32;
   lastKey @2 :Data;
-  endOfTable @3 :Bool;         # proven: the server ended the result set below the limit
+  endOfTable @3 :Bool;         # proven: nothing follows up to endKey, or to the table's end
   tableRowsEstimate @4 :UInt64;   # of the whole table, as information_schema has it
   tableBytesEstimate @5 :UInt64;
 }

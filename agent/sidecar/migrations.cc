@@ -2,13 +2,36 @@
 
 #include "agent/sidecar/migrations.h"
 
+#include <utility>
+
 #include "agent/target/sidecar_tables.h"
 
 namespace sluice::sidecar {
 namespace {
 
-static_assert(target::kStreamTablesVersion == 1,
+static_assert(target::kStreamTablesVersion == 2,
               "changed stream tables need a migration of their own");
+
+// Version 1 copied a table from its start to its end in one go.
+constexpr const char* kCopyState = R"(CREATE TABLE IF NOT EXISTS _sluice.copy_state (
+  stream_id BIGINT UNSIGNED NOT NULL,
+  table_name VARCHAR(64) NOT NULL,
+  ordinal INT UNSIGNED NOT NULL,
+  started TINYINT NOT NULL DEFAULT 0,
+  done TINYINT NOT NULL DEFAULT 0,
+  last_key LONGBLOB NOT NULL,
+  rows_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  bytes_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  rows_estimate BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  bytes_estimate BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  PRIMARY KEY (stream_id, table_name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)";
+
+constexpr const char* kCopyStateToRanges =
+    "INSERT IGNORE INTO _sluice.copy_range (stream_id, table_name, slot, ordinal, started, done, "
+    "last_key, end_key, rows_copied, bytes_copied, rows_estimate, bytes_estimate) "
+    "SELECT stream_id, table_name, 0, ordinal, started, done, last_key, '', rows_copied, "
+    "bytes_copied, rows_estimate, bytes_estimate FROM _sluice.copy_state";
 
 constexpr const char* kGate = R"(CREATE TABLE IF NOT EXISTS _sluice.gate (
   workflow VARCHAR(255) NOT NULL,
@@ -38,12 +61,17 @@ constexpr const char* kJournal = R"(CREATE TABLE IF NOT EXISTS _sluice.journal (
 
 }  // namespace
 
+// Each statement may be run again, so the one that takes its source away from another is of a later
+// version.
 std::vector<Migration> Migrations() {
-  Migration first{.version = 1, .statements = {kGate, kMarker, kJournal}};
+  Migration first{.version = 1, .statements = {kGate, kMarker, kJournal, kCopyState}};
+  Migration second{.version = 2, .statements = {}};
   for (const absl::string_view statement : target::kStreamTables) {
-    first.statements.emplace_back(statement);
+    second.statements.emplace_back(statement);
   }
-  return {first};
+  second.statements.emplace_back(kCopyStateToRanges);
+  const Migration third{.version = 3, .statements = {"DROP TABLE IF EXISTS _sluice.copy_state"}};
+  return {std::move(first), std::move(second), third};
 }
 
 }  // namespace sluice::sidecar

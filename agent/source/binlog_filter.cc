@@ -7,9 +7,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "agent/source/event_splitter.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/binlog/payload_reader.h"
 
 namespace sluice::source {
 namespace {
@@ -19,7 +19,8 @@ using binlog::EventType;
 constexpr absl::string_view kSidecar = "_sluice";
 constexpr absl::string_view kMarker = "marker";
 constexpr size_t kLengthOffset = 9;
-constexpr size_t kPayloadBytesMax = size_t{1} << 30U;
+constexpr size_t kInnerEventBytesMax = size_t{1} << 30U;
+constexpr size_t kDrainBytes = size_t{64} << 10U;
 
 // Event types without a name in EventType (binlog_event.h).
 constexpr uint8_t kIntvar = 5;
@@ -82,7 +83,7 @@ std::optional<gtid::Gtid> BinlogFilter::TakeCompleted() {
   return std::exchange(completed_, std::nullopt);
 }
 
-absl::Status BinlogFilter::Feed(absl::string_view event, std::string& out) {
+absl::Status BinlogFilter::Feed(absl::string_view event, std::string& out, const Drain& drain) {
   SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(event));
   switch (header.type) {
     case EventType::kFormatDescription: {
@@ -106,7 +107,8 @@ absl::Status BinlogFilter::Feed(absl::string_view event, std::string& out) {
   if (checksums_) {
     SLUICE_ASSIGN_OR_RETURN(body, binlog::VerifyAndStripChecksum(event));
   }
-  return FeedBody(header, body, out);
+  return header.type == EventType::kTransactionPayload ? FeedPayload(body, out, drain)
+                                                       : FeedBody(header, body, out);
 }
 
 absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::string_view event,
@@ -137,7 +139,7 @@ absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::str
       EndTransaction();
       return absl::OkStatus();
     case EventType::kTransactionPayload:
-      return FeedPayload(event, out);
+      return absl::InvalidArgumentError("a transaction payload inside a transaction payload");
     case EventType::kRotate:
     case EventType::kStop:
     case EventType::kIgnorable:
@@ -148,20 +150,20 @@ absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::str
   }
 }
 
-absl::Status BinlogFilter::FeedPayload(absl::string_view event, std::string& out) {
-  SLUICE_ASSIGN_OR_RETURN(const std::string inside,
-                          binlog::UnpackTransactionPayload(event, kPayloadBytesMax));
-  absl::string_view rest = inside;
-  while (!rest.empty()) {
-    SLUICE_ASSIGN_OR_RETURN(const absl::string_view inner, NextEvent(rest));
-    SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(inner));
-    if (header.type == EventType::kTransactionPayload) {
-      return absl::InvalidArgumentError("a transaction payload inside a transaction payload");
+absl::Status BinlogFilter::FeedPayload(absl::string_view event, std::string& out,
+                                       const Drain& drain) {
+  SLUICE_ASSIGN_OR_RETURN(binlog::PayloadReader reader, binlog::PayloadReader::Open(event));
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const absl::string_view inner, reader.Next(kInnerEventBytesMax));
+    if (inner.empty()) {
+      return absl::OkStatus();
     }
+    SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(inner));
     SLUICE_RETURN_IF_ERROR(FeedBody(header, inner, out));
-    rest.remove_prefix(inner.size());
+    if (drain && out.size() >= kDrainBytes && !completed_.has_value()) {
+      SLUICE_RETURN_IF_ERROR(drain(out));
+    }
   }
-  return absl::OkStatus();
 }
 
 absl::Status BinlogFilter::FeedQuery(absl::string_view event, std::string& out) {

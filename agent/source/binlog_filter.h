@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -28,7 +29,11 @@ class BinlogFilter {
   // cause and remedy, for a binlog that cannot be followed (anonymous transactions, statements of
   // LOAD DATA, old row events); DATA_LOSS for an incident event; INVALID_ARGUMENT for malformed
   // bytes.
-  absl::Status Feed(absl::string_view event, std::string& out);
+  //
+  // One event may be a whole transaction of any size, compressed: `drain` is then called whenever a
+  // good deal of it stands in `out`, to take it away; its failure is returned.
+  using Drain = std::function<absl::Status(std::string& out)>;
+  absl::Status Feed(absl::string_view event, std::string& out, const Drain& drain = nullptr);
 
   // The GTID of the transaction whose end the last call saw, once.
   std::optional<gtid::Gtid> TakeCompleted();
@@ -36,7 +41,7 @@ class BinlogFilter {
  private:
   absl::Status FeedBody(const binlog::EventHeader& header, absl::string_view event,
                         std::string& out);
-  absl::Status FeedPayload(absl::string_view event, std::string& out);
+  absl::Status FeedPayload(absl::string_view event, std::string& out, const Drain& drain);
   absl::Status FeedQuery(absl::string_view event, std::string& out);
   absl::Status FeedTableMap(absl::string_view event, std::string& out);
   absl::Status FeedRows(absl::string_view event, std::string& out);

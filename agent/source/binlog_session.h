@@ -67,7 +67,7 @@ class BinlogSession {
  private:
   void Read();
   absl::Status ReadUntilClosed(mysql::BinlogStream& stream);
-  bool Queue(std::string& chunk, bool transaction_complete) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Queue(std::string& chunk, bool transaction_complete) ABSL_LOCKS_EXCLUDED(mutex_);
   void AwaitEvents(const FetchEventsArguments& arguments) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::shared_ptr<const EventBatch>> TakeBatch(const FetchEventsArguments& arguments)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(fetch_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -77,6 +77,7 @@ class BinlogSession {
     return closed_ || queued_bytes_ < options_.queue_bytes_max;
   }
   bool WorthAnAnswer() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WorthNoDelay() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const BinlogSessionOptions options_;
 

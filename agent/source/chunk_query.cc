@@ -74,6 +74,65 @@ std::string IndexHint(const ChunkQuery& query) {
   return "";
 }
 
+// How a key's columns are compared: those before the last one, and the last.
+struct Comparison {
+  absl::string_view inner;
+  absl::string_view last;
+};
+
+// (a > x) OR (a = x AND b > y) …, which the optimizer reads as ranges of the key's index.
+absl::StatusOr<std::string> KeyCondition(const std::vector<const mysql::ColumnSchema*>& key,
+                                         const std::vector<mysql::Cell>& cells,
+                                         const Comparison& comparison) {
+  if (key.size() != cells.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a key of ", cells.size(), " cells for a key of ", key.size(), " columns"));
+  }
+  std::string condition;
+  std::string equal_before;
+  for (size_t i = 0; i < key.size(); ++i) {
+    if (!cells[i].has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the key's column ", key[i]->name, " is NULL"));
+    }
+    SLUICE_ASSIGN_OR_RETURN(const std::string literal, KeyLiteral(*key[i], *cells[i]));
+    const std::string name = mysql::QuoteName(key[i]->name);
+    absl::StrAppend(&condition, i == 0 ? "" : " OR ", "(", equal_before, name,
+                    i + 1 == key.size() ? comparison.last : comparison.inner, literal, ")");
+    absl::StrAppend(&equal_before, name, " = ", literal, " AND ");
+  }
+  return condition;
+}
+
+// The given expressions, then the key's, of the rows between the query's keys.
+absl::StatusOr<std::string> SelectInKeyOrder(const ChunkQuery& query,
+                                             std::vector<std::string> expressions) {
+  std::vector<std::string> order;
+  for (const mysql::ColumnSchema* column : query.key) {
+    expressions.push_back(KeyExpression(*column));
+    order.push_back(mysql::QuoteName(column->name));
+  }
+  std::string sql =
+      absl::StrCat("SELECT ", absl::StrJoin(expressions, ", "), " FROM ",
+                   mysql::QuoteTable(query.schema->database, query.schema->name), IndexHint(query));
+  std::vector<std::string> conditions;
+  if (!query.after_key.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(std::string after, AfterKeyCondition(query.key, query.after_key));
+    conditions.push_back(std::move(after));
+  }
+  if (!query.end_key.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(std::string up_to, UpToKeyCondition(query.key, query.end_key));
+    conditions.push_back(std::move(up_to));
+  }
+  if (conditions.size() == 1) {
+    absl::StrAppend(&sql, " WHERE ", conditions.front());
+  } else if (conditions.size() == 2) {
+    absl::StrAppend(&sql, " WHERE (", conditions[0], ") AND (", conditions[1], ")");
+  }
+  absl::StrAppend(&sql, " ORDER BY ", absl::StrJoin(order, ", "));
+  return sql;
+}
+
 }  // namespace
 
 std::string KeyExpression(const mysql::ColumnSchema& column) {
@@ -119,46 +178,29 @@ absl::StatusOr<std::string> KeyLiteral(const mysql::ColumnSchema& column, absl::
 
 absl::StatusOr<std::string> AfterKeyCondition(const std::vector<const mysql::ColumnSchema*>& key,
                                               const std::vector<mysql::Cell>& after_key) {
-  if (key.size() != after_key.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("a last key of ", after_key.size(),
-                                                   " cells for a key of ", key.size(), " columns"));
-  }
-  std::string condition;
-  std::string equal_before;
-  for (size_t i = 0; i < key.size(); ++i) {
-    if (!after_key[i].has_value()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the last key's column ", key[i]->name, " is NULL"));
-    }
-    SLUICE_ASSIGN_OR_RETURN(const std::string literal, KeyLiteral(*key[i], *after_key[i]));
-    const std::string name = mysql::QuoteName(key[i]->name);
-    absl::StrAppend(&condition, i == 0 ? "" : " OR ", "(", equal_before, name, " > ", literal, ")");
-    absl::StrAppend(&equal_before, name, " = ", literal, " AND ");
-  }
-  return condition;
+  return KeyCondition(key, after_key, {.inner = " > ", .last = " > "});
+}
+
+absl::StatusOr<std::string> UpToKeyCondition(const std::vector<const mysql::ColumnSchema*>& key,
+                                             const std::vector<mysql::Cell>& end_key) {
+  return KeyCondition(key, end_key, {.inner = " < ", .last = " <= "});
 }
 
 absl::StatusOr<std::string> BuildChunkQuery(const ChunkQuery& query) {
   std::vector<std::string> expressions;
-  std::vector<std::string> order;
   expressions.reserve(query.columns.size() + query.key.size());
   for (const mysql::ColumnSchema* column : query.columns) {
     SLUICE_ASSIGN_OR_RETURN(std::string expression, binlog::SelectExpression(*column));
     expressions.push_back(std::move(expression));
   }
-  for (const mysql::ColumnSchema* column : query.key) {
-    expressions.push_back(KeyExpression(*column));
-    order.push_back(mysql::QuoteName(column->name));
-  }
-  std::string sql =
-      absl::StrCat("SELECT ", absl::StrJoin(expressions, ", "), " FROM ",
-                   mysql::QuoteTable(query.schema->database, query.schema->name), IndexHint(query));
-  if (!query.after_key.empty()) {
-    SLUICE_ASSIGN_OR_RETURN(const std::string condition,
-                            AfterKeyCondition(query.key, query.after_key));
-    absl::StrAppend(&sql, " WHERE ", condition);
-  }
-  absl::StrAppend(&sql, " ORDER BY ", absl::StrJoin(order, ", "), " LIMIT ", query.limit);
+  SLUICE_ASSIGN_OR_RETURN(std::string sql, SelectInKeyOrder(query, std::move(expressions)));
+  absl::StrAppend(&sql, " LIMIT ", query.limit);
+  return sql;
+}
+
+absl::StatusOr<std::string> BuildBoundaryQuery(const ChunkQuery& query) {
+  SLUICE_ASSIGN_OR_RETURN(std::string sql, SelectInKeyOrder(query, {}));
+  absl::StrAppend(&sql, " LIMIT 1 OFFSET ", std::max<uint64_t>(query.limit, 1) - 1);
   return sql;
 }
 

@@ -19,8 +19,9 @@ struct ChunkQuery {
   std::vector<const mysql::ColumnSchema*> columns;  // wanted, in order
   std::vector<const mysql::ColumnSchema*> key;
   std::vector<mysql::Cell>
-      after_key;       // one cell per key column, in KeyExpression's form; empty: start
-  uint32_t limit = 0;  // rows
+      after_key;  // one cell per key column, in KeyExpression's form; empty: start
+  std::vector<mysql::Cell> end_key;  // likewise, the last key wanted; empty: to the table's end
+  uint64_t limit = 0;                // rows
 };
 
 // The expression by which a key column's cell is read, so that KeyLiteral can stand for the value
@@ -37,8 +38,16 @@ absl::StatusOr<std::string> KeyLiteral(const mysql::ColumnSchema& column, absl::
 absl::StatusOr<std::string> AfterKeyCondition(const std::vector<const mysql::ColumnSchema*>& key,
                                               const std::vector<mysql::Cell>& after_key);
 
+// The condition "key <= end_key": (a < x) OR (a = x AND b <= y) …
+absl::StatusOr<std::string> UpToKeyCondition(const std::vector<const mysql::ColumnSchema*>& key,
+                                             const std::vector<mysql::Cell>& end_key);
+
 // The statement: the wanted columns, then the key's expressions, for the key's index where one has
 // just its columns in its order.
 absl::StatusOr<std::string> BuildChunkQuery(const ChunkQuery& query);
+
+// The statement that reads the key's expressions of the limit-th row only, or no row where fewer
+// follow; `columns` do not matter.
+absl::StatusOr<std::string> BuildBoundaryQuery(const ChunkQuery& query);
 
 }  // namespace sluice::source

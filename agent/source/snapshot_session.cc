@@ -15,6 +15,8 @@ namespace sluice::source {
 namespace {
 
 constexpr uint32_t kRowsMax = 100'000;
+// Of a table of which nothing is known: its rows may be large.
+constexpr uint64_t kFirstRows = 16;
 constexpr uint32_t kBytesMax = 16U << 20U;
 // A chunk goes into one message, whose receiver takes at most 64 MiB.
 constexpr size_t kRowBytesMax = 56U << 20U;
@@ -52,49 +54,149 @@ absl::StatusOr<std::vector<const mysql::ColumnSchema*>> FindColumns(
   return columns;
 }
 
+absl::Status ReadKey(absl::string_view bytes, size_t columns, std::vector<mysql::Cell>& key) {
+  return bytes.empty() ? absl::OkStatus() : CellReader(bytes).ReadRow(columns, key);
+}
+
 }  // namespace
 
-SnapshotSession::SnapshotSession(std::unique_ptr<mysql::Connection> connection,
+// One connection of the session, for as long as it lives.
+class SnapshotSession::Reader {
+ public:
+  explicit Reader(SnapshotSession& session) : session_(session) {
+    const absl::MutexLock lock(&session_.mutex_);
+    session_.mutex_.Await(absl::Condition(&session_, &SnapshotSession::HasFree));
+    connection_ = session_.free_.back();
+    session_.free_.pop_back();
+    lost_ = session_.lost_;
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() {
+    const absl::MutexLock lock(&session_.mutex_);
+    session_.lost_ = session_.lost_ || !connection_->healthy();
+    session_.free_.push_back(connection_);
+  }
+
+  mysql::Connection& connection() { return *connection_; }
+  // Whether one of the session's connections has ended.
+  [[nodiscard]] bool lost() const { return lost_ || !connection_->healthy(); }
+
+ private:
+  SnapshotSession& session_;
+  mysql::Connection* connection_ = nullptr;
+  bool lost_ = false;
+};
+
+SnapshotSession::SnapshotSession(std::vector<std::unique_ptr<mysql::Connection>> connections,
                                  std::string database, std::string position)
-    : connection_(std::move(connection)),
+    : connections_(std::move(connections)),
       database_(std::move(database)),
-      position_(std::move(position)) {}
+      position_(std::move(position)) {
+  const absl::MutexLock lock(&mutex_);
+  for (const auto& connection : connections_) {
+    free_.push_back(connection.get());
+  }
+}
 
 absl::StatusOr<std::unique_ptr<SnapshotSession>> SnapshotSession::Open(
     const SnapshotOptions& options) {
-  SLUICE_ASSIGN_OR_RETURN(auto connection, mysql::Connection::Connect(options.connection));
-  SLUICE_RETURN_IF_ERROR(mysql::ConfigureDataSession(*connection));
-  SLUICE_RETURN_IF_ERROR(
-      connection->Execute("SET SESSION transaction_isolation = 'REPEATABLE-READ'").status());
-  SLUICE_RETURN_IF_ERROR(WaitForPosition(*connection, options));
-  // gtid_executed grows only after a commit is visible, so what is in it is in a later snapshot.
+  std::vector<std::unique_ptr<mysql::Connection>> connections;
+  for (size_t i = 0; i < std::max<size_t>(options.readers, 1); ++i) {
+    SLUICE_ASSIGN_OR_RETURN(auto connection, mysql::Connection::Connect(options.connection));
+    SLUICE_RETURN_IF_ERROR(mysql::ConfigureDataSession(*connection));
+    SLUICE_RETURN_IF_ERROR(
+        connection->Execute("SET SESSION transaction_isolation = 'REPEATABLE-READ'").status());
+    connections.push_back(std::move(connection));
+  }
+  SLUICE_RETURN_IF_ERROR(WaitForPosition(*connections.front(), options));
+  // gtid_executed grows only after a commit is visible, so what is in it is in every later
+  // snapshot.
   SLUICE_ASSIGN_OR_RETURN(std::string position,
-                          connection->QueryScalar("SELECT @@GLOBAL.gtid_executed"));
-  SLUICE_RETURN_IF_ERROR(
-      connection->Execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").status());
-  return std::unique_ptr<SnapshotSession>(
-      new SnapshotSession(std::move(connection), options.database, std::move(position)));
+                          connections.front()->QueryScalar("SELECT @@GLOBAL.gtid_executed"));
+  for (const auto& connection : connections) {
+    SLUICE_RETURN_IF_ERROR(
+        connection->Execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").status());
+  }
+  std::unique_ptr<SnapshotSession> session(
+      new SnapshotSession(std::move(connections), options.database, std::move(position)));
+  SLUICE_RETURN_IF_ERROR(session->ReadSchemas(*session->connections_.front(), options.tables));
+  return session;
 }
 
-absl::StatusOr<const mysql::TableSchema*> SnapshotSession::Schema(const std::string& table) {
-  const auto known = schemas_.find(table);
-  if (known != schemas_.end()) {
-    return &known->second;
+absl::Status SnapshotSession::ReadSchemas(mysql::Connection& connection,
+                                          const std::vector<std::string>& tables) {
+  SLUICE_ASSIGN_OR_RETURN(std::vector<mysql::TableSchema> schemas,
+                          mysql::ReadTableSchemas(connection, database_, tables));
+  const absl::MutexLock lock(&mutex_);
+  for (mysql::TableSchema& schema : schemas) {
+    std::string name = schema.name;
+    tables_.try_emplace(std::move(name), Table{.schema = std::move(schema)});
   }
-  absl::StatusOr<mysql::TableSchema> schema =
-      mysql::ReadTableSchema(*connection_, database_, table);
-  if (absl::IsNotFound(schema.status())) {
-    // NOT_FOUND is what a lost session answers.
-    return absl::FailedPreconditionError(
-        absl::StrCat("table ", database_, ".", table, " does not exist on the source"));
-  }
-  SLUICE_RETURN_IF_ERROR(schema.status());
-  // The pointer is used before the next insertion only.
-  return &schemas_.insert_or_assign(table, *std::move(schema)).first->second;
+  return absl::OkStatus();
 }
 
-absl::StatusOr<Chunk> SnapshotSession::Read(const ChunkRequest& request) {
-  SLUICE_ASSIGN_OR_RETURN(const mysql::TableSchema* schema, Schema(request.table));
+absl::StatusOr<const mysql::TableSchema*> SnapshotSession::Schema(mysql::Connection& connection,
+                                                                  const std::string& table) {
+  for (const bool read_before : {false, true}) {
+    {
+      const absl::MutexLock lock(&mutex_);
+      const auto known = tables_.find(table);
+      if (known != tables_.end()) {
+        return &known->second.schema;
+      }
+    }
+    if (!read_before) {
+      SLUICE_RETURN_IF_ERROR(ReadSchemas(connection, {table}));
+    }
+  }
+  // NOT_FOUND is what a lost session answers.
+  return absl::FailedPreconditionError(
+      absl::StrCat("table ", database_, ".", table, " does not exist on the source"));
+}
+
+// As many rows as will about fill a chunk: a limit far above that makes the server send rows that
+// are thrown away.
+uint64_t SnapshotSession::NextLimit(const ChunkRequest& request, uint64_t bytes_max) {
+  const uint64_t rows_max = std::clamp(request.rows_max, 1U, kRowsMax);
+  const absl::MutexLock lock(&mutex_);
+  const Table& table = tables_.find(request.table)->second;
+  const bool learned = table.rows_seen > 0;
+  const uint64_t rows = learned ? table.rows_seen : table.schema.rows_estimate;
+  const uint64_t bytes = learned ? table.bytes_seen : table.schema.bytes_estimate;
+  if (rows == 0) {
+    return std::min<uint64_t>(rows_max, kFirstRows);
+  }
+  return std::clamp<uint64_t>(bytes_max / (bytes / rows + 1) + 1, 1, rows_max);
+}
+
+void SnapshotSession::Seen(const std::string& table, const Chunk& chunk) {
+  const absl::MutexLock lock(&mutex_);
+  Table& known = tables_.find(table)->second;
+  // Old chunks count half as much with every new one, for tables whose rows change in size.
+  known.rows_seen = known.rows_seen / 2 + chunk.row_count;
+  known.bytes_seen = known.bytes_seen / 2 + chunk.rows.size();
+}
+
+absl::StatusOr<Chunk> SnapshotSession::ReadBoundary(mysql::Connection& connection,
+                                                    ChunkQuery query) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string sql, BuildBoundaryQuery(query));
+  Chunk chunk;
+  chunk.rows_estimate = query.schema->rows_estimate;
+  chunk.bytes_estimate = query.schema->bytes_estimate;
+  SLUICE_RETURN_IF_ERROR(connection.QueryStream(sql, [&](const std::vector<mysql::Cell>& cells) {
+    for (const mysql::Cell& cell : cells) {
+      AppendCell(cell, chunk.last_key);
+    }
+    return absl::OkStatus();
+  }));
+  chunk.end_of_table = chunk.last_key.empty();
+  return chunk;
+}
+
+absl::StatusOr<Chunk> SnapshotSession::Read(mysql::Connection& connection,
+                                            const ChunkRequest& request) {
+  SLUICE_ASSIGN_OR_RETURN(const mysql::TableSchema* schema, Schema(connection, request.table));
   ChunkQuery query;
   query.schema = schema;
   SLUICE_ASSIGN_OR_RETURN(query.columns, FindColumns(*schema, request.columns));
@@ -103,34 +205,35 @@ absl::StatusOr<Chunk> SnapshotSession::Read(const ChunkRequest& request) {
     return absl::InvalidArgumentError(
         absl::StrCat("a request for rows of ", request.table, " without columns or without a key"));
   }
-  if (!request.after_key.empty()) {
-    SLUICE_RETURN_IF_ERROR(
-        CellReader(request.after_key).ReadRow(query.key.size(), query.after_key));
+  SLUICE_RETURN_IF_ERROR(ReadKey(request.after_key, query.key.size(), query.after_key));
+  SLUICE_RETURN_IF_ERROR(ReadKey(request.end_key, query.key.size(), query.end_key));
+  if (request.skip_rows > 0) {
+    query.limit = request.skip_rows;
+    return ReadBoundary(connection, std::move(query));
   }
-  query.limit = std::clamp(request.rows_max, 1U, kRowsMax);
   const size_t bytes_max = std::clamp(request.bytes_max, 1U, kBytesMax);
+  query.limit = NextLimit(request, bytes_max);
   SLUICE_ASSIGN_OR_RETURN(const std::string sql, BuildChunkQuery(query));
 
   Chunk chunk;
   chunk.rows_estimate = schema->rows_estimate;
   chunk.bytes_estimate = schema->bytes_estimate;
   bool full = false;
-  const absl::Status read =
-      connection_->QueryStream(sql, [&](const std::vector<mysql::Cell>& cells) {
-        for (size_t i = 0; i < query.columns.size(); ++i) {
-          AppendCell(cells[i], chunk.rows);
-        }
-        chunk.last_key.clear();
-        for (size_t i = query.columns.size(); i < cells.size(); ++i) {
-          AppendCell(cells[i], chunk.last_key);
-        }
-        ++chunk.row_count;
-        full = chunk.rows.size() >= bytes_max;
-        return full ? absl::CancelledError("enough") : absl::OkStatus();
-      });
+  const absl::Status read = connection.QueryStream(sql, [&](const std::vector<mysql::Cell>& cells) {
+    for (size_t i = 0; i < query.columns.size(); ++i) {
+      AppendCell(cells[i], chunk.rows);
+    }
+    chunk.last_key.clear();
+    for (size_t i = query.columns.size(); i < cells.size(); ++i) {
+      AppendCell(cells[i], chunk.last_key);
+    }
+    ++chunk.row_count;
+    full = chunk.rows.size() >= bytes_max;
+    return full ? absl::CancelledError("enough") : absl::OkStatus();
+  });
   if (!full) {
     SLUICE_RETURN_IF_ERROR(read);
-  } else if (!connection_->healthy()) {
+  } else if (!connection.healthy()) {
     return absl::UnavailableError("the source's connection was lost behind a chunk");
   }
   if (chunk.rows.size() > kRowBytesMax) {
@@ -139,17 +242,17 @@ absl::StatusOr<Chunk> SnapshotSession::Read(const ChunkRequest& request) {
                                                       kRowBytesMax, " bytes"));
   }
   chunk.end_of_table = !full && chunk.row_count < query.limit;
+  Seen(request.table, chunk);
   return chunk;
 }
 
 absl::StatusOr<Chunk> SnapshotSession::FetchRows(const ChunkRequest& request) {
-  const absl::MutexLock lock(&mutex_);
-  if (!connection_->healthy()) {
+  Reader reader(*this);
+  if (reader.lost()) {
     return absl::NotFoundError("the snapshot is lost: its connection to mysqld ended");
   }
-  absl::StatusOr<Chunk> chunk = Read(request);
-  if (!chunk.ok() &&
-      (!connection_->healthy() || MysqlErrnoOf(chunk.status()) == kTableDefinitionChanged)) {
+  absl::StatusOr<Chunk> chunk = Read(reader.connection(), request);
+  if (!chunk.ok() && (reader.lost() || MysqlErrnoOf(chunk.status()) == kTableDefinitionChanged)) {
     return absl::NotFoundError(absl::StrCat("the snapshot is lost: ", chunk.status().message()));
   }
   if (!chunk.ok()) {
@@ -158,6 +261,12 @@ absl::StatusOr<Chunk> SnapshotSession::FetchRows(const ChunkRequest& request) {
                        request.table);
   }
   return chunk;
+}
+
+void SnapshotSession::Interrupt() {
+  for (const auto& connection : connections_) {
+    connection->Interrupt();
+  }
 }
 
 }  // namespace sluice::source

@@ -1,4 +1,4 @@
-// SnapshotSession: a consistent snapshot of one server, read table by table in key order.
+// SnapshotSession: consistent snapshots of one server, read table by table in key order.
 
 #pragma once
 
@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "agent/source/chunk_query.h"
 #include "common/mysql/connection.h"
 #include "common/mysql/table_schema.h"
 
@@ -22,15 +23,19 @@ namespace sluice::source {
 struct SnapshotOptions {
   mysql::ConnectionOptions connection;
   std::string database;
-  std::string not_before;  // GTID set that the snapshot must contain; empty: any
-  absl::Duration wait;     // at most, for not_before
+  std::vector<std::string> tables;  // whose definitions are read at once
+  std::string not_before;           // GTID set that the snapshots must contain; empty: any
+  absl::Duration wait;              // at most, for not_before
+  size_t readers = 1;               // snapshots, each on a connection of its own
 };
 
 struct ChunkRequest {
   std::string table;
   std::vector<std::string> columns;
   std::vector<std::string> key_columns;
-  std::string after_key;  // last_key of the chunk before; empty: from the start
+  std::string after_key;   // last_key of the chunk before; empty: from the start
+  std::string end_key;     // the last key wanted; empty: to the table's end
+  uint64_t skip_rows = 0;  // not 0: only the key of the row so many rows on
   uint32_t rows_max = 0;
   uint32_t bytes_max = 0;
 };
@@ -44,13 +49,14 @@ struct Chunk {
   uint64_t bytes_estimate = 0;
 };
 
-// Reads the same state for as long as it lives, so a request that is repeated gets the same rows.
-// A session that has failed stays failed: NOT_FOUND tells the reader to open a new one.
-// Thread-safe; calls wait for each other.
+// Reads what the server held at position() or later: every snapshot keeps its state for as long as
+// the session lives, but they need not be at one point, and each request is answered from whichever
+// is free. A session that has failed stays failed: NOT_FOUND tells the reader to open a new one.
+// Thread-safe; at most `readers` calls run at once, others wait.
 class SnapshotSession {
  public:
   // Waits for not_before (DEADLINE_EXCEEDED when the server has not executed it in time), reads
-  // gtid_executed, then opens the snapshot: it is at position() or later.
+  // gtid_executed, then opens the snapshots: they are at position() or later.
   static absl::StatusOr<std::unique_ptr<SnapshotSession>> Open(const SnapshotOptions& options);
   SnapshotSession(const SnapshotSession&) = delete;
   SnapshotSession& operator=(const SnapshotSession&) = delete;
@@ -58,25 +64,46 @@ class SnapshotSession {
   [[nodiscard]] const std::string& position() const { return position_; }
 
   // The next rows. At least one row, however large, unless the table ends. FAILED_PRECONDITION
-  // names a table, column or key that is not there; NOT_FOUND when the snapshot is lost.
+  // names a table, column or key that is not there; NOT_FOUND when the session is lost.
   absl::StatusOr<Chunk> FetchRows(const ChunkRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Makes a call that blocks in another thread end soon.
-  void Interrupt() { connection_->Interrupt(); }
+  // Makes calls that block in other threads end soon.
+  void Interrupt();
 
  private:
-  SnapshotSession(std::unique_ptr<mysql::Connection> connection, std::string database,
+  // What is known of a table. Definitions do not change within a snapshot.
+  struct Table {
+    mysql::TableSchema schema;
+    uint64_t rows_seen = 0;  // in chunks, by which the next limit is chosen
+    uint64_t bytes_seen = 0;
+  };
+  class Reader;
+
+  SnapshotSession(std::vector<std::unique_ptr<mysql::Connection>> connections, std::string database,
                   std::string position);
 
-  absl::StatusOr<const mysql::TableSchema*> Schema(const std::string& table)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<Chunk> Read(const ChunkRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ReadSchemas(mysql::Connection& connection, const std::vector<std::string>& tables)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<const mysql::TableSchema*> Schema(mysql::Connection& connection,
+                                                   const std::string& table)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t NextLimit(const ChunkRequest& request, uint64_t bytes_max) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Seen(const std::string& table, const Chunk& chunk) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<Chunk> Read(mysql::Connection& connection, const ChunkRequest& request)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<Chunk> ReadBoundary(mysql::Connection& connection, ChunkQuery query)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] bool HasFree() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !free_.empty();
+  }
 
-  const std::unique_ptr<mysql::Connection> connection_;  // its calls are under mutex_
+  const std::vector<std::unique_ptr<mysql::Connection>> connections_;
   const std::string database_;
   const std::string position_;
   absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, mysql::TableSchema> schemas_ ABSL_GUARDED_BY(mutex_);
+  std::vector<mysql::Connection*> free_ ABSL_GUARDED_BY(mutex_);
+  bool lost_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::node_hash_map<std::string, Table> tables_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sluice::source

@@ -17,6 +17,7 @@ namespace sluice::source {
 namespace {
 
 constexpr absl::Duration kSnapshotWaitMax = absl::Seconds(50);
+constexpr uint32_t kReadersMax = 16;
 constexpr uint32_t kBatchBytesMax = 16U << 20U;
 // What is left of the caller's budget for the answer's way.
 constexpr absl::Duration kAnswerMargin = absl::Milliseconds(100);
@@ -212,6 +213,8 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
   SnapshotOptions options;
   options.connection = options_.connection;
   options.database = ToString(request.getDatabase());
+  options.tables = ToStrings(request.getTables());
+  options.readers = std::clamp(request.getReaders(), 1U, kReadersMax);
   options.not_before = ToString(request.getNotBefore());
   options.wait = std::min({absl::Milliseconds(request.getWaitMs()), kSnapshotWaitMax,
                            context.deadline - absl::Now() - kAnswerMargin});
@@ -242,6 +245,8 @@ absl::Status SourceService::FetchRows(schemas::FetchRowsRequest::Reader request,
   chunk_request.after_key = ToString(request.getAfterKey());
   chunk_request.rows_max = request.getMaxRows();
   chunk_request.bytes_max = request.getMaxBytes();
+  chunk_request.end_key = ToString(request.getEndKey());
+  chunk_request.skip_rows = request.getSkipRows();
   SLUICE_ASSIGN_OR_RETURN(const Chunk chunk, use.snapshot()->FetchRows(chunk_request));
   reply.setRows(ToData(chunk.rows));
   reply.setRowCount(chunk.row_count);

@@ -1,4 +1,4 @@
-// Applier: grouping of transactions, commits, and pieces of large transactions.
+// Applier: commits of groups, and of transactions that are larger than a group.
 
 #include "agent/target/applier.h"
 
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "agent/source/event_splitter.h"
+#include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 
@@ -14,24 +14,15 @@ namespace sluice::target {
 namespace {
 
 constexpr size_t kMarkersKept = 16;
-
-size_t ImageBytes(const std::optional<binlog::RowImage>& image) {
-  size_t bytes = 0;
-  if (image.has_value()) {
-    for (const binlog::ImageCell& cell : *image) {
-      bytes += cell.bytes.size() + 1;
-    }
-  }
-  return bytes;
-}
+constexpr unsigned kNoSuchTable = 1146;
 
 }  // namespace
 
-Applier::Applier(const ApplierContext& context, ApplierOptions options)
+Applier::Applier(const ApplierContext& context, const ApplierOptions& options)
     : context_(context),
       options_(options),
       writer_(context.retry.connection, options.writer),
-      decoder_(context.watched, context.retry.plans, *this),
+      slices_(context.local, context.retry.stopping, options.slices),
       last_save_(absl::Now()) {
   if (context_.row.position.has_value()) {
     seen_.set = context_.row.position->set;
@@ -39,64 +30,26 @@ Applier::Applier(const ApplierContext& context, ApplierOptions options)
   seen_.transaction_us = context_.row.transaction_us;
 }
 
-absl::Status Applier::Apply(std::shared_ptr<const std::string> events) {
-  absl::string_view rest = *events;
-  if (!rest.empty()) {
-    buffers_.push_back(std::move(events));
+void Applier::See(const ChangeGroup& group) {
+  seen_.rows += group.rows;
+  seen_.transactions += group.transactions;
+  seen_.markers.insert(seen_.markers.end(), group.markers.begin(), group.markers.end());
+  if (!group.ended.empty()) {
+    seen_.set.Union(group.ended);
+    seen_.transaction_us = group.transaction_us;
+    seen_.dirty = true;
   }
-  while (!rest.empty()) {
-    SLUICE_ASSIGN_OR_RETURN(const absl::string_view event, source::NextEvent(rest));
-    SLUICE_RETURN_IF_ERROR(decoder_.Feed(event));
-    rest.remove_prefix(event.size());
-  }
-  SLUICE_RETURN_IF_ERROR(CommitGroup());
-  if (pending_.empty()) {
-    buffers_.clear();
-  }
-  return absl::OkStatus();
 }
 
-absl::Status Applier::OnBegin(const binlog::GtidEvent& gtid) {
-  current_ = gtid;
-  return absl::OkStatus();
-}
-
-absl::Status Applier::OnChange(const TablePlan& plan,
-                               const std::shared_ptr<const binlog::TableMapEvent>& map,
-                               binlog::RowChange change) {
-  pending_bytes_ += ImageBytes(change.before) + ImageBytes(change.after);
-  pending_.push_back(PendingChange{&plan, map, std::move(change)});
-  if (pending_.size() < options_.changes_max && pending_bytes_ < options_.bytes_max) {
+absl::Status Applier::Apply(const ChangeGroup& group) {
+  See(group);
+  if (group.open) {
+    return WritePart(group);
+  }
+  if (open_ == Open::kNo && group.changes.empty() && seen_.markers.empty()) {
     return absl::OkStatus();
   }
-  return WritePiece();
-}
-
-void Applier::OnMarker(std::string id) {
-  markers_in_transaction_.push_back(std::move(id));
-}
-
-absl::Status Applier::OnEnd() {
-  rows_in_transaction_ += pending_.size();
-  for (PendingChange& pending : pending_) {
-    group_.Add(*pending.plan, pending.map, std::move(pending.change));
-  }
-  pending_.clear();
-  pending_bytes_ = 0;
-  seen_.set.Add(current_.gtid);
-  seen_.transaction_us = static_cast<int64_t>(current_.immediate_commit_us);
-  seen_.dirty = true;
-  seen_.rows += rows_in_transaction_;
-  seen_.transactions += rows_in_transaction_ > 0 ? 1 : 0;
-  rows_in_transaction_ = 0;
-  const bool marker = !markers_in_transaction_.empty();
-  for (std::string& id : markers_in_transaction_) {
-    seen_.markers.push_back(std::move(id));
-  }
-  markers_in_transaction_.clear();
-  const bool full =
-      group_.changes() >= options_.changes_max || group_.bytes() >= options_.bytes_max;
-  return marker || piece_open_ || full ? Commit() : absl::OkStatus();
+  return Commit(group);
 }
 
 PositionRow Applier::NextRow() const {
@@ -124,72 +77,86 @@ void Applier::Committed(const PositionRow& row) {
   seen_.rows = 0;
   seen_.markers.clear();
   seen_.dirty = false;
-  group_.Clear();
-  piece_open_ = false;
+  open_ = Open::kNo;
   last_save_ = absl::Now();
   context_.on_commit(with_marker);
 }
 
-absl::Status Applier::TryCommit() {
-  if (!piece_open_) {
-    SLUICE_RETURN_IF_ERROR(context_.retry.store.Begin());
+// Whoever opens the gate, or makes the tables readable, writes this row first, and so waits for the
+// commit of the position.
+absl::StatusOr<bool> Applier::LockClosedGate() {
+  const absl::StatusOr<mysql::QueryResult> gate = context_.retry.connection.Query(absl::StrCat(
+      "SELECT state FROM _sluice.gate WHERE workflow = ", mysql::QuoteString(context_.workflow),
+      " AND database_name = ", mysql::QuoteString(context_.database), " FOR SHARE"));
+  if (!gate.ok()) {
+    // Without the table there is no gate, and the tables may be in use.
+    return MysqlErrnoOf(gate.status()) == kNoSuchTable ? absl::StatusOr<bool>(false)
+                                                       : gate.status();
   }
-  SLUICE_RETURN_IF_ERROR(writer_.WriteChanges(group_));
+  return gate->rows.size() == 1 && gate->rows.front().front() == "closed";
+}
+
+absl::Status Applier::Begin(const ChangeGroup& group) {
+  SLUICE_RETURN_IF_ERROR(context_.retry.store.Begin());
+  bool parallel = false;
+  if (options_.slices.sessions > 1 && group.changes.changes() >= options_.parallel_rows) {
+    SLUICE_ASSIGN_OR_RETURN(parallel, LockClosedGate());
+  }
+  open_ = parallel ? Open::kParallel : Open::kSerial;
+  return absl::OkStatus();
+}
+
+absl::Status Applier::Write(const ChangeGroup& group) {
+  return open_ == Open::kParallel ? slices_.Write(group.changes, context_.row)
+                                  : writer_.Write(group.changes);
+}
+
+absl::Status Applier::TryCommit(const ChangeGroup& group) {
+  if (open_ == Open::kNo) {
+    SLUICE_RETURN_IF_ERROR(Begin(group));
+  }
+  SLUICE_RETURN_IF_ERROR(Write(group));
   PositionRow row = NextRow();
   SLUICE_RETURN_IF_ERROR(context_.retry.store.Finish(row, CommitKind::kApply));
   Committed(row);
   return absl::OkStatus();
 }
 
-absl::Status Applier::Commit() {
-  if (piece_open_) {
-    // With a rollback the earlier pieces would be gone, so there is no second attempt here.
-    absl::Status status = TryCommit();
+absl::Status Applier::Commit(const ChangeGroup& group) {
+  if (open_ != Open::kNo) {
+    // With a rollback the earlier parts would be gone, so there is no second attempt here.
+    absl::Status status = TryCommit(group);
     if (!status.ok()) {
       context_.retry.store.Rollback();
     }
     return status;
   }
-  return RunWithRetries(context_.retry, [this] { return TryCommit(); });
+  return RunWithRetries(context_.retry, [&] {
+    open_ = Open::kNo;
+    return TryCommit(group);
+  });
 }
 
-absl::Status Applier::CommitGroup() {
-  // While a piece is open its transaction has not ended: OnEnd commits it.
-  if (piece_open_ || (group_.empty() && seen_.markers.empty())) {
-    return absl::OkStatus();
+absl::Status Applier::WritePart(const ChangeGroup& group) {
+  absl::Status status;
+  if (open_ == Open::kNo) {
+    status = Begin(group);
   }
-  return Commit();
-}
-
-absl::Status Applier::WritePiece() {
-  if (!piece_open_) {
-    // The whole transactions before this one are a commit of their own.
-    SLUICE_RETURN_IF_ERROR(CommitGroup());
-    SLUICE_RETURN_IF_ERROR(context_.retry.store.Begin());
-    piece_open_ = true;
+  if (status.ok()) {
+    status = Write(group);
   }
-  rows_in_transaction_ += pending_.size();
-  ChangeSet piece;
-  for (PendingChange& pending : pending_) {
-    piece.Add(*pending.plan, pending.map, std::move(pending.change));
-  }
-  pending_.clear();
-  pending_bytes_ = 0;
-  absl::Status status = writer_.WriteChanges(piece);
   if (!status.ok()) {
     context_.retry.store.Rollback();
-    return status;
   }
-  // Nothing points into earlier buffers any more.
-  buffers_.erase(buffers_.begin(), buffers_.end() - 1);
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status Applier::SavePosition(bool force) {
-  if (!seen_.dirty || piece_open_ || (!force && absl::Now() - last_save_ < options_.idle_save)) {
+  if (!seen_.dirty || open_ != Open::kNo ||
+      (!force && absl::Now() - last_save_ < options_.idle_save)) {
     return absl::OkStatus();
   }
-  return Commit();
+  return Commit(ChangeGroup());
 }
 
 }  // namespace sluice::target

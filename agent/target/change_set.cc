@@ -2,77 +2,101 @@
 
 #include "agent/target/change_set.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "absl/hash/hash.h"
 
 namespace sluice::target {
 namespace {
 
-size_t ImageBytes(const binlog::RowImage& image) {
-  size_t bytes = 0;
-  for (const binlog::ImageCell& cell : image) {
-    bytes += cell.bytes.size() + 1;
+constexpr size_t kFirstBlockCells = 256;
+constexpr size_t kBlockCellsMax = 16384;
+
+uint64_t HashOfKey(const TablePlan& plan, std::span<const binlog::ImageCell> image) {
+  uint64_t hash = 0;
+  for (const size_t ordinal : plan.key) {
+    hash = absl::HashOf(hash, image[ordinal].bytes);
   }
-  return bytes;
+  return hash;
+}
+
+bool SameKey(const TablePlan& plan, std::span<const binlog::ImageCell> a,
+             std::span<const binlog::ImageCell> b) {
+  return std::all_of(plan.key.begin(), plan.key.end(),
+                     [&](size_t ordinal) { return a[ordinal].bytes == b[ordinal].bytes; });
 }
 
 }  // namespace
 
-absl::string_view ChangeSet::KeyBytes(const TablePlan& plan, const binlog::RowImage& image) {
-  key_.clear();
-  for (const size_t ordinal : plan.key) {
-    const absl::string_view bytes = image[ordinal].bytes;
-    auto size = static_cast<uint32_t>(bytes.size());
-    for (int i = 0; i < 4; ++i) {
-      key_.push_back(static_cast<char>(size & 0xFFU));
-      size >>= 8U;
-    }
-    key_.append(bytes.data(), bytes.size());
+std::span<binlog::ImageCell> ChangeSet::NewCells(size_t count) {
+  if (free_.size() < count) {
+    const size_t last = bytes_ / sizeof(binlog::ImageCell);
+    const size_t size = std::max(count, std::clamp(last, kFirstBlockCells, kBlockCellsMax));
+    blocks_.push_back(std::make_unique<binlog::ImageCell[]>(size));
+    free_ = {blocks_.back().get(), size};
+    bytes_ += size * sizeof(binlog::ImageCell);
   }
-  return key_;
+  const std::span<binlog::ImageCell> cells = free_.first(count);
+  free_ = free_.subspan(count);
+  return cells;
 }
 
-void ChangeSet::Put(TableIndex& index, bool present, binlog::RowImage image,
-                    const binlog::TableMapEvent* map) {
+// The row of the image's key; a new one is not present and without an image.
+FinalChange& ChangeSet::Find(TableIndex& index, const binlog::RowImage& image) {
   TableChanges& table = tables_[index.table];
-  const absl::string_view key = KeyBytes(*table.plan, image);
-  const auto [place, is_new] = index.rows.try_emplace(key, table.rows.size());
-  if (is_new) {
-    table.rows.emplace_back();
+  const auto added = static_cast<uint32_t>(table.rows.size());
+  const auto [place, is_new] = index.rows.try_emplace(HashOfKey(*table.plan, image), added);
+  if (!is_new) {
+    uint32_t at = place->second;
+    while (true) {
+      FinalChange& row = table.rows[at];
+      if (SameKey(*table.plan, row.image, image)) {
+        return row;
+      }
+      if (row.next == kNone) {
+        row.next = added;
+        break;
+      }
+      at = row.next;
+    }
   }
-  FinalChange& row = table.rows[place->second];
+  FinalChange& row = table.rows.emplace_back();
+  row.next = kNone;
+  return row;
+}
+
+void ChangeSet::Put(TableIndex& index, bool present, const binlog::RowImage& image,
+                    const binlog::TableMapEvent* map) {
+  FinalChange& row = Find(index, image);
+  if (row.image.size() != image.size()) {
+    row.image = NewCells(image.size());
+  }
+  std::copy(image.begin(), image.end(), row.image.begin());
   row.present = present;
-  row.image = std::move(image);
   row.map = map;
 }
 
 void ChangeSet::Add(const TablePlan& plan, const std::shared_ptr<const binlog::TableMapEvent>& map,
-                    binlog::RowChange change) {
+                    const binlog::RowImage* before, const binlog::RowImage* after) {
   const auto [place, is_new] = index_.try_emplace(&plan);
+  TableIndex& index = place->second;
   if (is_new) {
-    place->second.table = tables_.size();
+    index.table = tables_.size();
     tables_.push_back(TableChanges{.plan = &plan, .rows = {}});
   }
-  if (maps_.empty() || maps_.back() != map) {
+  if (index.last_map != map.get()) {
+    index.last_map = map.get();
     maps_.push_back(map);
   }
   ++changes_;
   // The old key first: where both keys are the same, the new image stays.
-  if (change.before.has_value()) {
-    bytes_ += ImageBytes(*change.before);
-    Put(place->second, false, *std::move(change.before), map.get());
+  if (before != nullptr && (after == nullptr || !SameKey(plan, *before, *after))) {
+    Put(index, false, *before, map.get());
   }
-  if (change.after.has_value()) {
-    bytes_ += ImageBytes(*change.after);
-    Put(place->second, true, *std::move(change.after), map.get());
+  if (after != nullptr) {
+    Put(index, true, *after, map.get());
   }
-}
-
-void ChangeSet::Clear() {
-  tables_.clear();
-  index_.clear();
-  maps_.clear();
-  changes_ = 0;
-  bytes_ = 0;
 }
 
 }  // namespace sluice::target

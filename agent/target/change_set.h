@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
-#include <string>
+#include <span>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/string_view.h"
 #include "agent/target/table_plan.h"
 #include "common/binlog/event.h"
 #include "common/binlog/row_image.h"
@@ -17,14 +17,15 @@ namespace sluice::target {
 
 // What is to become of the row of one key.
 struct FinalChange {
-  bool present = false;    // the row stands there with this image; else no row has this key
-  binlog::RowImage image;  // whole, or (not present) the last image of the row that went
+  bool present = false;  // the row stands there with this image; else no row has this key
+  uint32_t next = 0;     // of ChangeSet's index
+  std::span<binlog::ImageCell> image;  // whole, or (not present) the last one of the row that went
   const binlog::TableMapEvent* map = nullptr;  // types of the image's cells
 };
 
 struct TableChanges {
   const TablePlan* plan = nullptr;
-  std::vector<FinalChange> rows;  // one per key, as bytes
+  std::vector<FinalChange> rows;  // one per key, as bytes, in the order in which keys were touched
 };
 
 // Two keys are the same row here only if their bytes are the same. The server may think more keys
@@ -45,34 +46,36 @@ struct TableChanges {
 // in the right state nevertheless is in docs/design.md (streams) and needs only that each change is
 // written by key, which merging keeps.
 //
-// Owned by one thread. Images point into event bytes that the owner keeps.
+// Owned by one thread at a time. Images point into event bytes that the owner keeps.
 class ChangeSet {
  public:
-  // The images are whole. `map` describes both images.
+  // The images are whole, their cells are copied. `map` describes both. A missing one is nullptr.
   void Add(const TablePlan& plan, const std::shared_ptr<const binlog::TableMapEvent>& map,
-           binlog::RowChange change);
+           const binlog::RowImage* before, const binlog::RowImage* after);
 
   [[nodiscard]] const std::vector<TableChanges>& tables() const { return tables_; }
   [[nodiscard]] bool empty() const { return changes_ == 0; }
   [[nodiscard]] size_t changes() const { return changes_; }  // as added, not as merged
-  [[nodiscard]] size_t bytes() const { return bytes_; }      // of the images added
-
-  void Clear();
+  [[nodiscard]] size_t bytes() const { return bytes_; }      // of memory for cells
 
  private:
   struct TableIndex {
-    size_t table = 0;  // in tables_
-    absl::flat_hash_map<std::string, size_t> rows;
+    size_t table = 0;                                 // in tables_
+    absl::flat_hash_map<uint64_t, uint32_t> rows;     // hash of a key to the first row that has it
+    const binlog::TableMapEvent* last_map = nullptr;  // is in maps_
   };
+  static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 
-  void Put(TableIndex& index, bool present, binlog::RowImage image,
+  void Put(TableIndex& index, bool present, const binlog::RowImage& image,
            const binlog::TableMapEvent* map);
-  [[nodiscard]] absl::string_view KeyBytes(const TablePlan& plan, const binlog::RowImage& image);
+  FinalChange& Find(TableIndex& index, const binlog::RowImage& image);
+  std::span<binlog::ImageCell> NewCells(size_t count);
 
   std::vector<TableChanges> tables_;
   absl::flat_hash_map<const TablePlan*, TableIndex> index_;
   std::vector<std::shared_ptr<const binlog::TableMapEvent>> maps_;  // keeps them alive
-  std::string key_;
+  std::vector<std::unique_ptr<binlog::ImageCell[]>> blocks_;        // of cells
+  std::span<binlog::ImageCell> free_;                               // of the last block
   size_t changes_ = 0;
   size_t bytes_ = 0;
 };

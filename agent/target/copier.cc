@@ -1,115 +1,99 @@
-// Copier: chunks, their commits, and fetching ahead.
+// Copier: the workers' threads, and what they come to.
 
 #include "agent/target/copier.h"
 
 #include <algorithm>
-#include <utility>
+#include <memory>
+#include <thread>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "common/base/status.h"
+#include "agent/target/copy_queue.h"
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
 
 namespace sluice::target {
 namespace {
 
-// As many rows as will about fill a chunk, judged by the last one: a limit far above that makes the
-// source's server send rows that are thrown away.
-uint32_t NextLimit(const FetchedRows& rows, const CopierOptions& options) {
-  if (rows.row_count == 0) {
-    return options.rows_max;
-  }
-  const size_t row_bytes = rows.rows.size() / rows.row_count + 1;
-  return static_cast<uint32_t>(
-      std::clamp<size_t>(options.bytes_max / row_bytes + 1, 1, options.rows_max));
+constexpr size_t kWorkersMin = 2;
+constexpr size_t kWorkersMax = 8;
+
+// The cause rather than what follows from it in other workers.
+bool TellsMore(const absl::Status& status, const absl::Status& than) {
+  return than.ok() || (absl::IsCancelled(than) && !status.ok());
 }
 
 }  // namespace
 
-Copier::Copier(const CopierContext& context, CopierOptions options)
-    : context_(context), options_(options), writer_(context.retry.connection, options.writer) {}
+Copier::Copier(const CopierContext& context, const CopierOptions& options)
+    : context_(context), options_(options) {}
+
+size_t Copier::Workers(const CopierOptions& options) {
+  if (options.workers > 0) {
+    return options.workers;
+  }
+  return std::clamp<size_t>(std::thread::hardware_concurrency(), kWorkersMin, kWorkersMax);
+}
 
 absl::Status Copier::CopyUntil(const std::string& session, absl::Time deadline) {
-  for (CopyTable& table : context_.record.copy) {
-    if (table.done) {
-      continue;
+  absl::Status status;
+  for (int attempt = 1;; ++attempt) {
+    status = RunWorkers(session, deadline);
+    if (!HasMoved(status)) {
+      break;
     }
-    const absl::Status status = CopyTableUntil(session, table, deadline);
-    if (!status.ok()) {
-      return Annotate(status, absl::StrCat("copying table ", table.table));
-    }
-    if (!table.done) {
-      return absl::OkStatus();
-    }
+    SLUICE_RETURN_IF_ERROR(PrepareRetry(context_.retry, status, attempt));
   }
-  return absl::OkStatus();
+  const auto seconds = [](absl::Duration time) { return absl::FormatDuration(time); };
+  SLUICE_LOG(kInfo, "copied",
+             {{"stream", context_.record.spec.id},
+              {"waiting", seconds(times_.waiting)},
+              {"building", seconds(times_.building)},
+              {"server", seconds(times_.server)},
+              {"hand_off", seconds(times_.hand_off)}});
+  SLUICE_RETURN_IF_ERROR(status);
+  return context_.retry.stopping.HasBeenNotified()
+             ? absl::CancelledError("the stream is being stopped")
+             : absl::OkStatus();
 }
 
-void Copier::Fetch(const RowsRequest& request) {
-  call_.Start([this, request] { return context_.source.FetchRows(request); });
-}
-
-absl::Status Copier::CopyTableUntil(const std::string& session, CopyTable& table,
-                                    absl::Time deadline) {
-  const TablePlan* plan = context_.retry.plans.Find(table.table);
-  if (plan == nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat("no plan for table ", table.table));
+absl::Status Copier::RunWorkers(const std::string& session, absl::Time deadline) {
+  const size_t count = Workers(options_);
+  CopyQueue queue(context_.record.copy, {.workers = count, .part_bytes = options_.part_bytes},
+                  context_.on_commit);
+  const CopyWorkerContext context{.local = context_.local,
+                                  .options = options_,
+                                  .queue = queue,
+                                  .source = context_.source,
+                                  .plans = context_.retry.plans,
+                                  .position = context_.record.position,
+                                  .session = session,
+                                  .deadline = deadline,
+                                  .stopping = context_.retry.stopping};
+  std::vector<std::unique_ptr<CopyWorker>> workers;
+  for (size_t i = 0; i < count; ++i) {
+    workers.push_back(std::make_unique<CopyWorker>(context));
   }
-  RowsRequest request;
-  request.session = session;
-  request.table = table.table;
-  request.columns = plan->WrittenNames();
-  request.key_columns = plan->KeyNames();
-  request.after_key = table.last_key;
-  request.rows_max = options_.rows_max;
-  request.bytes_max = options_.bytes_max;
-  Fetch(request);
-  while (true) {
-    SLUICE_ASSIGN_OR_RETURN(const FetchedRows rows, call_.Take());
-    const bool more =
-        !rows.end_of_table && absl::Now() < deadline && !context_.retry.stopping.HasBeenNotified();
-    if (more) {
-      request.after_key = rows.last_key;
-      request.rows_max = NextLimit(rows, options_);
-      Fetch(request);
-    }
-    absl::Status status = Commit(table, *plan, rows);
-    if (!status.ok()) {
-      if (call_.started()) {
-        call_.Take().status().IgnoreError();
-      }
-      return status;
-    }
-    if (!more) {
-      return context_.retry.stopping.HasBeenNotified()
-                 ? absl::CancelledError("the stream is being stopped")
-                 : absl::OkStatus();
+  std::vector<absl::Status> results(count);
+  {
+    std::vector<std::jthread> threads;
+    threads.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+      threads.emplace_back(
+          [&worker = *workers[i], &result = results[i]] { result = worker.Run(); });
     }
   }
-}
-
-absl::Status Copier::Commit(CopyTable& table, const TablePlan& plan, const FetchedRows& rows) {
-  CopyTable next = table;
-  next.started = true;
-  next.done = rows.end_of_table;
-  if (rows.row_count > 0) {
-    next.last_key = rows.last_key;
+  absl::Status outcome;
+  for (size_t i = 0; i < count; ++i) {
+    if (TellsMore(results[i], outcome)) {
+      outcome = results[i];
+    }
+    const CopyTimes& times = workers[i]->times();
+    times_.waiting += times.waiting;
+    times_.building += times.building;
+    times_.server += times.server;
+    times_.hand_off += times.hand_off;
   }
-  next.rows += rows.row_count;
-  next.bytes += rows.rows.size();
-  next.rows_estimate = std::max(rows.rows_estimate, next.rows);
-  next.bytes_estimate = std::max(rows.bytes_estimate, next.bytes);
-  StreamRecord& record = context_.record;
-  const absl::Status committed = RunWithRetries(context_.retry, [&]() -> absl::Status {
-    StreamStore& store = context_.retry.store;
-    SLUICE_RETURN_IF_ERROR(store.Begin());
-    SLUICE_RETURN_IF_ERROR(writer_.WriteCopied(plan, rows.rows, rows.row_count));
-    SLUICE_RETURN_IF_ERROR(store.WriteCopyTable(record.spec.id, next));
-    return store.Finish(record.position, CommitKind::kCopy);
-  });
-  SLUICE_RETURN_IF_ERROR(committed);
-  table = std::move(next);
-  context_.on_commit(table);
-  return absl::OkStatus();
+  return outcome;
 }
 
 }  // namespace sluice::target

@@ -45,7 +45,7 @@ absl::Status CheckTableMap(const TablePlan& plan, const binlog::TableMapEvent& m
   if (map.columns.size() != columns.size()) {
     status = absl::FailedPreconditionError(
         absl::StrCat("table ", map.database, ".", map.table, " has ", map.columns.size(),
-                     " columns on the source, ", plan.database, ".", plan.physical, " has ",
+                     " columns on the source, ", plan.database, ".", plan.schema.name, " has ",
                      columns.size(), " on the target"));
   }
   const size_t named = std::min(map.column_names.size(), columns.size());
@@ -154,6 +154,7 @@ absl::Status EventDecoder::FeedTableMap(absl::string_view event) {
       }
       SLUICE_RETURN_IF_ERROR(CheckTableMap(*plan, map));
     }
+    SLUICE_ASSIGN_OR_RETURN(known.layout, binlog::TableLayout::Create(map));
     known.bytes = std::string(body);
     known.map = std::make_shared<const binlog::TableMapEvent>(std::move(map));
     known.plan = plan;
@@ -170,34 +171,36 @@ absl::Status EventDecoder::FeedRows(absl::string_view event) {
         absl::StrCat("rows of table id ", rows.table_id, " without a table map"));
   }
   const KnownMap& known = *found->second;
-  SLUICE_ASSIGN_OR_RETURN(std::vector<binlog::RowChange> changes,
-                          binlog::DecodeRowChanges(*known.map, rows));
+  SLUICE_RETURN_IF_ERROR(rows_.Start(*known.layout, rows));
   has_rows_ = true;
-  for (binlog::RowChange& change : changes) {
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const bool more, rows_.Next());
+    if (!more) {
+      return absl::OkStatus();
+    }
     if (known.plan == nullptr) {
-      SLUICE_RETURN_IF_ERROR(FeedMarker(change));
+      SLUICE_RETURN_IF_ERROR(FeedMarker(rows_.after()));
       continue;
     }
-    if (change.before.has_value()) {
-      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->key, *change.before));
+    if (rows_.before() != nullptr) {
+      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->key, *rows_.before()));
     }
-    if (change.after.has_value()) {
-      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->written, *change.after));
-      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->key, *change.after));
+    if (rows_.after() != nullptr) {
+      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->written, *rows_.after()));
+      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->key, *rows_.after()));
     }
-    SLUICE_RETURN_IF_ERROR(sink_.OnChange(*known.plan, known.map, std::move(change)));
+    SLUICE_RETURN_IF_ERROR(sink_.OnChange(*known.plan, known.map, rows_.before(), rows_.after()));
   }
-  return absl::OkStatus();
 }
 
-absl::Status EventDecoder::FeedMarker(const binlog::RowChange& change) {
-  if (!change.after.has_value()) {
+absl::Status EventDecoder::FeedMarker(const binlog::RowImage* after) {
+  if (after == nullptr) {
     return absl::OkStatus();  // an old marker is cleared away
   }
-  if (change.after->empty() || !change.after->front().present || change.after->front().null) {
+  if (after->empty() || !after->front().present || after->front().null) {
     return absl::InvalidArgumentError("a marker without an id");
   }
-  sink_.OnMarker(std::string(change.after->front().bytes));
+  sink_.OnMarker(std::string(after->front().bytes));
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "agent/target/table_plan.h"
 #include "common/binlog/event.h"
 #include "common/binlog/row_image.h"
+#include "common/binlog/rows_reader.h"
 
 namespace sluice::target {
 
@@ -27,10 +29,11 @@ class TransactionSink {
   virtual ~TransactionSink() = default;
 
   virtual absl::Status OnBegin(const binlog::GtidEvent& gtid) = 0;
-  // Images are whole and point into the event that is being fed; so does nothing else.
+  // Images are whole, valid during the call, and their cells point into the event that is being
+  // fed; so does nothing else. Of an insert `before` is nullptr, of a delete `after`.
   virtual absl::Status OnChange(const TablePlan& plan,
                                 const std::shared_ptr<const binlog::TableMapEvent>& map,
-                                binlog::RowChange change) = 0;
+                                const binlog::RowImage* before, const binlog::RowImage* after) = 0;
   virtual void OnMarker(std::string id) = 0;
   virtual absl::Status OnEnd() = 0;
 };
@@ -52,6 +55,7 @@ class EventDecoder {
   struct KnownMap {
     std::string bytes;  // the event's body, to know it again
     std::shared_ptr<const binlog::TableMapEvent> map;
+    std::optional<binlog::TableLayout> layout;
     const TablePlan* plan = nullptr;  // nullptr: the marker's table
   };
 
@@ -59,12 +63,13 @@ class EventDecoder {
   absl::Status FeedQuery(absl::string_view event);
   absl::Status FeedTableMap(absl::string_view event);
   absl::Status FeedRows(absl::string_view event);
-  absl::Status FeedMarker(const binlog::RowChange& change);
+  absl::Status FeedMarker(const binlog::RowImage* after);
   absl::Status End();
 
   const WatchedTables& watched_;
   const TablePlans& plans_;
   TransactionSink& sink_;
+  binlog::RowsReader rows_;
   bool in_transaction_ = false;
   bool begun_ = false;                                   // by BEGIN, so a QUERY does not end it
   bool has_rows_ = false;                                // of a stream's table or the marker

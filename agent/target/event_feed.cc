@@ -23,6 +23,10 @@ absl::StatusOr<std::unique_ptr<EventFeed>> EventFeed::Open(SourceClient& client,
 }
 
 EventFeed::~EventFeed() {
+  Close();
+}
+
+void EventFeed::Close() {
   // Also makes a call in flight return at once.
   client_.CloseSession(session_);
 }

@@ -19,7 +19,7 @@ struct EventFeedOptions {
   absl::Duration wait;             // for the first event of a batch
 };
 
-// Owned by one thread.
+// Owned by one thread, but for Close.
 class EventFeed {
  public:
   // Opens a session at `position`. `client` outlives the feed.
@@ -30,7 +30,10 @@ class EventFeed {
                                                          EventFeedOptions options);
   EventFeed(const EventFeed&) = delete;
   EventFeed& operator=(const EventFeed&) = delete;
-  ~EventFeed();  // ends the session
+  ~EventFeed();  // Close()
+
+  // Ends the session; a Next that waits returns soon, and every later one fails. Thread-safe.
+  void Close();
 
   // The next batch; without events when none came in time. After an error the feed is of no more
   // use.

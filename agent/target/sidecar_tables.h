@@ -9,7 +9,7 @@
 namespace sluice::target {
 
 // Grows with every change of the statements below.
-inline constexpr int kStreamTablesVersion = 1;
+inline constexpr int kStreamTablesVersion = 2;
 
 // Each may be run again at any time.
 inline constexpr std::array<absl::string_view, 3> kStreamTables = {
@@ -45,19 +45,22 @@ inline constexpr std::array<absl::string_view, 3> kStreamTables = {
   markers TEXT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
 
-    // last_key: as the source gave it with the last rows that were copied.
-    R"(CREATE TABLE IF NOT EXISTS _sluice.copy_state (
+    // One row per part of a table that is copied by itself (stream_record.h). last_key: as the
+    // source gave it with the last rows that were copied. ordinal: of the table in the stream.
+    R"(CREATE TABLE IF NOT EXISTS _sluice.copy_range (
   stream_id BIGINT UNSIGNED NOT NULL,
   table_name VARCHAR(64) NOT NULL,
+  slot INT UNSIGNED NOT NULL,
   ordinal INT UNSIGNED NOT NULL,
   started TINYINT NOT NULL DEFAULT 0,
   done TINYINT NOT NULL DEFAULT 0,
   last_key LONGBLOB NOT NULL,
+  end_key LONGBLOB NOT NULL,
   rows_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
   bytes_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
   rows_estimate BIGINT UNSIGNED NOT NULL DEFAULT 0,
   bytes_estimate BIGINT UNSIGNED NOT NULL DEFAULT 0,
-  PRIMARY KEY (stream_id, table_name)
+  PRIMARY KEY (stream_id, table_name, slot)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
 };
 

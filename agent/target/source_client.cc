@@ -27,6 +27,10 @@ std::string ToString(capnp::Data::Reader data) {
   return {reinterpret_cast<const char*>(data.begin()), data.size()};
 }
 
+capnp::Data::Reader ToData(absl::string_view bytes) {
+  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
+}
+
 void SetStrings(capnp::List<capnp::Text>::Builder list, const std::vector<std::string>& strings) {
   for (unsigned i = 0; i < list.size(); ++i) {
     list.set(i, strings[i]);
@@ -90,9 +94,7 @@ absl::Status SourceClient::Opened(const absl::Status& status, const std::string&
   return Name(status);
 }
 
-absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const std::string& database,
-                                                          const std::string& not_before,
-                                                          absl::Duration wait) {
+absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const SnapshotRequest& wanted) {
   OpenedSnapshot snapshot;
   SLUICE_RETURN_IF_ERROR(BeginOpening());
   const absl::Status status =
@@ -100,16 +102,19 @@ absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const std::string& dat
           schemas::Method::OPEN_SNAPSHOT,
           [&](auto request) {
             request.setStreamId(stream_id_);
-            request.setDatabase(database);
-            request.setNotBefore(not_before);
-            request.setWaitMs(Milliseconds(wait));
+            request.setDatabase(wanted.database);
+            request.setNotBefore(wanted.not_before);
+            request.setWaitMs(Milliseconds(wanted.wait));
+            request.setReaders(wanted.readers);
+            SetStrings(request.initTables(static_cast<unsigned>(wanted.tables.size())),
+                       wanted.tables);
           },
           [&](auto reply) {
             snapshot.session = ToString(reply.getSession());
             snapshot.position = ToString(reply.getPosition());
             return absl::OkStatus();
           },
-          {.timeout = wait + kCallTimeout, .idempotency_id = {}, .traceparent = {}});
+          {.timeout = wanted.wait + kCallTimeout, .idempotency_id = {}, .traceparent = {}});
   SLUICE_RETURN_IF_ERROR(Opened(status, snapshot.session));
   return snapshot;
 }
@@ -126,9 +131,9 @@ absl::StatusOr<FetchedRows> SourceClient::FetchRows(const RowsRequest& request) 
                      request.columns);
           SetStrings(builder.initKeyColumns(static_cast<unsigned>(request.key_columns.size())),
                      request.key_columns);
-          builder.setAfterKey(
-              capnp::Data::Reader(reinterpret_cast<const capnp::byte*>(request.after_key.data()),
-                                  request.after_key.size()));
+          builder.setAfterKey(ToData(request.after_key));
+          builder.setEndKey(ToData(request.end_key));
+          builder.setSkipRows(request.skip_rows);
           builder.setMaxRows(request.rows_max);
           builder.setMaxBytes(request.bytes_max);
         },
@@ -144,7 +149,7 @@ absl::StatusOr<FetchedRows> SourceClient::FetchRows(const RowsRequest& request) 
         {.timeout = kRowsTimeout, .idempotency_id = {}, .traceparent = {}});
   });
   SLUICE_RETURN_IF_ERROR(Name(status));
-  if (fetched.row_count == 0 && !fetched.end_of_table) {
+  if (request.skip_rows == 0 && fetched.row_count == 0 && !fetched.end_of_table) {
     return Name(absl::InvalidArgumentError("an answer without rows that is not the table's end"));
   }
   return fetched;

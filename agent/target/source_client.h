@@ -33,6 +33,8 @@ struct RowsRequest {
   std::vector<std::string> columns;
   std::vector<std::string> key_columns;
   std::string after_key;
+  std::string end_key;     // the last key wanted; empty: to the table's end
+  uint64_t skip_rows = 0;  // not 0: no rows, only the key of the row so many rows on
   uint32_t rows_max = 0;
   uint32_t bytes_max = 0;
 };
@@ -44,6 +46,14 @@ struct FetchedRows {
   bool end_of_table = false;
   uint64_t rows_estimate = 0;
   uint64_t bytes_estimate = 0;
+};
+
+struct SnapshotRequest {
+  std::string database;
+  std::vector<std::string> tables;  // that will be read
+  std::string not_before;           // a GTID set
+  absl::Duration wait;              // for it
+  uint32_t readers = 1;             // calls of FetchRows that the source answers at once
 };
 
 struct FetchedEvents {
@@ -60,8 +70,7 @@ class SourceClient {
                                                                const std::string& caller,
                                                                uint64_t stream_id);
 
-  absl::StatusOr<OpenedSnapshot> OpenSnapshot(const std::string& database,
-                                              const std::string& not_before, absl::Duration wait);
+  absl::StatusOr<OpenedSnapshot> OpenSnapshot(const SnapshotRequest& wanted);
   absl::StatusOr<FetchedRows> FetchRows(const RowsRequest& request);
   absl::StatusOr<std::string> OpenBinlog(const std::string& database,
                                          const std::vector<std::string>& tables,

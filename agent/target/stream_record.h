@@ -14,16 +14,39 @@
 
 namespace sluice::target {
 
-// How far the copy of a table has come.
+// A part of a table, copied in the order of the key: what is still to come lies behind last_key.
+struct CopyRange {
+  uint32_t slot = 0;     // 0 is the tail, which ends where the table does; split-off parts follow
+  std::string last_key;  // opaque: from the source, for the source; empty: from the table's start
+  std::string end_key;   // likewise, the last key that belongs to it; empty for the tail
+  bool done = false;
+  uint64_t rows = 0;  // copied by way of this slot, whose parts follow one another
+  uint64_t bytes = 0;
+};
+
+// How far the copy of a table has come. The ranges that are not done and what is copied make up the
+// table: a part is split off the tail in one commit.
 struct CopyTable {
   std::string table;
   bool started = false;
   bool done = false;
-  std::string last_key;  // opaque: from the source, for the source
   uint64_t rows = 0;
   uint64_t bytes = 0;
   uint64_t rows_estimate = 0;
   uint64_t bytes_estimate = 0;
+  std::vector<CopyRange> ranges = std::vector<CopyRange>(1);  // by slot
+
+  // What follows from the ranges.
+  void Sum() {
+    rows = 0;
+    bytes = 0;
+    done = true;
+    for (const CopyRange& range : ranges) {
+      rows += range.rows;
+      bytes += range.bytes;
+      done = done && range.done;
+    }
+  }
 };
 
 // The transactions of the source that are applied and committed here. Only a commit makes one.

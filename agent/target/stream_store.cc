@@ -2,6 +2,7 @@
 
 #include "agent/target/stream_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -166,21 +167,35 @@ absl::Status StreamStore::LoadCopy(uint64_t id, std::vector<CopyTable>& tables) 
   SLUICE_ASSIGN_OR_RETURN(
       const mysql::QueryResult result,
       connection_.Query(absl::StrCat(
-          "SELECT table_name, started, done, last_key, rows_copied, bytes_copied, rows_estimate, "
-          "bytes_estimate FROM _sluice.copy_state WHERE stream_id = ",
-          id, " ORDER BY ordinal")));
+          "SELECT table_name, started, done, last_key, end_key, rows_copied, bytes_copied, "
+          "rows_estimate, bytes_estimate FROM _sluice.copy_range WHERE stream_id = ",
+          id, " ORDER BY ordinal, slot")));
   for (const mysql::Row& row : result.rows) {
     RowCells cells(row);
-    CopyTable table;
-    table.table = cells.Text();
-    table.started = cells.Flag();
-    table.done = cells.Flag();
-    table.last_key = cells.Text();
-    table.rows = cells.Number<uint64_t>();
-    table.bytes = cells.Number<uint64_t>();
-    table.rows_estimate = cells.Number<uint64_t>();
-    table.bytes_estimate = cells.Number<uint64_t>();
-    tables.push_back(std::move(table));
+    const std::string name = cells.Text();
+    if (tables.empty() || tables.back().table != name) {
+      CopyTable& table = tables.emplace_back();
+      table.table = name;
+      table.ranges.clear();
+    }
+    CopyTable& table = tables.back();
+    CopyRange& range = table.ranges.emplace_back();
+    range.slot = static_cast<uint32_t>(table.ranges.size() - 1);
+    table.started = cells.Flag() || table.started;
+    range.done = cells.Flag();
+    range.last_key = cells.Text();
+    range.end_key = cells.Text();
+    range.rows = cells.Number<uint64_t>();
+    range.bytes = cells.Number<uint64_t>();
+    table.rows_estimate = std::max(table.rows_estimate, cells.Number<uint64_t>());
+    table.bytes_estimate = std::max(table.bytes_estimate, cells.Number<uint64_t>());
+    if (cells.failed()) {
+      return absl::DataLossError(
+          absl::StrCat("the stored state of the copy of stream ", id, " cannot be read"));
+    }
+  }
+  for (CopyTable& table : tables) {
+    table.Sum();
   }
   return absl::OkStatus();
 }
@@ -229,15 +244,11 @@ absl::Status StreamStore::Insert(const StreamRecord& record) {
                 "VALUES (",
                 id, ", 1, ", PositionLiteral(record.position), ", '')"))
             .status());
-    for (size_t i = 0; i < record.copy.size(); ++i) {
-      SLUICE_RETURN_IF_ERROR(
-          connection_
-              .Execute(absl::StrCat(
-                  "INSERT INTO _sluice.copy_state (stream_id, table_name, ordinal, last_key) "
-                  "VALUES (",
-                  id, ", ", QuoteString(record.copy[i].table), ", ", i, ", '')"))
-              .status());
+    std::vector<CopyProgress> progress;
+    for (const CopyTable& table : record.copy) {
+      progress.push_back({.ordinal = progress.size(), .table = table.table, .range = {}});
     }
+    SLUICE_RETURN_IF_ERROR(WriteCopy(id, progress));
     return connection_.Execute("COMMIT").status();
   };
   SLUICE_RETURN_IF_ERROR(Begin());
@@ -281,7 +292,7 @@ absl::Status StreamStore::UpdateSource(uint64_t id, const std::string& alias,
 absl::Status StreamStore::Delete(uint64_t id) {
   const auto remove = [&]() -> absl::Status {
     for (const char* table :
-         {"stream_position WHERE stream_id", "copy_state WHERE stream_id", "stream WHERE id"}) {
+         {"stream_position WHERE stream_id", "copy_range WHERE stream_id", "stream WHERE id"}) {
       SLUICE_RETURN_IF_ERROR(
           connection_.Execute(absl::StrCat("DELETE FROM _sluice.", table, " = ", id)).status());
     }
@@ -339,15 +350,52 @@ absl::Status StreamStore::WhyNotAdvanced(const PositionRow& row) {
       absl::StrCat("stream ", row.stream_id, " was taken over by another session of an agent"));
 }
 
-absl::Status StreamStore::WriteCopyTable(uint64_t id, const CopyTable& table) {
-  return connection_
-      .Execute(absl::StrCat(
-          "UPDATE _sluice.copy_state SET started = ", table.started ? 1 : 0,
-          ", done = ", table.done ? 1 : 0, ", last_key = ", QuoteString(table.last_key),
-          ", rows_copied = ", table.rows, ", bytes_copied = ", table.bytes,
-          ", rows_estimate = ", table.rows_estimate, ", bytes_estimate = ", table.bytes_estimate,
-          " WHERE stream_id = ", id, " AND table_name = ", QuoteString(table.table)))
-      .status();
+absl::Status StreamStore::WriteCopy(uint64_t id, const std::vector<CopyProgress>& progress) {
+  if (progress.empty()) {
+    return absl::OkStatus();
+  }
+  std::string sql =
+      "INSERT INTO _sluice.copy_range (stream_id, table_name, slot, ordinal, started, done, "
+      "last_key, end_key, rows_copied, bytes_copied, rows_estimate, bytes_estimate) VALUES ";
+  for (const CopyProgress& one : progress) {
+    const CopyRange& range = one.range;
+    const bool started = range.done || !range.last_key.empty();
+    absl::StrAppend(&sql, &one == &progress.front() ? "(" : ", (", id, ", ", QuoteString(one.table),
+                    ", ", range.slot, ", ", one.ordinal, ", ", started ? 1 : 0, ", ",
+                    range.done ? 1 : 0, ", ");
+    absl::StrAppend(&sql, QuoteString(range.last_key), ", ", QuoteString(range.end_key), ", ",
+                    range.rows, ", ", range.bytes, ", ", one.rows_estimate, ", ",
+                    one.bytes_estimate, ")");
+  }
+  absl::StrAppend(&sql,
+                  " AS new ON DUPLICATE KEY UPDATE started = new.started, done = new.done, "
+                  "last_key = new.last_key, end_key = new.end_key, rows_copied = new.rows_copied, "
+                  "bytes_copied = new.bytes_copied, rows_estimate = new.rows_estimate, "
+                  "bytes_estimate = new.bytes_estimate");
+  return connection_.Execute(sql).status();
+}
+
+absl::Status StreamStore::FinishCopy(const PositionRow& row,
+                                     const std::vector<CopyProgress>& progress) {
+  SLUICE_RETURN_IF_ERROR(WriteCopy(row.stream_id, progress));
+  return FinishPart(row, CommitKind::kCopy);
+}
+
+absl::Status StreamStore::FinishPart(const PositionRow& row, CommitKind kind) {
+  // A shared lock, so that sessions do not wait for each other's commits; Claim waits for all of
+  // them, and those that come after it find another version.
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult fence,
+      connection_.Query(absl::StrCat(
+          "SELECT version FROM _sluice.stream_position WHERE stream_id = ", row.stream_id,
+          " AND version = ", row.version, " AND @@GLOBAL.read_only = 0 FOR SHARE")));
+  if (fence.rows.size() != 1) {
+    return WhyNotAdvanced(row);
+  }
+  ReachBeforeCommit(kind);
+  SLUICE_RETURN_IF_ERROR(connection_.Execute("COMMIT").status());
+  ReachAfterCommit(kind);
+  return absl::OkStatus();
 }
 
 absl::Status StreamStore::CheckWritable() {

@@ -21,6 +21,15 @@ enum class CommitKind { kCopy, kApply, kState };
 // "running"
 absl::string_view StateName(schemas::StreamState state);
 
+// The state of one range, with what its table is known by.
+struct CopyProgress {
+  size_t ordinal = 0;  // of the table in the stream
+  std::string table;
+  uint64_t rows_estimate = 0;
+  uint64_t bytes_estimate = 0;
+  CopyRange range;
+};
+
 // Works on one connection, set up by ConfigureDataSession. Owned by one thread.
 class StreamStore {
  public:
@@ -52,13 +61,19 @@ class StreamStore {
   absl::Status Finish(PositionRow& row, CommitKind kind);
   void Rollback();
 
-  // Within a transaction: how far the copy of a table is.
-  absl::Status WriteCopyTable(uint64_t id, const CopyTable& table);
+  // Ends a transaction that copied: writes how far it has come and commits. Any number of sessions
+  // may do so at once; fails as Finish does. `row` is the stream's as it was claimed.
+  absl::Status FinishCopy(const PositionRow& row, const std::vector<CopyProgress>& progress);
+
+  // Ends a transaction that wrote a part of what `row` does not speak of yet: commits, and fails as
+  // Finish does. Any number of sessions may do so at once. `row` is the stream's as it is durable.
+  absl::Status FinishPart(const PositionRow& row, CommitKind kind);
 
   // UNAVAILABLE when this mysqld is read-only.
   absl::Status CheckWritable();
 
  private:
+  absl::Status WriteCopy(uint64_t id, const std::vector<CopyProgress>& progress);
   absl::Status LoadCopy(uint64_t id, std::vector<CopyTable>& tables);
   absl::Status WhyNotAdvanced(const PositionRow& row);
 

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "agent/target/event_feed.h"
 #include "agent/target/local_session.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
@@ -37,7 +36,9 @@ RetryContext StreamTask::Retry() {
 
 ApplierContext StreamTask::ForApplier() {
   return {.retry = Retry(),
-          .watched = watched_,
+          .local = context_.environment.local,
+          .workflow = record_.spec.workflow,
+          .database = record_.spec.target_database,
           .row = record_.position,
           .on_commit = [this](bool with_marker) {
             made_progress_ = true;
@@ -161,14 +162,24 @@ absl::Status StreamTask::StorePosition(const std::string& position) {
 }
 
 absl::Status StreamTask::CopyEpoch() {
-  SLUICE_ASSIGN_OR_RETURN(const OpenedSnapshot snapshot,
-                          source_->OpenSnapshot(record_.spec.source_database, PositionText(),
-                                                context_.environment.tuning.snapshot_wait));
+  const StreamTuning& tuning = context_.environment.tuning;
+  SnapshotRequest wanted{.database = record_.spec.source_database,
+                         .tables = {},
+                         .not_before = PositionText(),
+                         .wait = tuning.snapshot_wait,
+                         .readers = static_cast<uint32_t>(Copier::Workers(tuning.copier))};
+  for (const CopyTable& table : record_.copy) {
+    if (!table.done) {
+      wanted.tables.push_back(table.table);
+    }
+  }
+  SLUICE_ASSIGN_OR_RETURN(const OpenedSnapshot snapshot, source_->OpenSnapshot(wanted));
   // Everything from here on is replayed over the rows, so it is durable before the first of them.
   if (!record_.position.position.has_value()) {
     SLUICE_RETURN_IF_ERROR(StorePosition(snapshot.position));
   }
   Copier copier({.retry = Retry(),
+                 .local = context_.environment.local,
                  .source = *source_,
                  .record = record_,
                  .on_commit =
@@ -176,9 +187,8 @@ absl::Status StreamTask::CopyEpoch() {
                        made_progress_ = true;
                        context_.board.SetCopyTable(table);
                      }},
-                context_.environment.tuning.copier);
-  const absl::Status status =
-      copier.CopyUntil(snapshot.session, absl::Now() + context_.environment.tuning.copy_epoch);
+                tuning.copier);
+  const absl::Status status = copier.CopyUntil(snapshot.session, absl::Now() + tuning.copy_epoch);
   if (absl::IsNotFound(status)) {
     // The next epoch goes on behind the last key with a new snapshot.
     SLUICE_LOG(kWarning, "snapshot lost", {{"stream", id_}, {"reason", status}});
@@ -189,32 +199,42 @@ absl::Status StreamTask::CopyEpoch() {
   return absl::OkStatus();
 }
 
-void StreamTask::Heard(const FetchedEvents& batch, const Applier& applier) {
-  context_.board.Heard({.source_time_us = batch.source_time_us,
+absl::StatusOr<std::unique_ptr<ChangeFeed>> StreamTask::OpenFeed(absl::Duration wait) {
+  const StreamTuning& tuning = context_.environment.tuning;
+  const ChangeFeedOptions options = {
+      .events = {.bytes_max = tuning.event_bytes_max, .wait = wait},
+      .group = {.changes_max = tuning.applier.changes_max, .bytes_max = tuning.applier.bytes_max}};
+  return ChangeFeed::Open({.client = *source_, .watched = watched_, .plans = *plans_},
+                          record_.spec.tables, PositionText(), options);
+}
+
+void StreamTask::Heard(const ChangeGroup& group, const Applier& applier) {
+  if (group.source_time_us == 0) {
+    return;
+  }
+  context_.board.Heard({.source_time_us = group.source_time_us,
                         .transaction_us = applier.last_transaction_us(),
-                        .caught_up = batch.caught_up});
-  made_progress_ = made_progress_ || batch.caught_up;
+                        .caught_up = group.caught_up});
+  made_progress_ = made_progress_ || group.caught_up;
 }
 
 // Until everything is applied that the source had committed when this began, hence everything that
 // the last snapshot held.
 absl::Status StreamTask::CatchUp() {
   const StreamTuning& tuning = context_.environment.tuning;
-  SLUICE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<EventFeed> feed,
-      EventFeed::Open(*source_, record_.spec.source_database, record_.spec.tables, PositionText(),
-                      {.bytes_max = tuning.event_bytes_max, .wait = tuning.catch_up_wait}));
+  SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<ChangeFeed> feed, OpenFeed(tuning.catch_up_wait));
   Applier applier(ForApplier(), tuning.applier);
   int64_t begun_us = 0;  // by the source's clock
   while (true) {
     SLUICE_RETURN_IF_ERROR(CheckStopping());
-    SLUICE_ASSIGN_OR_RETURN(const FetchedEvents batch, feed->Next());
-    begun_us = begun_us == 0 ? batch.source_time_us : begun_us;
-    SLUICE_RETURN_IF_ERROR(applier.Apply(batch.events));
-    Heard(batch, applier);
-    const bool caught_up = batch.caught_up || applier.last_transaction_us() > begun_us;
+    SLUICE_ASSIGN_OR_RETURN(const ChangeGroup group, feed->Next());
+    begun_us = begun_us == 0 ? group.source_time_us : begun_us;
+    SLUICE_RETURN_IF_ERROR(applier.Apply(group));
+    Heard(group, applier);
+    const bool caught_up =
+        group.caught_up || (begun_us != 0 && applier.last_transaction_us() > begun_us);
     SLUICE_RETURN_IF_ERROR(applier.SavePosition(caught_up));
-    if (caught_up) {
+    if (caught_up && !group.open) {
       return absl::OkStatus();
     }
   }
@@ -222,17 +242,14 @@ absl::Status StreamTask::CatchUp() {
 
 absl::Status StreamTask::Follow() {
   const StreamTuning& tuning = context_.environment.tuning;
-  SLUICE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<EventFeed> feed,
-      EventFeed::Open(*source_, record_.spec.source_database, record_.spec.tables, PositionText(),
-                      {.bytes_max = tuning.event_bytes_max, .wait = tuning.follow_wait}));
+  SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<ChangeFeed> feed, OpenFeed(tuning.follow_wait));
   Applier applier(ForApplier(), tuning.applier);
   while (true) {
     SLUICE_RETURN_IF_ERROR(CheckStopping());
-    SLUICE_ASSIGN_OR_RETURN(const FetchedEvents batch, feed->Next());
-    SLUICE_RETURN_IF_ERROR(applier.Apply(batch.events));
-    SLUICE_RETURN_IF_ERROR(applier.SavePosition(batch.caught_up));
-    Heard(batch, applier);
+    SLUICE_ASSIGN_OR_RETURN(const ChangeGroup group, feed->Next());
+    SLUICE_RETURN_IF_ERROR(applier.Apply(group));
+    SLUICE_RETURN_IF_ERROR(applier.SavePosition(group.caught_up));
+    Heard(group, applier);
   }
 }
 

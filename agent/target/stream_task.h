@@ -12,6 +12,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "agent/target/applier.h"
+#include "agent/target/change_feed.h"
 #include "agent/target/copier.h"
 #include "agent/target/source_client.h"
 #include "agent/target/statement_check.h"
@@ -87,7 +88,8 @@ class StreamTask {
   [[nodiscard]] RetryContext Retry();
   [[nodiscard]] ApplierContext ForApplier();
   [[nodiscard]] std::string PositionText() const;
-  void Heard(const FetchedEvents& batch, const Applier& applier);
+  absl::StatusOr<std::unique_ptr<ChangeFeed>> OpenFeed(absl::Duration wait);
+  void Heard(const ChangeGroup& group, const Applier& applier);
 
   const uint64_t id_;
   const StreamTaskContext context_;

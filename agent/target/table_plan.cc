@@ -29,23 +29,41 @@ std::string QuotedList(const std::vector<std::string>& names) {
   });
 }
 
-absl::StatusOr<TablePlan> LoadPlan(mysql::Connection& connection, const std::string& database,
-                                   const std::string& table) {
-  for (const std::string& name : {gate::ClosedName(table), table}) {
-    absl::StatusOr<mysql::TableSchema> schema = mysql::ReadTableSchema(connection, database, name);
-    if (absl::IsNotFound(schema.status())) {
-      continue;
-    }
-    SLUICE_RETURN_IF_ERROR(schema.status());
-    if (!schema->is_view) {
-      return MakeTablePlan(*std::move(schema), table);
+absl::StatusOr<std::vector<TablePlan>> LoadPlans(mysql::Connection& connection,
+                                                 const std::string& database,
+                                                 const std::vector<std::string>& tables) {
+  std::vector<std::string> names;
+  names.reserve(2 * tables.size());
+  for (const std::string& table : tables) {
+    names.push_back(gate::ClosedName(table));
+    names.push_back(table);
+  }
+  SLUICE_ASSIGN_OR_RETURN(std::vector<mysql::TableSchema> schemas,
+                          mysql::ReadTableSchemas(connection, database, names));
+  absl::flat_hash_map<std::string, mysql::TableSchema*> found;
+  for (mysql::TableSchema& schema : schemas) {
+    if (!schema.is_view) {
+      found.emplace(schema.name, &schema);
     }
   }
-  return WithSubject(
-      absl::FailedPreconditionError(absl::StrCat("table ", database, ".", table,
-                                                 " does not exist on the target, neither under its "
-                                                 "name nor under its closed name")),
-      table);
+  std::vector<TablePlan> plans;
+  plans.reserve(tables.size());
+  for (const std::string& table : tables) {
+    auto stands = found.find(gate::ClosedName(table));
+    if (stands == found.end()) {
+      stands = found.find(table);
+    }
+    if (stands == found.end()) {
+      return WithSubject(
+          absl::FailedPreconditionError(absl::StrCat("table ", database, ".", table,
+                                                     " does not exist on the target, neither under "
+                                                     "its name nor under its closed name")),
+          table);
+    }
+    SLUICE_ASSIGN_OR_RETURN(TablePlan plan, MakeTablePlan(std::move(*stands->second), table));
+    plans.push_back(std::move(plan));
+  }
+  return plans;
 }
 
 }  // namespace
@@ -90,8 +108,10 @@ absl::StatusOr<TablePlan> MakeTablePlan(mysql::TableSchema schema, const std::st
   }
   plan.schema = std::move(schema);
   const std::string name = mysql::QuoteTable(plan.database, plan.physical);
-  plan.replace_head =
-      absl::StrCat("REPLACE INTO ", name, " (", QuotedList(plan.WrittenNames()), ") VALUES ");
+  const std::string into =
+      absl::StrCat(" INTO ", name, " (", QuotedList(plan.WrittenNames()), ") VALUES ");
+  plan.replace_head = absl::StrCat("REPLACE", into);
+  plan.insert_head = absl::StrCat("INSERT ", into);
   plan.delete_head =
       absl::StrCat("DELETE FROM ", name, " WHERE (", QuotedList(plan.KeyNames()), ") IN (");
   return plan;
@@ -108,18 +128,32 @@ TablePlans::TablePlans(std::vector<TablePlan> plans) {
 absl::StatusOr<TablePlans> TablePlans::Load(mysql::Connection& connection,
                                             const std::string& database,
                                             const std::vector<std::string>& tables) {
-  std::vector<TablePlan> plans;
-  plans.reserve(tables.size());
-  for (const std::string& table : tables) {
-    SLUICE_ASSIGN_OR_RETURN(TablePlan plan, LoadPlan(connection, database, table));
-    plans.push_back(std::move(plan));
-  }
+  SLUICE_ASSIGN_OR_RETURN(std::vector<TablePlan> plans, LoadPlans(connection, database, tables));
   return TablePlans(std::move(plans));
 }
 
 absl::Status TablePlans::Reload(mysql::Connection& connection) {
-  for (auto& [table, plan] : plans_) {
-    SLUICE_ASSIGN_OR_RETURN(*plan, LoadPlan(connection, plan->database, table));
+  if (plans_.empty()) {
+    return absl::OkStatus();
+  }
+  std::vector<std::string> tables;
+  tables.reserve(plans_.size());
+  for (const auto& [table, plan] : plans_) {
+    tables.push_back(table);
+  }
+  SLUICE_ASSIGN_OR_RETURN(std::vector<TablePlan> plans,
+                          LoadPlans(connection, plans_.begin()->second->database, tables));
+  for (TablePlan& plan : plans) {
+    TablePlan& known = *plans_.at(plan.table);
+    // Another thread may be decoding by this plan, so what it reads stays as it is.
+    if (known.schema.columns != plan.schema.columns || known.key != plan.key) {
+      return absl::UnavailableError(
+          absl::StrCat("table ", plan.table, " has got another definition, which is read anew"));
+    }
+    known.physical = std::move(plan.physical);
+    known.replace_head = std::move(plan.replace_head);
+    known.insert_head = std::move(plan.insert_head);
+    known.delete_head = std::move(plan.delete_head);
   }
   return absl::OkStatus();
 }

@@ -23,6 +23,7 @@ struct TablePlan {
   std::vector<size_t> written;  // ordinals of the columns that are not generated
   std::vector<size_t> key;      // ordinals of the key's columns
   std::string replace_head;     // REPLACE INTO `d`.`t` (`a`, `b`) VALUES
+  std::string insert_head;      // the same with INSERT, and of the same length
   std::string delete_head;      // DELETE FROM `d`.`t` WHERE (`a`) IN
 
   [[nodiscard]] std::vector<std::string> WrittenNames() const;
@@ -33,7 +34,8 @@ struct TablePlan {
 // table without a key, or one whose triggers would fire for rows that a stream writes.
 absl::StatusOr<TablePlan> MakeTablePlan(mysql::TableSchema schema, const std::string& table);
 
-// The plans of a stream's tables. Plans keep their addresses. Owned by one thread.
+// The plans of a stream's tables. Plans keep their addresses. Owned by one thread, but for Find and
+// what Reload keeps.
 class TablePlans {
  public:
   // Reads the schemas. A table is taken where its gate has put it: under its closed name if there
@@ -42,7 +44,8 @@ class TablePlans {
                                          const std::vector<std::string>& tables);
   explicit TablePlans(std::vector<TablePlan> plans);
 
-  // Looks again where the tables stand.
+  // Looks again where the tables stand: renews names and heads of statements, and nothing else,
+  // since another thread may be using the rest. UNAVAILABLE when a table has other columns now.
   absl::Status Reload(mysql::Connection& connection);
 
   // nullptr when the stream has no such table.

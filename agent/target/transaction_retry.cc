@@ -20,17 +20,34 @@ constexpr absl::Duration kDelay = absl::Milliseconds(50);
 
 }  // namespace
 
-absl::Status PrepareRetry(const RetryContext& context, const absl::Status& failure, int attempt) {
-  context.store.Rollback();
+bool HasMoved(const absl::Status& failure) {
+  return MysqlErrnoOf(failure) == kNoSuchTable;
+}
+
+absl::Status RollBackForRetry(StreamStore& store, const absl::Notification& stopping,
+                              const absl::Status& failure, int attempt) {
+  store.Rollback();
   const unsigned number = MysqlErrnoOf(failure);
-  const bool moved = number == kNoSuchTable;
-  if (attempt >= kAttemptsMax || !(moved || number == kLockWaitTimeout || number == kDeadlock)) {
+  if (attempt >= kAttemptsMax || (number != kLockWaitTimeout && number != kDeadlock)) {
+    return failure;
+  }
+  return stopping.WaitForNotificationWithTimeout(kDelay)
+             ? absl::CancelledError("the stream is being stopped")
+             : absl::OkStatus();
+}
+
+absl::Status PrepareRetry(const RetryContext& context, const absl::Status& failure, int attempt) {
+  if (!HasMoved(failure)) {
+    return RollBackForRetry(context.store, context.stopping, failure, attempt);
+  }
+  context.store.Rollback();
+  if (attempt >= kAttemptsMax) {
     return failure;
   }
   if (context.stopping.WaitForNotificationWithTimeout(kDelay)) {
     return absl::CancelledError("the stream is being stopped");
   }
-  return moved ? context.plans.Reload(context.connection) : absl::OkStatus();
+  return context.plans.Reload(context.connection);
 }
 
 absl::Status RunWithRetries(const RetryContext& context,

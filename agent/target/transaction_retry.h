@@ -20,6 +20,15 @@ struct RetryContext {
 };
 
 // Rolls back. Returns OK when the transaction may be run again: after a short wait for a deadlock
+// or lock wait (1213, 1205). Else, and from the attempts_max-th attempt on, returns the failure;
+// CANCELLED when the stream is stopping.
+absl::Status RollBackForRetry(StreamStore& store, const absl::Notification& stopping,
+                              const absl::Status& failure, int attempt);
+
+// Whether a table has another name now (1146), as when its gate was opened or closed.
+bool HasMoved(const absl::Status& failure);
+
+// Rolls back. Returns OK when the transaction may be run again: after a short wait for a deadlock
 // or lock wait (1213, 1205), with reloaded plans where a table has another name now (1146). Else,
 // and from the attempts_max-th attempt on, returns the failure; CANCELLED when the stream is
 // stopping.

@@ -89,13 +89,7 @@ void AppendFixedBinary(const ColumnType& type, absl::string_view bytes, std::str
 }
 
 absl::Status AppendCell(const ColumnType& type, const mysql::ColumnSchema& column,
-                        absl::string_view bytes, std::string& sql) {
-  SLUICE_ASSIGN_OR_RETURN(const ColumnFamily family, FamilyOf(column));
-  if (!Fits(type.type, family)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("it is ", column.column_type, " here, but the binlog has values of type ",
-                     type.type, "; bring the tables of both sides to one definition"));
-  }
+                        ColumnFamily family, absl::string_view bytes, std::string& sql) {
   switch (family) {
     case ColumnFamily::kInteger:
       return AppendInteger(type, bytes, sql);
@@ -192,6 +186,15 @@ absl::Status AppendText(ColumnFamily family, const mysql::ColumnSchema& column,
 
 absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
                            const ImageCell& cell, std::string& sql) {
+  ColumnFamily family = ColumnFamily::kInteger;  // does not matter to NULL
+  if (cell.present && !cell.null) {
+    SLUICE_ASSIGN_OR_RETURN(family, FittingFamily(type, column));
+  }
+  return AppendLiteral(type, column, family, cell, sql);
+}
+
+absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
+                           ColumnFamily family, const ImageCell& cell, std::string& sql) {
   if (!cell.present) {
     return absl::FailedPreconditionError(absl::StrCat(
         "column ", column.name,
@@ -202,8 +205,20 @@ absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& co
     sql += "NULL";
     return absl::OkStatus();
   }
-  const absl::Status status = AppendCell(type, column, cell.bytes, sql);
+  const absl::Status status = AppendCell(type, column, family, cell.bytes, sql);
   return status.ok() ? status : Annotate(status, absl::StrCat("column ", column.name));
+}
+
+absl::StatusOr<ColumnFamily> FittingFamily(const ColumnType& type,
+                                           const mysql::ColumnSchema& column) {
+  SLUICE_ASSIGN_OR_RETURN(const ColumnFamily family, FamilyOf(column));
+  if (!Fits(type.type, family)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("column ", column.name, ": it is ", column.column_type,
+                     " here, but the binlog has values of type ", type.type,
+                     "; bring the tables of both sides to one definition"));
+  }
+  return family;
 }
 
 absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column) {
@@ -227,11 +242,16 @@ absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column) 
 
 absl::Status AppendTextLiteral(const mysql::ColumnSchema& column, const mysql::Cell& cell,
                                std::string& sql) {
+  SLUICE_ASSIGN_OR_RETURN(const ColumnFamily family, FamilyOf(column));
+  return AppendTextLiteral(family, column, cell, sql);
+}
+
+absl::Status AppendTextLiteral(ColumnFamily family, const mysql::ColumnSchema& column,
+                               const mysql::Cell& cell, std::string& sql) {
   if (!cell.has_value()) {
     sql += "NULL";
     return absl::OkStatus();
   }
-  SLUICE_ASSIGN_OR_RETURN(const ColumnFamily family, FamilyOf(column));
   const absl::Status status = AppendText(family, column, *cell, sql);
   return status.ok() ? status : Annotate(status, absl::StrCat("column ", column.name));
 }

@@ -122,14 +122,14 @@ struct TableMapEvent {
   std::vector<std::string> column_names;  // only with binlog_row_metadata=FULL
 };
 
-// One row image, cells as the bytes of the binlog; nullopt for NULL; only present columns count.
+// The envelope of a rows event. Views point into the event's bytes.
 struct RowsEvent {
   uint64_t table_id = 0;
   EventType type = EventType::kUnknown;  // kWriteRows, kUpdateRows, kDeleteRows
   bool statement_end = false;
-  std::string columns_before;  // bitmaps of present columns
-  std::string columns_after;
-  absl::string_view rows;  // the undecoded images, pointing into the event's bytes
+  absl::string_view columns_before;  // bitmaps of present columns
+  absl::string_view columns_after;
+  absl::string_view rows;  // the undecoded images
 };
 
 // GTID (33) and GTID_TAGGED (42).
@@ -154,9 +154,5 @@ absl::StatusOr<bool> DecodeFormatDescriptionHasChecksum(absl::string_view event)
 absl::StatusOr<absl::string_view> VerifyAndStripChecksum(absl::string_view event);
 // A copy of an event without checksum whose header length is its size.
 std::string WithFixedLength(absl::string_view stripped_event);
-// TRANSACTION_PAYLOAD (zstd or none): the events inside. RESOURCE_EXHAUSTED above max_bytes.
-absl::StatusOr<std::string> UnpackTransactionPayload(absl::string_view event, size_t max_bytes);
-// Cuts the bytes of an unpacked payload into its events; the views point into them.
-absl::StatusOr<std::vector<absl::string_view>> SplitEvents(absl::string_view unpacked);
 
 }  // namespace sluice::binlog

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/binlog/column_family.h"
 #include "common/binlog/event.h"
 #include "common/mysql/table_schema.h"
 
@@ -41,6 +42,14 @@ absl::StatusOr<std::vector<RowChange>> DecodeRowChanges(const TableMapEvent& tab
 absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
                            const ImageCell& cell, std::string& sql);
 
+// The family of a column into which values of the binlog's type can be written. Fails as
+// AppendLiteral does.
+absl::StatusOr<ColumnFamily> FittingFamily(const ColumnType& type,
+                                           const mysql::ColumnSchema& column);
+// AppendLiteral for a writer of many rows, which has asked for the FittingFamily once.
+absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
+                           ColumnFamily family, const ImageCell& cell, std::string& sql);
+
 // What the copy selects of a column so that the text protocol carries the value exactly.
 // UNIMPLEMENTED, naming the column, when its type is unknown.
 absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column);
@@ -50,6 +59,10 @@ absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column);
 // text is no value of the column's type.
 absl::Status AppendTextLiteral(const mysql::ColumnSchema& column, const mysql::Cell& cell,
                                std::string& sql);
+
+// The same, for those who keep the column's family (FamilyOf) for many cells.
+absl::Status AppendTextLiteral(ColumnFamily family, const mysql::ColumnSchema& column,
+                               const mysql::Cell& cell, std::string& sql);
 
 // An ENUM column may hold the error value (index 0), which strict mode refuses even from a source
 // that has it. A statement with such cells carries kLenientHint behind its first keyword ("REPLACE

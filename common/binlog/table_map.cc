@@ -246,14 +246,14 @@ absl::StatusOr<RowsEvent> DecodeRows(absl::string_view event) {
     return Malformed(kRows, absl::StrCat(width, " columns"));
   }
   const size_t bitmap_bytes = (width + 7) / 8;
-  std::string first(reader.Bytes(bitmap_bytes));
+  const absl::string_view first = reader.Bytes(bitmap_bytes);
   if (rows.type == EventType::kWriteRows) {
-    rows.columns_after = std::move(first);
+    rows.columns_after = first;
   } else {
-    rows.columns_before = std::move(first);
+    rows.columns_before = first;
   }
   if (rows.type == EventType::kUpdateRows) {
-    rows.columns_after = std::string(reader.Bytes(bitmap_bytes));
+    rows.columns_after = reader.Bytes(bitmap_bytes);
   }
   if (reader.failed()) {
     return Malformed(kRows, "cut short");

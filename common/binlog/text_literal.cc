@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <cstring>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -14,9 +15,19 @@
 namespace sluice::binlog {
 namespace {
 
+// Eight bytes at a time: most text is ASCII and looked through to its end.
 bool IsAscii(absl::string_view bytes) {
-  return std::all_of(bytes.begin(), bytes.end(),
-                     [](char c) { return static_cast<uint8_t>(c) < 0x80; });
+  constexpr uint64_t kHighBits = 0x8080808080808080;
+  const char* at = bytes.data();
+  size_t left = bytes.size();
+  for (; left >= sizeof(uint64_t); left -= sizeof(uint64_t), at += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    memcpy(&word, at, sizeof word);
+    if ((word & kHighBits) != 0) {
+      return false;
+    }
+  }
+  return std::all_of(at, at + left, [](char c) { return static_cast<uint8_t>(c) < 0x80; });
 }
 
 // Character sets whose units are wider than a byte: no byte of theirs can be read as ASCII.

@@ -1,5 +1,8 @@
 // Quoting of strings and names for statements.
 
+#include <array>
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 #include "common/mysql/connection.h"
 
@@ -7,7 +10,7 @@ namespace sluice::mysql {
 namespace {
 
 // What stands behind the backslash for a byte that needs one; 0 for others.
-char EscapeOf(char c) {
+constexpr char EscapeOf(char c) {
   switch (c) {
     case '\0':
       return '0';
@@ -26,13 +29,22 @@ char EscapeOf(char c) {
   }
 }
 
+constexpr std::array<char, 256> MakeEscapes() {
+  std::array<char, 256> escapes{};
+  for (size_t i = 0; i < escapes.size(); ++i) {
+    escapes[i] = EscapeOf(static_cast<char>(i));
+  }
+  return escapes;
+}
+constexpr std::array<char, 256> kEscapes = MakeEscapes();
+
 }  // namespace
 
 void AppendQuoted(absl::string_view text, std::string& sql) {
   sql.push_back('\'');
   size_t copied = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    const char escape = EscapeOf(text[i]);
+    const char escape = kEscapes[static_cast<uint8_t>(text[i])];
     if (escape != 0) {
       sql.append(text.data() + copied, i - copied);
       sql.push_back('\\');

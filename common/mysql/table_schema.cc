@@ -3,11 +3,15 @@
 #include "common/mysql/table_schema.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/mysql/table_schema_keys.h"
@@ -15,16 +19,40 @@
 namespace sluice::mysql {
 namespace {
 
+// In one statement, so that it stays of a size that servers take.
+constexpr size_t kNamesMax = 500;
+
 uint64_t Number(const std::optional<std::string>& cell) {
   uint64_t value = 0;
   return cell.has_value() && absl::SimpleAtoi(*cell, &value) ? value : 0;
 }
 
-// " AND <column> = 'schema' AND …" for the two columns that name a table.
-std::string Where(absl::string_view schema_column, absl::string_view table_column,
-                  const TableSchema& table) {
-  return absl::StrCat(" WHERE ", schema_column, " = ", QuoteString(table.database), " AND ",
-                      table_column, " = ", QuoteString(table.name));
+// The schemas that are being filled, by name.
+using Tables = std::map<std::string, TableSchema, std::less<>>;
+
+// " WHERE <column> = 'schema' AND <column> IN ('table', …)" for the two columns that name a table.
+class Where {
+ public:
+  Where(absl::string_view database, const std::vector<std::string>& tables)
+      : database_(QuoteString(database)),
+        tables_(absl::StrJoin(tables, ", ", [](std::string* out, const std::string& table) {
+          absl::StrAppend(out, QuoteString(table));
+        })) {}
+
+  [[nodiscard]] std::string For(absl::string_view schema_column,
+                                absl::string_view table_column) const {
+    return absl::StrCat(" WHERE ", schema_column, " = ", database_, " AND ", table_column, " IN (",
+                        tables_, ")");
+  }
+
+ private:
+  const std::string database_;
+  const std::string tables_;
+};
+
+TableSchema* Find(Tables& tables, const std::optional<std::string>& name) {
+  const auto found = tables.find(name.value_or(""));
+  return found == tables.end() ? nullptr : &found->second;
 }
 
 bool IsNumeric(absl::string_view type) {
@@ -33,32 +61,36 @@ bool IsNumeric(absl::string_view type) {
   return kTypes.count(type) != 0;
 }
 
-absl::Status ReadTable(Connection& connection, TableSchema& table) {
+absl::Status ReadTables(Connection& connection, const Where& where, Tables& tables) {
   SLUICE_ASSIGN_OR_RETURN(
       const QueryResult result,
-      connection.Query(absl::StrCat("SELECT TABLE_TYPE, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH "
-                                    "FROM information_schema.TABLES",
-                                    Where("TABLE_SCHEMA", "TABLE_NAME", table))));
-  if (result.rows.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("table ", table.database, ".", table.name, " does not exist"));
+      connection.Query(absl::StrCat("SELECT TABLE_NAME, TABLE_TYPE, TABLE_ROWS, DATA_LENGTH + "
+                                    "INDEX_LENGTH, TABLE_SCHEMA FROM information_schema.TABLES",
+                                    where.For("TABLE_SCHEMA", "TABLE_NAME"))));
+  for (const Row& row : result.rows) {
+    TableSchema& table = tables[row[0].value_or("")];
+    table.name = row[0].value_or("");
+    table.is_view = row[1].value_or("") != "BASE TABLE";
+    table.rows_estimate = Number(row[2]);
+    table.bytes_estimate = Number(row[3]);
+    table.database = row[4].value_or("");
   }
-  const Row& row = result.rows[0];
-  table.is_view = row[0].value_or("") != "BASE TABLE";
-  table.rows_estimate = Number(row[1]);
-  table.bytes_estimate = Number(row[2]);
   return absl::OkStatus();
 }
 
-absl::Status ReadColumns(Connection& connection, TableSchema& table) {
+absl::Status ReadColumns(Connection& connection, const Where& where, Tables& tables) {
   SLUICE_ASSIGN_OR_RETURN(
       const QueryResult result,
       connection.Query(absl::StrCat(
           "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME, "
-          "IS_NULLABLE, EXTRA FROM information_schema.COLUMNS",
-          Where("TABLE_SCHEMA", "TABLE_NAME", table), " ORDER BY ORDINAL_POSITION")));
+          "IS_NULLABLE, EXTRA, TABLE_NAME FROM information_schema.COLUMNS",
+          where.For("TABLE_SCHEMA", "TABLE_NAME"), " ORDER BY TABLE_NAME, ORDINAL_POSITION")));
   for (const Row& row : result.rows) {
-    ColumnSchema& column = table.columns.emplace_back();
+    TableSchema* table = Find(tables, row[7]);
+    if (table == nullptr) {
+      continue;
+    }
+    ColumnSchema& column = table->columns.emplace_back();
     const std::string extra = row[6].value_or("");
     column.name = row[0].value_or("");
     column.data_type = row[1].value_or("");
@@ -75,25 +107,44 @@ absl::Status ReadColumns(Connection& connection, TableSchema& table) {
   return absl::OkStatus();
 }
 
-absl::Status ReadIndexes(Connection& connection, TableSchema& table) {
+absl::Status ReadIndexes(Connection& connection, const Where& where, Tables& tables) {
   SLUICE_ASSIGN_OR_RETURN(
       const QueryResult result,
-      connection.Query(absl::StrCat(
-          "SELECT INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART, NULLABLE "
-          "FROM information_schema.STATISTICS",
-          Where("TABLE_SCHEMA", "TABLE_NAME", table), " ORDER BY INDEX_NAME, SEQ_IN_INDEX")));
+      connection.Query(
+          absl::StrCat("SELECT INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART, NULLABLE, TABLE_NAME "
+                       "FROM information_schema.STATISTICS",
+                       where.For("TABLE_SCHEMA", "TABLE_NAME"),
+                       " ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX")));
   for (const Row& row : result.rows) {
+    TableSchema* table = Find(tables, row[5]);
+    if (table == nullptr) {
+      continue;
+    }
     const std::string name = row[0].value_or("");
-    if (table.indexes.empty() || table.indexes.back().name != name) {
-      IndexSchema& index = table.indexes.emplace_back();
+    if (table->indexes.empty() || table->indexes.back().name != name) {
+      IndexSchema& index = table->indexes.emplace_back();
       index.name = name;
       index.is_unique = row[1].value_or("1") == "0";
       index.all_not_null = true;
     }
-    IndexSchema& index = table.indexes.back();
+    IndexSchema& index = table->indexes.back();
     index.columns.push_back(row[2].value_or(""));
     index.has_prefix_or_expression |= !row[2].has_value() || row[3].has_value();
     index.all_not_null &= row[4].value_or("") != "YES";
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadTriggers(Connection& connection, const Where& where, Tables& tables) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const QueryResult result,
+      connection.Query(absl::StrCat(
+          "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS",
+          where.For("EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE"), " ORDER BY TRIGGER_NAME")));
+  for (const Row& row : result.rows) {
+    if (TableSchema* table = Find(tables, row[1]); table != nullptr) {
+      table->triggers.push_back(row[0].value_or(""));
+    }
   }
   return absl::OkStatus();
 }
@@ -112,28 +163,21 @@ absl::StatusOr<std::vector<std::string>> ReadTableNames(Connection& connection,
   return names;
 }
 
-absl::Status ReadRelations(Connection& connection, TableSchema& table) {
-  SLUICE_ASSIGN_OR_RETURN(
-      const QueryResult triggers,
-      connection.Query(absl::StrCat("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS",
-                                    Where("EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE", table),
-                                    " ORDER BY TRIGGER_NAME")));
-  for (const Row& row : triggers.rows) {
-    table.triggers.push_back(row[0].value_or(""));
-  }
+absl::Status ReadForeignKeys(Connection& connection, TableSchema& table) {
+  const Where where(table.database, {table.name});
   SLUICE_ASSIGN_OR_RETURN(
       table.foreign_key_parents,
       ReadTableNames(connection, table,
                      absl::StrCat("SELECT DISTINCT REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME "
                                   "FROM information_schema.KEY_COLUMN_USAGE",
-                                  Where("TABLE_SCHEMA", "TABLE_NAME", table),
+                                  where.For("TABLE_SCHEMA", "TABLE_NAME"),
                                   " AND REFERENCED_TABLE_NAME IS NOT NULL ORDER BY 1, 2")));
   SLUICE_ASSIGN_OR_RETURN(
       table.foreign_key_children,
       ReadTableNames(connection, table,
                      absl::StrCat("SELECT DISTINCT CONSTRAINT_SCHEMA, TABLE_NAME "
                                   "FROM information_schema.REFERENTIAL_CONSTRAINTS",
-                                  Where("UNIQUE_CONSTRAINT_SCHEMA", "REFERENCED_TABLE_NAME", table),
+                                  where.For("UNIQUE_CONSTRAINT_SCHEMA", "REFERENCED_TABLE_NAME"),
                                   " ORDER BY 1, 2")));
   return absl::OkStatus();
 }
@@ -170,25 +214,47 @@ const ColumnSchema* TableSchema::FindColumn(absl::string_view column) const {
   return found == columns.end() ? nullptr : &*found;
 }
 
-absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string_view database,
-                                            absl::string_view table) {
-  TableSchema schema;
-  schema.database = std::string(database);
-  schema.name = std::string(table);
-  absl::Status status = ShowInvisibleKeys(connection);
-  for (auto* part :
-       {&ReadTable, &ReadColumns, &ReadIndexes, &ReadRelations, &ReadCreateStatement}) {
-    if (status.ok()) {
-      status = part(connection, schema);
+absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection,
+                                                          absl::string_view database,
+                                                          const std::vector<std::string>& tables) {
+  std::vector<TableSchema> schemas;
+  absl::Status status = tables.empty() ? absl::OkStatus() : ShowInvisibleKeys(connection);
+  for (size_t begin = 0; begin < tables.size() && status.ok(); begin += kNamesMax) {
+    const size_t end = std::min(tables.size(), begin + kNamesMax);
+    const Where where(database, {tables.begin() + static_cast<std::ptrdiff_t>(begin),
+                                 tables.begin() + static_cast<std::ptrdiff_t>(end)});
+    Tables found;
+    for (auto* part : {&ReadTables, &ReadColumns, &ReadIndexes, &ReadTriggers}) {
+      if (status.ok()) {
+        status = part(connection, where, found);
+      }
+    }
+    for (auto& [name, schema] : found) {
+      schema.key_columns = ChooseKey(schema);
+      schemas.push_back(std::move(schema));
     }
   }
-  if (absl::IsNotFound(status)) {
-    return status;
+  if (!status.ok()) {
+    return Annotate(status, absl::StrCat("reading the tables of ", database));
+  }
+  return schemas;
+}
+
+absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string_view database,
+                                            absl::string_view table) {
+  SLUICE_ASSIGN_OR_RETURN(std::vector<TableSchema> schemas,
+                          ReadTableSchemas(connection, database, {std::string(table)}));
+  if (schemas.empty()) {
+    return absl::NotFoundError(absl::StrCat("table ", database, ".", table, " does not exist"));
+  }
+  TableSchema schema = std::move(schemas.front());
+  absl::Status status = ReadForeignKeys(connection, schema);
+  if (status.ok()) {
+    status = ReadCreateStatement(connection, schema);
   }
   if (!status.ok()) {
     return Annotate(status, absl::StrCat("reading the schema of ", database, ".", table));
   }
-  schema.key_columns = ChooseKey(schema);
   return schema;
 }
 

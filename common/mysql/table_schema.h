@@ -22,6 +22,8 @@ struct ColumnSchema {
   bool is_nullable = false;
   bool is_generated = false;  // virtual or stored: never written by a stream
   bool is_invisible = false;
+
+  friend bool operator==(const ColumnSchema&, const ColumnSchema&) = default;
 };
 
 struct IndexSchema {
@@ -55,6 +57,11 @@ struct TableSchema {
 // The schema of one table. NOT_FOUND names database.table when it does not exist.
 absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string_view database,
                                             absl::string_view table);
+// The schemas of those of the tables that exist, in no order, without create_statement and foreign
+// keys: a handful of statements for many tables.
+absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection,
+                                                          absl::string_view database,
+                                                          const std::vector<std::string>& tables);
 // Base tables of a database, sorted; the views, and names that begin with "_sluice_", left out.
 absl::StatusOr<std::vector<std::string>> ListTables(Connection& connection,
                                                     absl::string_view database);

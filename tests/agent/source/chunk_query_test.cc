@@ -14,6 +14,7 @@ namespace {
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 mysql::ColumnSchema Column(const std::string& name, const std::string& type,
                            const std::string& charset = "") {
@@ -34,6 +35,14 @@ TEST(ChunkQueryTest, ConditionOfThreeColumnsIsTheOrderOfTheKey) {
   EXPECT_EQ(*condition,
             "(`a` > -1) OR (`a` = -1 AND `b` > X'7827') OR "
             "(`a` = -1 AND `b` = X'7827' AND `c``` > '2024-01-02 03:04:05.6')");
+}
+
+TEST(ChunkQueryTest, AConditionUpToAKeyIncludesItInTheOrderOfTheKey) {
+  const auto a = Column("a", "int");
+  const auto b = Column("b", "int");
+  const auto condition = UpToKeyCondition({&a, &b}, {"1", "2"});
+  ASSERT_TRUE(condition.ok()) << condition.status();
+  EXPECT_EQ(*condition, "(`a` < 1) OR (`a` = 1 AND `b` <= 2)");
 }
 
 TEST(ChunkQueryTest, TextIsComparedInTheCharacterSetOfItsColumn) {
@@ -85,6 +94,15 @@ TEST(ChunkQueryTest, StatementReadsTheKeysIndexInOrderWithALimit) {
   sql = BuildChunkQuery(query);
   ASSERT_TRUE(sql.ok()) << sql.status();
   EXPECT_THAT(*sql, HasSubstr(" WHERE (`k` > 5) ORDER BY"));
+  query.end_key = {"9"};
+  sql = BuildChunkQuery(query);
+  ASSERT_TRUE(sql.ok()) << sql.status();
+  EXPECT_THAT(*sql, HasSubstr(" WHERE ((`k` > 5)) AND ((`k` <= 9)) ORDER BY"));
+  // The key so many rows on, and nothing else.
+  sql = BuildBoundaryQuery(query);
+  ASSERT_TRUE(sql.ok()) << sql.status();
+  EXPECT_THAT(*sql, StartsWith("SELECT `k` FROM `d`.`t` FORCE INDEX (`PRIMARY`)"));
+  EXPECT_THAT(*sql, EndsWith(" ORDER BY `k` LIMIT 1 OFFSET 9"));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -226,17 +227,16 @@ class HistoryMaker {
   ModelTable table_;
 };
 
-// Merges changes and writes what comes out into a model table, in the order that RowWriter keeps:
-// deletes, then REPLACEs, here in any order.
+// Merges changes and writes what comes out into a model table, in the order that ChangeWriter
+// keeps: deletes, then REPLACEs, here in any order.
 class MergedWriter {
  public:
   explicit MergedWriter(std::mt19937& random) : random_(random) {}
 
   void Add(const ModelChange& change) {
-    binlog::RowChange row_change;
-    row_change.before = Image(change.before);
-    row_change.after = Image(change.after);
-    changes_.Add(plan_, map_, std::move(row_change));
+    const std::optional<binlog::RowImage> before = Image(change.before);
+    const std::optional<binlog::RowImage> after = Image(change.after);
+    changes_.Add(plan_, map_, before ? &*before : nullptr, after ? &*after : nullptr);
   }
 
   void WriteTo(ModelTable& table) {
@@ -257,7 +257,7 @@ class MergedWriter {
         }
       }
     }
-    changes_.Clear();
+    changes_ = ChangeSet();
     cells_.clear();
   }
 
@@ -273,7 +273,7 @@ class MergedWriter {
     return image;
   }
 
-  static ModelRow FromImage(const binlog::RowImage& image) {
+  static ModelRow FromImage(std::span<const binlog::ImageCell> image) {
     ModelRow row;
     row.k = std::string(image[0].bytes);
     if (!image[1].null) {
@@ -358,23 +358,42 @@ TEST(ChangeSetTest, CopyingInEpochsWhileChangesGoOnEndsEqual) {
   }
 }
 
-TEST(ChangeSetTest, CountsWhatWasAddedAndForgetsItWhenCleared) {
-  std::mt19937 random(1);
+TEST(ChangeSetTest, CountsWhatWasAddedAndHoldsOneRowPerKey) {
   const TablePlan plan = Plan();
   const auto map = std::make_shared<const binlog::TableMapEvent>();
   ChangeSet changes;
   EXPECT_TRUE(changes.empty());
-  binlog::RowImage image(3, {true, false, "abc"});
-  changes.Add(plan, map, {image, image});
-  changes.Add(plan, map, {image, std::nullopt});
+  const binlog::RowImage image(3, {true, false, "abc"});
+  changes.Add(plan, map, &image, &image);
+  const size_t bytes = changes.bytes();
+  EXPECT_GT(bytes, 3 * sizeof(binlog::ImageCell));
+  changes.Add(plan, map, &image, nullptr);
   EXPECT_EQ(changes.changes(), 2U);
-  EXPECT_EQ(changes.bytes(), 36U);
+  EXPECT_EQ(changes.bytes(), bytes);
   ASSERT_EQ(changes.tables().size(), 1U);
   ASSERT_EQ(changes.tables()[0].rows.size(), 1U);
   EXPECT_FALSE(changes.tables()[0].rows[0].present);
-  changes.Clear();
-  EXPECT_TRUE(changes.empty());
-  EXPECT_TRUE(changes.tables().empty());
+  EXPECT_FALSE(changes.empty());
+}
+
+TEST(ChangeSetTest, ImagesSurviveEverythingThatIsAddedLater) {
+  const TablePlan plan = Plan();
+  const auto map = std::make_shared<const binlog::TableMapEvent>();
+  ChangeSet changes;
+  std::deque<std::string> keys;
+  constexpr size_t kRows = 20'000;
+  for (size_t i = 0; i < kRows; ++i) {
+    keys.push_back(absl::StrCat("key ", i));
+    binlog::RowImage image(3, {true, false, keys.back()});
+    changes.Add(plan, map, nullptr, &image);
+    image.assign(3, {true, false, "another"});
+  }
+  ASSERT_EQ(changes.tables()[0].rows.size(), kRows);
+  for (size_t i = 0; i < kRows; ++i) {
+    const FinalChange& row = changes.tables()[0].rows[i];
+    ASSERT_TRUE(row.present);
+    ASSERT_EQ(row.image[2].bytes, keys[i]);
+  }
 }
 
 }  // namespace

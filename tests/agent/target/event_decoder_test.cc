@@ -33,9 +33,9 @@ class NotingSink final : public TransactionSink {
     return absl::OkStatus();
   }
   absl::Status OnChange(const TablePlan& plan, const std::shared_ptr<const binlog::TableMapEvent>&,
-                        binlog::RowChange change) override {
-    notes.push_back(
-        absl::StrCat(plan.table, change.before ? " before" : "", change.after ? " after" : ""));
+                        const binlog::RowImage* before, const binlog::RowImage* after) override {
+    notes.push_back(absl::StrCat(plan.table, before != nullptr ? " before" : "",
+                                 after != nullptr ? " after" : ""));
     return absl::OkStatus();
   }
   void OnMarker(std::string id) override { notes.push_back("marker " + id); }

@@ -254,7 +254,7 @@ TEST(StreamTest, CommandsAreIdempotentAndOldEpochsAreRefused) {
   EXPECT_TRUE(absl::IsNotFound(world->Status(kStream).status()));
   EXPECT_TRUE(absl::IsNotFound(world->Control(kStream, StreamAction::START, 11).status()));
   EXPECT_FALSE(world->Create(spec).ok()) << "a delayed request must not bring it back";
-  for (const char* table : {"stream", "stream_position", "copy_state"}) {
+  for (const char* table : {"stream", "stream_position", "copy_range"}) {
     EXPECT_TRUE(StreamWorld::Dump(world->target_mysqld(), "_sluice", table).empty()) << table;
   }
 }

@@ -4,12 +4,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zstd.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/binlog/payload_reader.h"
 #include "common/binlog/row_image.h"
 #include "tests/common/binlog/captured_events.h"
 
@@ -215,7 +218,8 @@ TEST(EventTest, RowsWithoutColumnsAreRefused) {
   const std::string written = Event(kWriteRowsHex);
   auto rows = DecodeRows(written);
   ASSERT_TRUE(map.ok() && rows.ok());
-  rows->columns_after.assign(2, '\0');
+  const std::string none(2, '\0');
+  rows->columns_after = none;
   EXPECT_FALSE(DecodeRowChanges(*map, *rows).ok());
 }
 
@@ -232,10 +236,27 @@ TEST(EventTest, RowsOfOldVersionsAreRefusedByName) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("log_bin_use_v1_row_events"));
 }
 
+// The events inside a TRANSACTION_PAYLOAD.
+absl::StatusOr<std::vector<std::string>> Unpack(const std::string& event, size_t event_bytes_max) {
+  auto reader = PayloadReader::Open(event);
+  if (!reader.ok()) {
+    return reader.status();
+  }
+  std::vector<std::string> events;
+  while (true) {
+    const auto inner = reader->Next(event_bytes_max);
+    if (!inner.ok()) {
+      return inner.status();
+    }
+    if (inner->empty()) {
+      return events;
+    }
+    events.emplace_back(*inner);
+  }
+}
+
 TEST(EventTest, PayloadIsUnpackedIntoItsEvents) {
-  auto unpacked = UnpackTransactionPayload(Event(kPayloadHex), 1 << 20);
-  ASSERT_TRUE(unpacked.ok()) << unpacked.status();
-  auto events = SplitEvents(*unpacked);
+  auto events = Unpack(Event(kPayloadHex), 1 << 20);
   ASSERT_TRUE(events.ok()) << events.status();
   ASSERT_EQ(events->size(), 4U);
   std::vector<EventType> types;
@@ -252,12 +273,56 @@ TEST(EventTest, PayloadIsUnpackedIntoItsEvents) {
   EXPECT_EQ(std::string((*(*changes)[0].after)[2].bytes), "packed");
 }
 
-TEST(EventTest, PayloadAboveTheBoundIsRefused) {
-  auto whole = UnpackTransactionPayload(Event(kPayloadHex), 1 << 20);
-  ASSERT_TRUE(whole.ok());
-  EXPECT_TRUE(UnpackTransactionPayload(Event(kPayloadHex), whole->size()).ok());
-  EXPECT_EQ(UnpackTransactionPayload(Event(kPayloadHex), whole->size() - 1).status().code(),
+TEST(EventTest, AnEventAboveTheBoundInAPayloadIsRefused) {
+  const auto events = Unpack(Event(kPayloadHex), 1 << 20);
+  ASSERT_TRUE(events.ok());
+  size_t largest = 0;
+  for (const std::string& event : *events) {
+    largest = std::max(largest, event.size());
+  }
+  EXPECT_TRUE(Unpack(Event(kPayloadHex), largest).ok());
+  EXPECT_EQ(Unpack(Event(kPayloadHex), largest - 1).status().code(),
             absl::StatusCode::kResourceExhausted);
+}
+
+// A TRANSACTION_PAYLOAD of 2 MB of events, compressed or not.
+std::string LargePayload(bool compressed) {
+  const std::string one = WithFixedLength(Event(kWriteRowsHex));
+  std::string inside;
+  while (inside.size() < (2U << 20U)) {
+    inside += one;
+  }
+  std::string packed = inside;
+  if (compressed) {
+    packed.resize(ZSTD_compressBound(inside.size()));
+    packed.resize(ZSTD_compress(packed.data(), packed.size(), inside.data(), inside.size(), 3));
+  }
+  const auto packed_int = [](uint64_t value) {
+    std::string bytes(1, '\xFE');
+    for (int i = 0; i < 8; ++i) {
+      bytes.push_back(static_cast<char>(value >> (8 * i)));
+    }
+    return bytes;
+  };
+  std::string event = Event(kPayloadHex).substr(0, kHeaderBytes);
+  event += std::string("\x02", 1) +
+           (compressed ? std::string("\x01\x00", 2) : "\x03\xFC\xFF" + std::string(1, '\0'));
+  event += "\x01\x09" + packed_int(packed.size());
+  return event + std::string(1, '\0') + packed;
+}
+
+TEST(EventTest, ALargePayloadIsReadBlockByBlock) {
+  const std::string one = WithFixedLength(Event(kWriteRowsHex));
+  for (const bool compressed : {false, true}) {
+    const auto events = Unpack(LargePayload(compressed), 1 << 20);
+    ASSERT_TRUE(events.ok()) << events.status();
+    EXPECT_EQ(events->size(), (2U << 20U) / one.size() + 1);
+    for (const std::string& event : *events) {
+      ASSERT_EQ(event, one);
+    }
+    const std::string cut = LargePayload(compressed);
+    EXPECT_FALSE(Unpack(cut.substr(0, cut.size() - 10), 1 << 20).ok());
+  }
 }
 
 // Feeds bytes to every decoder; what comes out does not matter, only that nothing breaks.
@@ -270,11 +335,7 @@ void DecodeEverything(const std::string& event) {
   (void)DecodeQuery(event);
   (void)PeekTableMap(event);
   (void)PeekRowsTableId(event);
-  auto unpacked = UnpackTransactionPayload(event, 1 << 16);
-  if (unpacked.ok()) {
-    (void)SplitEvents(*unpacked);
-  }
-  (void)SplitEvents(event);
+  (void)Unpack(event, 1 << 16);
 }
 
 std::vector<mysql::ColumnSchema> CapturedColumns() {

@@ -1,0 +1,74 @@
+// ChangeFeed: decoding into the group that is taken next.
+
+#include "agent/target/change_feed.h"
+
+#include <utility>
+
+#include "agent/source/event_splitter.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::target {
+
+absl::StatusOr<std::unique_ptr<ChangeFeed>> ChangeFeed::Open(const Source& source,
+                                                             const std::vector<std::string>& tables,
+                                                             const std::string& position,
+                                                             const ChangeFeedOptions& options) {
+  SLUICE_ASSIGN_OR_RETURN(
+      std::unique_ptr<EventFeed> events,
+      EventFeed::Open(source.client, source.watched.database, tables, position, options.events));
+  return std::unique_ptr<ChangeFeed>(new ChangeFeed(source, std::move(events), options));
+}
+
+ChangeFeed::ChangeFeed(const Source& source, std::unique_ptr<EventFeed> events,
+                       const ChangeFeedOptions& options)
+    : events_(std::move(events)),
+      builder_(source.watched, source.plans, options.group),
+      reader_([this] { Read(); }) {}
+
+ChangeFeed::~ChangeFeed() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    closed_ = true;
+  }
+  events_->Close();
+}
+
+void ChangeFeed::Read() {
+  while (true) {
+    const absl::StatusOr<FetchedEvents> batch = events_->Next();
+    const absl::Status status = batch.ok() ? Add(*batch) : batch.status();
+    if (!status.ok()) {
+      const absl::MutexLock lock(&mutex_);
+      failure_ = status;
+      return;
+    }
+  }
+}
+
+absl::Status ChangeFeed::Add(const FetchedEvents& batch) {
+  absl::string_view rest = *batch.events;
+  while (!rest.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const absl::string_view event, source::NextEvent(rest));
+    rest.remove_prefix(event.size());
+    const absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &ChangeFeed::HasRoomOrClosed));
+    if (closed_) {
+      return absl::CancelledError("the feed is closed");
+    }
+    SLUICE_RETURN_IF_ERROR(builder_.Add(event, batch.events));
+  }
+  const absl::MutexLock lock(&mutex_);
+  builder_.Heard(batch.source_time_us, batch.caught_up);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ChangeGroup> ChangeFeed::Next() {
+  const absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(this, &ChangeFeed::HasSomething));
+  if (failure_.has_value() && !builder_.Whole()) {
+    return *failure_;
+  }
+  return builder_.Take();
+}
+
+}  // namespace sluice::target

@@ -1,0 +1,33 @@
+// ChangeGroup: what is applied in one go: consecutive transactions of the source, merged.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/target/change_set.h"
+#include "common/gtid/gtid_set.h"
+
+namespace sluice::target {
+
+// Received, not applied.
+struct ChangeGroup {
+  ChangeSet changes;
+  std::vector<std::shared_ptr<const std::string>> buffers;  // what its images point into
+
+  gtid::GtidSet ended;         // the transactions that ended in it, those without changes too
+  int64_t transaction_us = 0;  // commit time on the source of the last one; 0 when there is none
+  uint64_t transactions = 0;   // with changes for us
+  uint64_t rows = 0;
+  std::vector<std::string> markers;
+  // The last transaction is not whole: it goes on in the next group, and nothing may become visible
+  // before its end.
+  bool open = false;
+
+  int64_t source_time_us = 0;  // the source's clock at the last answer; 0 when there was none
+  bool caught_up = false;      // at that answer there was nothing behind this group
+};
+
+}  // namespace sluice::target

@@ -1,0 +1,136 @@
+// ChangeWriter: building and running REPLACE and DELETE statements.
+
+#include "agent/target/change_writer.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "common/binlog/row_image.h"
+
+namespace sluice::target {
+
+absl::Status ChangeWriter::Write(const ChangeSet& changes) {
+  for (const TableChanges& table : changes.tables()) {
+    SLUICE_RETURN_IF_ERROR(Write(ChangeSlice{&table, 0, table.rows.size()}));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChangeWriter::Write(const ChangeSlice& slice) {
+  rows_ = 0;  // forgets what an error may have left
+  error_enums_ = 0;
+  absl::Status status = Delete(slice);
+  if (status.ok()) {
+    status = Replace(slice);
+  }
+  if (status.ok()) {
+    return status;
+  }
+  const TablePlan& plan = *slice.changes->plan;
+  return WithSubject(Annotate(status, absl::StrCat("writing ", plan.database, ".", plan.physical)),
+                     plan.table);
+}
+
+absl::Status ChangeWriter::UseMap(const TablePlan& plan, const std::vector<size_t>& ordinals,
+                                  const binlog::TableMapEvent& map) {
+  if (map_ == &map) {
+    return absl::OkStatus();
+  }
+  families_.clear();
+  for (const size_t ordinal : ordinals) {
+    SLUICE_ASSIGN_OR_RETURN(
+        families_.emplace_back(),
+        binlog::FittingFamily(map.columns[ordinal], plan.schema.columns[ordinal]));
+  }
+  map_ = &map;
+  return absl::OkStatus();
+}
+
+absl::Status ChangeWriter::AppendRow(const TablePlan& plan, const std::vector<size_t>& ordinals,
+                                     const FinalChange& row) {
+  SLUICE_RETURN_IF_ERROR(UseMap(plan, ordinals, *row.map));
+  sql_ += rows_ == 0 ? "(" : ",(";
+  ++rows_;
+  for (size_t i = 0; i < ordinals.size(); ++i) {
+    if (i > 0) {
+      sql_ += ',';
+    }
+    const size_t ordinal = ordinals[i];
+    const binlog::ColumnType& type = row.map->columns[ordinal];
+    SLUICE_RETURN_IF_ERROR(binlog::AppendLiteral(type, plan.schema.columns[ordinal], families_[i],
+                                                 row.image[ordinal], sql_));
+    error_enums_ += binlog::IsErrorEnum(type, row.image[ordinal]) ? 1U : 0U;
+  }
+  sql_ += ')';
+  return absl::OkStatus();
+}
+
+absl::Status ChangeWriter::Delete(const ChangeSlice& slice) {
+  const TablePlan& plan = *slice.changes->plan;
+  map_ = nullptr;
+  for (size_t i = slice.first; i < slice.last; ++i) {
+    const FinalChange& row = slice.changes->rows[i];
+    if (row.present) {
+      continue;
+    }
+    if (rows_ == 0) {
+      sql_ = plan.delete_head;
+    }
+    SLUICE_RETURN_IF_ERROR(AppendRow(plan, plan.key, row));
+    error_enums_ = 0;  // only a value that is written needs to pass strict mode
+    SLUICE_RETURN_IF_ERROR(RunIfFull(limits_.deletes_max, ")"));
+  }
+  return Run(")");
+}
+
+absl::Status ChangeWriter::Replace(const ChangeSlice& slice) {
+  const TablePlan& plan = *slice.changes->plan;
+  map_ = nullptr;
+  for (size_t i = slice.first; i < slice.last; ++i) {
+    const FinalChange& row = slice.changes->rows[i];
+    if (!row.present) {
+      continue;
+    }
+    if (rows_ == 0) {
+      sql_ = plan.replace_head;
+    }
+    SLUICE_RETURN_IF_ERROR(AppendRow(plan, plan.written, row));
+    SLUICE_RETURN_IF_ERROR(RunIfFull(limits_.rows_max, ""));
+  }
+  return Run("");
+}
+
+absl::Status ChangeWriter::RunIfFull(size_t rows_max, absl::string_view tail) {
+  if (rows_ < rows_max && sql_.size() < limits_.bytes_max) {
+    return absl::OkStatus();
+  }
+  return Run(tail);
+}
+
+absl::Status ChangeWriter::Run(absl::string_view tail) {
+  if (rows_ == 0) {
+    return absl::OkStatus();
+  }
+  sql_.append(tail.data(), tail.size());
+  rows_ = 0;
+  return error_enums_ == 0 ? connection_.Execute(sql_).status() : RunLenient();
+}
+
+// Strict mode refuses an ENUM's error value even from a source that has it; the number of warnings
+// proves that nothing else was let through.
+absl::Status ChangeWriter::RunLenient() {
+  constexpr size_t kVerbBytes = sizeof("REPLACE") - 1;
+  sql_.insert(kVerbBytes, absl::StrCat(" ", binlog::kLenientHint));
+  const uint64_t expected = std::exchange(error_enums_, 0);
+  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult result, connection_.Query(sql_));
+  if (result.warnings != expected) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("rows with an invalid ENUM value gave ", result.warnings, " warnings where ",
+                     expected, " are right, so a value may have been changed"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::target

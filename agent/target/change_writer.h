@@ -1,0 +1,63 @@
+// ChangeWriter: merged changes as multi-row statements.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "agent/target/change_set.h"
+#include "agent/target/table_plan.h"
+#include "common/binlog/column_family.h"
+#include "common/mysql/connection.h"
+
+namespace sluice::target {
+
+struct ChangeWriterLimits {
+  size_t rows_max = 1000;               // per REPLACE
+  size_t deletes_max = 500;             // keys per DELETE, so that the optimizer uses the index
+  size_t bytes_max = size_t{1} << 20U;  // per statement; one row may exceed it
+};
+
+// The rows [first, last) of a table's changes.
+struct ChangeSlice {
+  const TableChanges* changes = nullptr;
+  size_t first = 0;
+  size_t last = 0;
+};
+
+// Writes within the transaction that is open on the connection. The statement's buffer is reused,
+// so there is no allocation per value. Owned by one thread.
+class ChangeWriter {
+ public:
+  ChangeWriter(mysql::Connection& connection, ChangeWriterLimits limits)
+      : connection_(connection), limits_(limits) {}
+
+  // For each table deletes, then REPLACEs, as ChangeSet demands.
+  absl::Status Write(const ChangeSet& changes);
+  absl::Status Write(const ChangeSlice& slice);
+
+ private:
+  absl::Status Delete(const ChangeSlice& slice);
+  absl::Status Replace(const ChangeSlice& slice);
+  // Finds the families of the columns that are written, or of the key's.
+  absl::Status UseMap(const TablePlan& plan, const std::vector<size_t>& ordinals,
+                      const binlog::TableMapEvent& map);
+  absl::Status AppendRow(const TablePlan& plan, const std::vector<size_t>& ordinals,
+                         const FinalChange& row);
+  absl::Status RunIfFull(size_t rows_max, absl::string_view tail);
+  absl::Status Run(absl::string_view tail);
+  absl::Status RunLenient();
+
+  mysql::Connection& connection_;
+  const ChangeWriterLimits limits_;
+  std::string sql_;
+  size_t rows_ = 0;                             // in sql_
+  uint64_t error_enums_ = 0;                    // cells in sql_ that hold an ENUM's error value
+  const binlog::TableMapEvent* map_ = nullptr;  // that families_ are of
+  std::vector<binlog::ColumnFamily> families_;  // one per ordinal
+};
+
+}  // namespace sluice::target

@@ -1,0 +1,274 @@
+// CopyWorker: fetching ahead, writing, commits and splitting.
+
+#include "agent/target/copy_worker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "agent/target/local_session.h"
+#include "agent/target/transaction_retry.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::target {
+namespace {
+
+// Of a part that is split off: enough that reading the keys ahead is small beside the copy.
+constexpr uint64_t kPartRowsMin = 1000;
+// In a commit, each of a table or more.
+constexpr size_t kPortionsMax = 512;
+
+RowsRequest RequestFor(const CopyWorkerContext& context, const TablePlan& plan,
+                       const CopyRange& range) {
+  RowsRequest request;
+  request.session = context.session;
+  request.table = plan.table;
+  request.columns = plan.WrittenNames();
+  request.key_columns = plan.KeyNames();
+  request.after_key = range.last_key;
+  request.end_key = range.end_key;
+  request.rows_max = context.options.rows_max;
+  request.bytes_max = context.options.bytes_max;
+  return request;
+}
+
+// Rows of about part_bytes, by what was copied, else by the estimate.
+uint64_t PartRows(const CopyProgress& tail, uint64_t part_bytes) {
+  const bool copied = tail.range.rows > 0;
+  const uint64_t rows = copied ? tail.range.rows : tail.rows_estimate;
+  const uint64_t bytes = copied ? tail.range.bytes : tail.bytes_estimate;
+  return rows == 0 ? kPartRowsMin : std::max(kPartRowsMin, part_bytes / (bytes / rows + 1));
+}
+
+}  // namespace
+
+bool CopyWorker::MustStop() const {
+  return context_.stopping.HasBeenNotified() || absl::Now() >= context_.deadline ||
+         context_.queue.stopped();
+}
+
+absl::Status CopyWorker::Run() {
+  absl::Status status = Work();
+  if (!status.ok()) {
+    context_.queue.Stop();
+    if (call_.started()) {
+      call_.Take().rows.status().IgnoreError();
+    }
+    if (open_) {
+      store_->Rollback();
+    }
+  }
+  return status;
+}
+
+absl::Status CopyWorker::Connect() {
+  if (connection_ != nullptr) {
+    return absl::OkStatus();
+  }
+  SLUICE_ASSIGN_OR_RETURN(connection_, ConnectLocal(context_.local));
+  store_ = std::make_unique<StreamStore>(*connection_);
+  writer_ = std::make_unique<CopiedRowWriter>(*connection_, context_.options.statement_bytes_max);
+  return absl::OkStatus();
+}
+
+absl::Status CopyWorker::Work() {
+  while (true) {
+    if (!in_hand_.has_value()) {
+      SLUICE_RETURN_IF_ERROR(TakeNext(true));
+      if (!in_hand_.has_value()) {
+        return absl::OkStatus();
+      }
+    }
+    const absl::Time begun = absl::Now();
+    Fetched fetched = call_.Take();
+    const absl::Time now = absl::Now();
+    times_.waiting += now - begun;
+    times_.hand_off += std::max(absl::ZeroDuration(), begun - fetched.ready);
+    if (!fetched.rows.ok()) {
+      return Annotate(fetched.rows.status(), absl::StrCat("copying table ", plan_->table));
+    }
+    Portion portion = Received(*std::move(fetched.rows));
+    const bool stop = MustStop();
+    portion.give_back = portion.give_back || stop;
+    if (stop) {
+      context_.queue.Stop();
+    }
+    if (!portion.give_back) {
+      Fetch();
+    } else {
+      in_hand_.reset();
+      SLUICE_RETURN_IF_ERROR(TakeNext(false));
+    }
+    SLUICE_RETURN_IF_ERROR(Write(std::move(portion)));
+    if (IsFull()) {
+      SLUICE_RETURN_IF_ERROR(Commit());
+    }
+  }
+}
+
+bool CopyWorker::IsFull() const {
+  return pending_.size() >= portions_max_ || pending_rows_ >= context_.options.rows_max ||
+         pending_bytes_ >= context_.options.commit_bytes ||
+         server_time_ >= context_.options.commit_time;
+}
+
+absl::Status CopyWorker::TakeNext(bool wait) {
+  std::optional<CopyWork> work = context_.queue.Take(false);
+  if (!work.has_value() && wait) {
+    // Others may wait for the ranges that the commit gives back.
+    SLUICE_RETURN_IF_ERROR(Commit());
+    work = context_.queue.Take(true);
+  }
+  if (!work.has_value()) {
+    return absl::OkStatus();
+  }
+  SLUICE_RETURN_IF_ERROR(Connect());
+  plan_ = context_.plans.Find(work->progress.table);
+  if (plan_ == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat("no plan for table ", work->progress.table));
+  }
+  if (work->split) {
+    SLUICE_RETURN_IF_ERROR(
+        Annotate(Split(*work), absl::StrCat("copying table ", work->progress.table)));
+  }
+  in_hand_ = *std::move(work);
+  part_bytes_ = 0;
+  verb_ = CopyVerb::kInsert;
+  Fetch();
+  return absl::OkStatus();
+}
+
+// Only between transactions. A part is durable before anybody goes on behind it, so that no crash
+// leaves a gap.
+absl::Status CopyWorker::Split(CopyWork& work) {
+  RowsRequest request = RequestFor(context_, *plan_, work.progress.range);
+  request.skip_rows = PartRows(work.progress, context_.options.part_bytes);
+  SLUICE_ASSIGN_OR_RETURN(const FetchedRows boundary, context_.source.FetchRows(request));
+  work.progress.rows_estimate = std::max(work.progress.rows_estimate, boundary.rows_estimate);
+  work.progress.bytes_estimate = std::max(work.progress.bytes_estimate, boundary.bytes_estimate);
+  if (boundary.last_key.empty()) {
+    return absl::OkStatus();  // the tail is no larger than a part
+  }
+  const CopyQueue::Split split = context_.queue.PlanSplit(work, boundary.last_key);
+  const absl::Status committed = WithRetries([&]() -> absl::Status {
+    SLUICE_RETURN_IF_ERROR(store_->Begin());
+    open_ = true;
+    return store_->FinishCopy(context_.position, {split.tail, split.part});
+  });
+  SLUICE_RETURN_IF_ERROR(committed);
+  open_ = false;
+  work = context_.queue.HaveSplit(split);
+  return absl::OkStatus();
+}
+
+void CopyWorker::Fetch() {
+  call_.Start([&source = context_.source,
+               request = RequestFor(context_, *plan_, in_hand_->progress.range)] {
+    absl::StatusOr<FetchedRows> rows = source.FetchRows(request);
+    return Fetched{.rows = std::move(rows), .ready = absl::Now()};
+  });
+}
+
+CopyWorker::Portion CopyWorker::Received(FetchedRows rows) {
+  CopyProgress& progress = in_hand_->progress;
+  progress.range.done = rows.end_of_table;
+  if (rows.row_count > 0) {
+    progress.range.last_key = std::move(rows.last_key);
+  }
+  progress.range.rows += rows.row_count;
+  progress.range.bytes += rows.rows.size();
+  progress.rows_estimate = rows.rows_estimate;
+  progress.bytes_estimate = rows.bytes_estimate;
+  part_bytes_ += rows.rows.size();
+  const bool part_is_over = in_hand_->in_part && part_bytes_ >= context_.options.part_bytes;
+  Portion portion;
+  portion.plan = plan_;
+  portion.give_back = rows.end_of_table || part_is_over;
+  portion.after = progress;
+  portion.rows = std::move(rows);
+  return portion;
+}
+
+absl::Status CopyWorker::Write(Portion portion) {
+  pending_rows_ += portion.rows.row_count;
+  pending_bytes_ += portion.rows.rows.size();
+  pending_.push_back(std::move(portion));
+  return WithRetries([this] { return WritePending(); });
+}
+
+absl::Status CopyWorker::WritePending() {
+  if (!open_) {
+    SLUICE_RETURN_IF_ERROR(store_->Begin());
+    open_ = true;
+  }
+  for (; written_ < pending_.size(); ++written_) {
+    const Portion& portion = pending_[written_];
+    const absl::Status written =
+        writer_->Write(*portion.plan, portion.rows.rows, portion.rows.row_count, verb_);
+    const CopiedRowWriter::Times times = writer_->TakeTimes();
+    times_.building += times.building;
+    times_.server += times.server;
+    server_time_ += times.server;
+    SLUICE_RETURN_IF_ERROR(written);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CopyWorker::Commit() {
+  if (pending_.empty()) {
+    return absl::OkStatus();
+  }
+  SLUICE_RETURN_IF_ERROR(WithRetries([this] { return CommitPending(); }));
+  open_ = false;
+  std::vector<CopyProgress> progress;
+  for (Portion& portion : pending_) {
+    progress.push_back(std::move(portion.after));
+  }
+  context_.queue.Committed(progress);
+  for (size_t i = 0; i < pending_.size(); ++i) {
+    if (pending_[i].give_back) {
+      context_.queue.GiveBack(progress[i].ordinal, progress[i].range.slot);
+    }
+  }
+  pending_.clear();
+  portions_max_ = std::min(2 * portions_max_, kPortionsMax);
+  written_ = 0;
+  pending_rows_ = 0;
+  pending_bytes_ = 0;
+  server_time_ = absl::ZeroDuration();
+  return absl::OkStatus();
+}
+
+absl::Status CopyWorker::CommitPending() {
+  SLUICE_RETURN_IF_ERROR(WritePending());
+  std::vector<CopyProgress> progress;
+  for (size_t i = 0; i < pending_.size(); ++i) {
+    // Later rows of the same range say the same and more.
+    const bool last = i + 1 == pending_.size() ||
+                      pending_[i].after.table != pending_[i + 1].after.table ||
+                      pending_[i].after.range.slot != pending_[i + 1].after.range.slot;
+    if (last) {
+      progress.push_back(pending_[i].after);
+    }
+  }
+  const absl::Time begun = absl::Now();
+  absl::Status status = store_->FinishCopy(context_.position, progress);
+  times_.server += absl::Now() - begun;
+  return status;
+}
+
+absl::Status CopyWorker::WithRetries(const std::function<absl::Status()>& step) {
+  for (int attempt = 1;; ++attempt) {
+    absl::Status status = step();
+    if (status.ok()) {
+      return status;
+    }
+    open_ = false;
+    written_ = 0;
+    SLUICE_RETURN_IF_ERROR(RollBackForRetry(*store_, context_.stopping, status, attempt));
+  }
+}
+
+}  // namespace sluice::target

@@ -1,0 +1,119 @@
+// CopyWorker: one session that copies ranges, its rows and their progress in the same commit.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "agent/target/background_call.h"
+#include "agent/target/copied_row_writer.h"
+#include "agent/target/copy_queue.h"
+#include "agent/target/source_client.h"
+#include "agent/target/stream_store.h"
+#include "agent/target/table_plan.h"
+#include "common/mysql/connection.h"
+
+namespace sluice::target {
+
+struct CopierOptions {
+  size_t workers = 0;                         // sessions on either side; 0: by the number of cores
+  uint32_t rows_max = 20'000;                 // per fetch and, about, per commit
+  uint32_t bytes_max = 1U << 20U;             // of rows, per fetch
+  uint64_t part_bytes = uint64_t{16} << 20U;  // of a table that is copied in parts
+  size_t statement_bytes_max = size_t{2} << 20U;         // one row may exceed it
+  size_t commit_bytes = size_t{4} << 20U;                // of rows, per commit, or
+  absl::Duration commit_time = absl::Milliseconds(500);  // of work on the server
+};
+
+// Where the time of a copy goes, summed over its workers.
+struct CopyTimes {
+  absl::Duration waiting;   // for rows from the source
+  absl::Duration building;  // statements
+  absl::Duration server;    // running and committing them
+  absl::Duration hand_off;  // fetched rows lay ready until they were written
+};
+
+// What all workers share; outlives them.
+struct CopyWorkerContext {
+  const mysql::ConnectionOptions& local;
+  const CopierOptions& options;
+  CopyQueue& queue;
+  SourceClient& source;
+  const TablePlans& plans;
+  const PositionRow& position;  // does not change while they work
+  const std::string& session;   // of the source's snapshots
+  absl::Time deadline;
+  const absl::Notification& stopping;
+};
+
+// Fetches the next rows while it writes the last ones. Rows of several ranges, hence of many small
+// tables, are one commit. Owned by one thread.
+class CopyWorker {
+ public:
+  explicit CopyWorker(const CopyWorkerContext& context) : context_(context) {}
+  CopyWorker(const CopyWorker&) = delete;
+  CopyWorker& operator=(const CopyWorker&) = delete;
+
+  // Copies until there is nothing left to take, the deadline (but some rows at least), or the
+  // stream is stopped; all that was written is committed then. After an error, what was not
+  // committed is not copied.
+  absl::Status Run();
+
+  [[nodiscard]] const CopyTimes& times() const { return times_; }
+
+ private:
+  struct Fetched {
+    absl::StatusOr<FetchedRows> rows;
+    absl::Time ready;
+  };
+  // Rows that are written and not yet committed, to write them again after a deadlock.
+  struct Portion {
+    const TablePlan* plan = nullptr;
+    FetchedRows rows;
+    CopyProgress after;  // how far its range is with them
+    bool give_back = false;
+  };
+
+  absl::Status Connect();
+  absl::Status Work();
+  absl::Status TakeNext(bool wait);
+  absl::Status Split(CopyWork& work);
+  void Fetch();
+  Portion Received(FetchedRows rows);
+  absl::Status Write(Portion portion);
+  absl::Status WritePending();
+  absl::Status Commit();
+  absl::Status CommitPending();
+  absl::Status WithRetries(const std::function<absl::Status()>& step);
+  [[nodiscard]] bool MustStop() const;
+  [[nodiscard]] bool IsFull() const;
+
+  const CopyWorkerContext context_;
+  std::unique_ptr<mysql::Connection> connection_;
+  std::unique_ptr<StreamStore> store_;
+  std::unique_ptr<CopiedRowWriter> writer_;
+  BackgroundCall<Fetched> call_;
+
+  std::optional<CopyWork> in_hand_;  // what is being fetched from
+  const TablePlan* plan_ = nullptr;  // of in_hand_
+  uint64_t part_bytes_ = 0;          // fetched of in_hand_
+
+  std::vector<Portion> pending_;
+  size_t written_ = 0;       // of pending_, in the open transaction
+  size_t portions_max_ = 1;  // grows with every commit, so that the first progress shows early
+  uint64_t pending_rows_ = 0;
+  size_t pending_bytes_ = 0;
+  bool open_ = false;  // a transaction is
+  CopyVerb verb_ = CopyVerb::kInsert;
+  absl::Duration server_time_;  // spent on pending_
+  CopyTimes times_;
+};
+
+}  // namespace sluice::target

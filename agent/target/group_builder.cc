@@ -1,0 +1,72 @@
+// GroupBuilder: what belongs to the group, and when it is full.
+
+#include "agent/target/group_builder.h"
+
+#include <utility>
+
+namespace sluice::target {
+
+absl::Status GroupBuilder::Add(absl::string_view event,
+                               const std::shared_ptr<const std::string>& buffer) {
+  if (group_.buffers.empty() || group_.buffers.back() != buffer) {
+    group_.buffers.push_back(buffer);
+    buffer_bytes_ += buffer->size();
+  }
+  return decoder_.Feed(event);
+}
+
+void GroupBuilder::Heard(int64_t source_time_us, bool caught_up) {
+  group_.source_time_us = source_time_us;
+  group_.caught_up = caught_up;
+  heard_ = true;
+}
+
+bool GroupBuilder::Full() const {
+  return group_.changes.changes() >= limits_.changes_max ||
+         group_.changes.bytes() + buffer_bytes_ >= limits_.bytes_max;
+}
+
+bool GroupBuilder::WorthTaking() const {
+  return transaction_rows_ > 0 ? Full()
+                               : heard_ || !group_.changes.empty() || !group_.markers.empty();
+}
+
+ChangeGroup GroupBuilder::Take() {
+  ChangeGroup group = std::exchange(group_, ChangeGroup());
+  group.open = transaction_rows_ > 0;
+  buffer_bytes_ = 0;
+  heard_ = false;
+  return group;
+}
+
+absl::Status GroupBuilder::OnBegin(const binlog::GtidEvent& gtid) {
+  current_ = gtid;
+  return absl::OkStatus();
+}
+
+absl::Status GroupBuilder::OnChange(const TablePlan& plan,
+                                    const std::shared_ptr<const binlog::TableMapEvent>& map,
+                                    const binlog::RowImage* before, const binlog::RowImage* after) {
+  group_.changes.Add(plan, map, before, after);
+  ++group_.rows;
+  ++transaction_rows_;
+  return absl::OkStatus();
+}
+
+void GroupBuilder::OnMarker(std::string id) {
+  transaction_markers_.push_back(std::move(id));
+}
+
+absl::Status GroupBuilder::OnEnd() {
+  group_.ended.Add(current_.gtid);
+  group_.transaction_us = static_cast<int64_t>(current_.immediate_commit_us);
+  group_.transactions += transaction_rows_ > 0 ? 1 : 0;
+  for (std::string& id : transaction_markers_) {
+    group_.markers.push_back(std::move(id));
+  }
+  transaction_markers_.clear();
+  transaction_rows_ = 0;
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::target

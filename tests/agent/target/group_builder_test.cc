@@ -1,0 +1,128 @@
+// Tests of gathering transactions into groups.
+
+#include "agent/target/group_builder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/agent/source/binlog_events.h"
+
+namespace sluice::target {
+namespace {
+
+using binlog::EventType;
+using sluice::testing::MakeGtid;
+using sluice::testing::MakeQuery;
+using sluice::testing::MakeRows;
+using sluice::testing::MakeTableMap;
+using sluice::testing::MakeXid;
+
+TablePlans Plans() {
+  mysql::TableSchema schema;
+  schema.database = "target";
+  schema.name = "customer";
+  for (const char* name : {"id", "v"}) {
+    schema.columns.emplace_back().name = name;
+  }
+  schema.key_columns = {"id"};
+  std::vector<TablePlan> plans = {*MakeTablePlan(std::move(schema), "customer")};
+  return TablePlans(std::move(plans));
+}
+
+class GroupBuilderTest : public ::testing::Test {
+ protected:
+  absl::Status Add(const std::vector<std::string>& events) {
+    for (const std::string& event : events) {
+      const auto buffer = std::make_shared<const std::string>(event);
+      const absl::Status status = builder_.Add(*buffer, buffer);
+      if (!status.ok()) {
+        return status;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  static std::vector<std::string> Begin(uint64_t number) {
+    return {MakeGtid(number, 1000 + number), MakeQuery("shop", "BEGIN"),
+            MakeTableMap(10, "shop", "customer", 2)};
+  }
+  static std::string Insert(const std::vector<std::vector<int32_t>>& rows) {
+    return MakeRows(EventType::kWriteRows, 10, 2, rows);
+  }
+
+  const WatchedTables watched_{.database = "shop", .tables = {"customer"}};
+  const TablePlans plans_ = Plans();
+  GroupBuilder builder_{watched_, plans_, {.changes_max = 3, .bytes_max = 1U << 20U}};
+};
+
+TEST_F(GroupBuilderTest, TransactionsGatherUntilTheyAreTaken) {
+  ASSERT_TRUE(Add(Begin(5)).ok());
+  ASSERT_TRUE(Add({Insert({{1, 2}})}).ok());
+  EXPECT_FALSE(builder_.WorthTaking()) << "its end has not come";
+  ASSERT_TRUE(Add({MakeXid()}).ok());
+  EXPECT_TRUE(builder_.WorthTaking());
+  EXPECT_TRUE(builder_.Whole());
+  ASSERT_TRUE(Add(Begin(6)).ok());
+  EXPECT_TRUE(builder_.WorthTaking()) << "nothing of the next one is in it";
+  ASSERT_TRUE(Add({Insert({{1, 3}}), MakeXid()}).ok());
+  const ChangeGroup group = builder_.Take();
+  EXPECT_FALSE(group.open);
+  EXPECT_EQ(group.ended.ToString(), "01010101-0101-0101-0101-010101010101:5-6");
+  EXPECT_EQ(group.transactions, 2U);
+  EXPECT_EQ(group.transaction_us, 1006);
+  EXPECT_EQ(group.rows, 2U);
+  EXPECT_FALSE(builder_.WorthTaking());
+  EXPECT_FALSE(builder_.Whole());
+}
+
+TEST_F(GroupBuilderTest, ALargeTransactionIsTakenInPartsThatSayThatTheyAre) {
+  ASSERT_TRUE(Add(Begin(5)).ok());
+  ASSERT_TRUE(Add({Insert({{1, 1}, {2, 2}, {3, 3}})}).ok());
+  EXPECT_TRUE(builder_.Full());
+  EXPECT_TRUE(builder_.WorthTaking());
+  EXPECT_FALSE(builder_.Whole());
+  ChangeGroup group = builder_.Take();
+  EXPECT_TRUE(group.open);
+  EXPECT_EQ(group.rows, 3U);
+  EXPECT_TRUE(group.ended.empty());
+  ASSERT_TRUE(Add({Insert({{4, 4}}), MakeXid()}).ok());
+  group = builder_.Take();
+  EXPECT_FALSE(group.open);
+  EXPECT_EQ(group.rows, 1U);
+  EXPECT_EQ(group.transactions, 1U);
+  EXPECT_FALSE(group.ended.empty());
+}
+
+TEST_F(GroupBuilderTest, AnAnswerWithoutEventsIsWorthHearingOfOnce) {
+  builder_.Heard(17, true);
+  EXPECT_TRUE(builder_.WorthTaking());
+  const ChangeGroup group = builder_.Take();
+  EXPECT_EQ(group.source_time_us, 17);
+  EXPECT_TRUE(group.caught_up);
+  EXPECT_TRUE(group.changes.empty());
+  EXPECT_FALSE(builder_.WorthTaking());
+}
+
+TEST_F(GroupBuilderTest, WhatIsWholeBeforeAFailureCanBeTaken) {
+  ASSERT_TRUE(Add(Begin(5)).ok());
+  ASSERT_TRUE(Add({Insert({{1, 1}}), MakeXid()}).ok());
+  EXPECT_FALSE(Add({MakeGtid(6), MakeQuery("shop", "ALTER TABLE customer ADD x INT")}).ok());
+  EXPECT_TRUE(builder_.Whole());
+  EXPECT_EQ(builder_.Take().rows, 1U);
+}
+
+TEST_F(GroupBuilderTest, APartOfATransactionIsNotWhole) {
+  ASSERT_TRUE(Add(Begin(5)).ok());
+  ASSERT_TRUE(Add({Insert({{1, 1}}), MakeXid()}).ok());
+  ASSERT_TRUE(Add(Begin(6)).ok());
+  ASSERT_TRUE(Add({Insert({{2, 2}})}).ok());
+  EXPECT_FALSE(builder_.Whole());
+}
+
+}  // namespace
+}  // namespace sluice::target

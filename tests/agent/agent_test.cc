@@ -372,7 +372,9 @@ TEST_F(AgentTest, AwaitsPositions) {
   ASSERT_TRUE(listener_.Await(Serving));
   EXPECT_TRUE(AwaitPosition(listener_.Last().gtid_executed, 1000).ok());
   const std::string ahead = "00000000-0000-0000-0000-000000000001:1";
+  const absl::Time begun = absl::Now();
   EXPECT_EQ(AwaitPosition(ahead, 300).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(20)) << "not the time-out that was asked for";
   EXPECT_EQ(AwaitPosition("no set", 300).code(), absl::StatusCode::kInvalidArgument);
 }
 

@@ -1,4 +1,4 @@
-// rpc::Client: calls to one peer, Cap'n Proto over an nng req socket.
+// rpc::Client: calls to one peer, Cap'n Proto over a connection of nng.
 
 #pragma once
 
@@ -56,7 +56,8 @@ class Client {
                        const std::function<absl::Status(capnp::AnyPointer::Reader)>& read,
                        const CallOptions& options);
 
-  // Ends all calls in flight with CANCELLED and refuses new ones. Not from within a call's build.
+  // Ends all calls in flight with CANCELLED and refuses new ones. Waits for no peer. Not from
+  // within a call's build.
   void Close();
 
   [[nodiscard]] const std::string& url() const;

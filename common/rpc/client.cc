@@ -33,7 +33,10 @@ namespace {
 constexpr absl::Duration kReconnectMin = absl::Milliseconds(10);
 constexpr absl::Duration kReconnectMax = absl::Milliseconds(500);
 constexpr absl::Duration kConnectMax = absl::Seconds(10);
+// How long a call waits for a connection: to a peer that has refused one, and to one that is
+// silent.
 constexpr absl::Duration kPatience = absl::Seconds(1);
+constexpr absl::Duration kPatienceInSilence = absl::Seconds(5);
 constexpr absl::Duration kAnswerMarginMax = absl::Milliseconds(100);
 // A peer that drops the connection at each try refuses the request's size, or dies of it.
 constexpr int kResetsMax = 5;
@@ -93,6 +96,7 @@ struct Client::Impl {
   std::shared_ptr<Connection> connection ABSL_GUARDED_BY(mutex);
   bool connected ABSL_GUARDED_BY(mutex) = false;  // and greeted
   absl::Time down_since ABSL_GUARDED_BY(mutex) = absl::Now();
+  bool refused ABSL_GUARDED_BY(mutex) = false;  // by an attempt since then
   uint32_t next_id ABSL_GUARDED_BY(mutex) = kFirstWireId;
   absl::flat_hash_map<uint32_t, Exchange*> exchanges ABSL_GUARDED_BY(mutex);
   std::deque<uint32_t> outbox ABSL_GUARDED_BY(mutex);  // those of them that are not taken
@@ -102,6 +106,9 @@ struct Client::Impl {
   bool NoCalls() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return calls == 0; }
   bool ConnectedOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     return closed || connected;
+  }
+  bool ConnectedClosedOrRefused() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return closed || connected || refused;
   }
   bool CanSendOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     return closed || (connected && !outbox.empty());
@@ -177,6 +184,7 @@ void Client::Impl::ReceiveAnswers(Connection& from) {
 
 void Client::Impl::Disconnect() {
   const absl::MutexLock lock(&mutex);
+  refused = !connected;
   if (connected) {
     down_since = absl::Now();
   }
@@ -214,9 +222,14 @@ void Client::Impl::RunSender() {
 
 absl::Status Client::Impl::AwaitConnected(absl::Time deadline) {
   const absl::MutexLock lock(&mutex);
-  const absl::Time give_up = down_since + kPatience;
-  mutex.AwaitWithDeadline(absl::Condition(this, &Impl::ConnectedOrClosed),
+  absl::Time give_up = down_since + kPatienceInSilence;
+  mutex.AwaitWithDeadline(absl::Condition(this, &Impl::ConnectedClosedOrRefused),
                           std::min(deadline, give_up));
+  if (refused) {
+    give_up = down_since + kPatience;
+    mutex.AwaitWithDeadline(absl::Condition(this, &Impl::ConnectedOrClosed),
+                            std::min(deadline, give_up));
+  }
   if (closed) {
     return absl::CancelledError("the client is closed");
   }

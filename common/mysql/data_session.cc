@@ -57,7 +57,11 @@ absl::Status ConfigureDataSession(Connection& connection) {
               "sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES', "
               "foreign_key_checks = 0, unique_checks = 1, net_read_timeout = 600, "
               "net_write_timeout = 600, wait_timeout = 28800, "
-              "group_concat_max_len = 1073741824")
+              "group_concat_max_len = 1073741824, "
+              // A key may be the first 3072 bytes of long texts; a sort that looks at less of them
+              // puts rows in another order than the key's, and who reads on from the last key then
+              // misses rows.
+              "max_sort_length = 32768, sort_buffer_size = 4194304")
           .status();
   if (!set.ok()) {
     return Annotate(set, "setting up a data session");

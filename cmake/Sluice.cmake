@@ -40,6 +40,14 @@ function(sluice_executable name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 endfunction()
 
+# sluice_uses_regex(target): for those that include <regex>, which GCC 12 takes for uninitialised when
+# it is instrumented (GCC bug 105562).
+function(sluice_uses_regex target)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND SLUICE_SANITIZE)
+    target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
+  endif()
+endfunction()
+
 # sluice_test(name SRCS file... [DEPS target...] [LABELS label] [TIMEOUT seconds] [SERIAL])
 #
 # Program <build>/test/<name> whose TESTs ctest sees one by one as "<name>:Suite.Test". They run in
@@ -53,6 +61,9 @@ function(sluice_test name)
   endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
+  endif()
+  if(SLUICE_SANITIZE)
+    math(EXPR ARG_TIMEOUT "5 * ${ARG_TIMEOUT}")  # instrumented programs are that much slower
   endif()
   add_executable(${name} ${ARG_SRCS})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")

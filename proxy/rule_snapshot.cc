@@ -8,26 +8,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/wire/wire.h"
 
 namespace sluice::proxy {
 namespace {
 
-std::string Text(capnp::Text::Reader text) {
-  return {text.cStr(), text.size()};
-}
-
-routing::TabletType TypeOf(schemas::TabletType type) {
-  switch (type) {
-    case schemas::TabletType::PRIMARY:
-      return routing::TabletType::kPrimary;
-    case schemas::TabletType::REPLICA:
-      return routing::TabletType::kReplica;
-    case schemas::TabletType::RDONLY:
-      return routing::TabletType::kRdonly;
-    default:
-      return routing::TabletType::kUnknown;
-  }
-}
+using wire::Str;
+using wire::TypeOf;
 
 absl::Status CheckFrom(const std::string& from) {
   const size_t at = from.find('@');
@@ -51,7 +38,7 @@ absl::StatusOr<std::vector<routing::TableRule>> ReadRules(
   absl::flat_hash_set<std::string> seen;
   rules.reserve(set.getTableRules().size());
   for (const auto item : set.getTableRules()) {
-    routing::TableRule rule{Text(item.getFromTable()), Text(item.getToTable())};
+    routing::TableRule rule{Str(item.getFromTable()), Str(item.getToTable())};
     SLUICE_RETURN_IF_ERROR(CheckFrom(rule.from_table));
     if (!seen.insert(rule.from_table).second) {
       return absl::InvalidArgumentError(absl::StrCat("two rules for '", rule.from_table, "'"));
@@ -81,10 +68,10 @@ absl::StatusOr<std::shared_ptr<const RuleSnapshot>> RuleSnapshot::Create(
   }
   absl::flat_hash_set<std::string> keyspaces;
   for (const auto keyspace : set.getKeyspaces()) {
-    keyspaces.insert(Text(keyspace));
+    keyspaces.insert(Str(keyspace));
   }
   for (const auto tablet : set.getTablets()) {
-    keyspaces.insert(Text(tablet.getKeyspace()));
+    keyspaces.insert(Str(tablet.getKeyspace()));
   }
   SLUICE_ASSIGN_OR_RETURN(const std::vector<routing::TableRule> rules, ReadRules(set, keyspaces));
   std::shared_ptr<RuleSnapshot> snapshot(new RuleSnapshot(set.getEpoch(), rules));
@@ -99,9 +86,9 @@ absl::StatusOr<std::shared_ptr<const RuleSnapshot>> RuleSnapshot::Create(
 absl::Status RuleSnapshot::ReadTopology(schemas::RuleSet::Reader set) {
   absl::flat_hash_set<std::string> aliases;
   for (const auto item : set.getTablets()) {
-    Tablet tablet{Text(item.getAlias()),    Text(item.getKeyspace()), Text(item.getShard()),
-                  TypeOf(item.getType()),   Text(item.getHost()),     item.getPort(),
-                  Text(item.getDatabase()), Text(item.getCell()),     item.getServing()};
+    Tablet tablet{Str(item.getAlias()),    Str(item.getKeyspace()), Str(item.getShard()),
+                  TypeOf(item.getType()),  Str(item.getHost()),     item.getPort(),
+                  Str(item.getDatabase()), Str(item.getCell()),     item.getServing()};
     if (!aliases.insert(tablet.alias).second) {
       return absl::InvalidArgumentError(absl::StrCat("tablet ", tablet.alias, " is listed twice"));
     }
@@ -112,19 +99,19 @@ absl::Status RuleSnapshot::ReadTopology(schemas::RuleSet::Reader set) {
     tablets_.push_back(std::move(tablet));
   }
   for (const auto item : set.getShardRules()) {
-    const std::string to = Text(item.getToKeyspace());
+    const std::string to = Str(item.getToKeyspace());
     if (!HasKeyspace(to)) {
       return absl::InvalidArgumentError(
           absl::StrCat("a shard rule to unknown keyspace '", to, "'"));
     }
     const auto [position, is_new] = shard_rules_.emplace(
-        absl::StrCat(Text(item.getFromKeyspace()), "/", Text(item.getShard())), to);
+        absl::StrCat(Str(item.getFromKeyspace()), "/", Str(item.getShard())), to);
     if (!is_new) {
       return absl::InvalidArgumentError(absl::StrCat("two shard rules for ", position->first));
     }
   }
   for (const auto item : set.getHomes()) {
-    homes_.emplace(Text(item.getTable()), Text(item.getKeyspace()));
+    homes_.emplace(Str(item.getTable()), Str(item.getKeyspace()));
   }
   return absl::OkStatus();
 }
@@ -132,10 +119,10 @@ absl::Status RuleSnapshot::ReadTopology(schemas::RuleSet::Reader set) {
 absl::Status RuleSnapshot::ReadHolds(schemas::RuleSet::Reader set) {
   for (const auto item : set.getHolds()) {
     Hold hold;
-    hold.cutover_id = Text(item.getCutoverId());
+    hold.cutover_id = Str(item.getCutoverId());
     hold.lease = absl::Milliseconds(item.getLeaseMs());
     for (const auto table : item.getTables()) {
-      std::string name = Text(table);
+      std::string name = Str(table);
       if (!absl::StrContains(name, '.')) {
         return absl::InvalidArgumentError(absl::StrCat("hold ", hold.cutover_id, ": '", name,
                                                        "' is not of the form keyspace.table"));

@@ -59,6 +59,7 @@ absl::Status Session::Execute(const Work& work) {
       if (admitted.status().code() == absl::StatusCode::kCancelled) {
         return absl::AbortedError("the client is gone");
       }
+      place.Leave();
       return SendError(admitted.status());
     }
     if (!admitted->has_value()) {
@@ -73,6 +74,7 @@ absl::Status Session::Execute(const Work& work) {
       if (again) {
         continue;
       }
+      place.Leave();
       return SendError(backend.status());
     }
     const bool may_keep_back = plan->by_rule && transaction_.backend == nullptr && !gate.is_final;

@@ -52,8 +52,8 @@ void OpenWork::Absorb(OpenWork other) {
   }
 }
 
-WaitingPlace::~WaitingPlace() {
-  if (taken_) {
+void WaitingPlace::Leave() {
+  if (std::exchange(taken_, false)) {
     absl::MutexLock lock(&traffic_.mutex_);
     traffic_.holds_.LeaveBuffer(bytes_);
   }

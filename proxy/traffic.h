@@ -50,10 +50,12 @@ class WaitingPlace {
   WaitingPlace(Traffic& traffic, size_t bytes) : traffic_(traffic), bytes_(bytes) {}
   WaitingPlace(const WaitingPlace&) = delete;
   WaitingPlace& operator=(const WaitingPlace&) = delete;
-  ~WaitingPlace();
+  ~WaitingPlace() { Leave(); }
 
   // RESOURCE_EXHAUSTED (1203) when the buffer is full.
   absl::Status Take();
+  // Before the client hears that the wait has failed: its next statement finds the place free.
+  void Leave();
 
  private:
   Traffic& traffic_;

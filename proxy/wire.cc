@@ -331,7 +331,7 @@ absl::StatusOr<QueryCommand> ParseQuery(absl::string_view payload, uint64_t capa
       reader.Fail();
     }
     for (size_t i = 0; i < types.size() && !reader.failed(); ++i) {
-      const bool is_null = ((static_cast<uint8_t>(nulls[i / 8]) >> (i % 8)) & 1U) != 0;
+      const bool is_null = (static_cast<uint8_t>(nulls[i / 8]) & (1U << (i % 8))) != 0;
       if (!is_null) {
         SkipBinaryValue(reader, types[i]);
       }

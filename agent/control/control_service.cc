@@ -12,6 +12,7 @@
 #include "agent/sidecar/journal.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/base/version.h"
 #include "common/gtid/gtid_set.h"
 
 namespace sluice::agent {
@@ -81,7 +82,7 @@ absl::Status ControlService::Ping(schemas::AgentInfo::Builder reply) {
   const TabletState state = parts_.monitor.Current();
   FillIdentity(parts_.config, parts_.url(), state, reply.initIdentity());
   FillHealth(state, reply.initHealth());
-  reply.setVersion(SLUICE_VERSION);
+  reply.setVersion(Version());
   return absl::OkStatus();
 }
 
@@ -121,18 +122,20 @@ absl::Status ControlService::AwaitPosition(const rpc::RequestContext& context,
   SLUICE_ASSIGN_OR_RETURN(Session session, parts_.pool.Borrow());
   const std::string quoted = mysql::QuoteString(wanted.ToString());
   while (true) {
-    const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+    const absl::Duration left = deadline - absl::Now();
+    // A time-out of 0 would mean for ever.
+    const absl::Duration slice = std::clamp(left, absl::Milliseconds(1), kWaitSlice);
     SLUICE_ASSIGN_OR_RETURN(
         const std::string timed_out,
         session->QueryScalar(absl::StrCat("SELECT WAIT_FOR_EXECUTED_GTID_SET(", quoted, ", ",
-                                          absl::ToDoubleSeconds(std::min(left, kWaitSlice)), ")")));
+                                          absl::ToDoubleSeconds(slice), ")")));
     if (timed_out == "0") {
       return absl::OkStatus();
     }
     if (context.closing()) {
       return absl::UnavailableError("the agent is stopping");
     }
-    if (left == absl::ZeroDuration()) {
+    if (left <= slice) {
       return absl::DeadlineExceededError(
           absl::StrCat("tablet ", parts_.config.alias(), " has not executed ", text, " yet"));
     }

@@ -31,8 +31,8 @@ std::string OldName(const std::string& table);
 // Returns the tables that were dealt with now; none on a repeat. The gate is forgotten afterwards,
 // but for its epoch. Proof before the first change: the gate's record holds each table, says closed
 // or readable (or this same request was interrupted), and mysqld's names say that each is closed,
-// readable or absent; with kKeep also open. FAILED_PRECONDITION names the table that stands open, is not of the gate, or
-// is referred to by a foreign key from outside; then nothing has changed.
+// readable or absent; with kKeep also open. FAILED_PRECONDITION names the table that stands open,
+// is not of the gate, or is referred to by a foreign key from outside; then nothing has changed.
 absl::StatusOr<std::vector<std::string>> DropTables(GateKeeper& keeper, const DropRequest& request,
                                                     absl::Time deadline);
 

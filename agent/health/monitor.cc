@@ -130,7 +130,7 @@ void Monitor::Run(const std::stop_token& stop) {
       gone.reachable = false;
       gone.replica_lag_ms = -1;
       gone.problem = absl::StrCat("mysqld does not answer: ", looked.status().message());
-      Publish(std::move(gone));
+      Publish(gone);
     }
     Rest(stop);
   }

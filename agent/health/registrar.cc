@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/wire/wire.h"
 
 namespace sluice::agent {
 namespace {
@@ -20,20 +21,6 @@ constexpr absl::Duration kRetry = absl::Milliseconds(200);
 // Reports of changes are at least this far apart.
 constexpr absl::Duration kCoalesce = absl::Milliseconds(20);
 
-schemas::TabletType WireType(routing::TabletType type) {
-  switch (type) {
-    case routing::TabletType::kPrimary:
-      return schemas::TabletType::PRIMARY;
-    case routing::TabletType::kReplica:
-      return schemas::TabletType::REPLICA;
-    case routing::TabletType::kRdonly:
-      return schemas::TabletType::RDONLY;
-    case routing::TabletType::kUnknown:
-      break;
-  }
-  return schemas::TabletType::UNKNOWN;
-}
-
 // Register and report requests have the same fields.
 template <typename Builder>
 void FillRequest(const AgentConfig& config, const std::string& url, const TabletState& state,
@@ -41,10 +28,7 @@ void FillRequest(const AgentConfig& config, const std::string& url, const Tablet
   FillIdentity(config, url, state, request.initIdentity());
   FillHealth(state, request.initHealth());
   request.setIncarnation(incarnation);
-  auto tables = request.initTables(static_cast<unsigned>(state.tables.size()));
-  for (unsigned i = 0; i < tables.size(); ++i) {
-    tables.set(i, state.tables[i]);
-  }
+  wire::Fill(request.initTables(wire::Size(state.tables)), state.tables);
   hooks.fill_streams([&](unsigned streams) { return request.initStreams(streams); });
 }
 
@@ -61,12 +45,12 @@ void FillIdentity(const AgentConfig& config, const std::string& url, const Table
   identity.setMysqlHost(config.mysql_advertise_host);
   identity.setMysqlPort(config.mysql_advertise_port != 0 ? config.mysql_advertise_port
                                                          : state.port);
-  identity.setConfiguredType(WireType(config.type));
+  identity.setConfiguredType(wire::WireOf(config.type));
 }
 
 void FillHealth(const TabletState& state, schemas::TabletHealth::Builder health) {
   health.setReachable(state.reachable);
-  health.setType(WireType(state.type));
+  health.setType(wire::WireOf(state.type));
   health.setReadOnly(state.read_only);
   health.setReplicaLagMs(state.replica_lag_ms);
   health.setProblem(state.problem);

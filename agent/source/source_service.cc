@@ -11,6 +11,7 @@
 #include "common/base/random_id.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/wire/wire.h"
 #include "schemas/envelope.capnp.h"
 
 namespace sluice::source {
@@ -21,27 +22,6 @@ constexpr uint32_t kReadersMax = 16;
 constexpr uint32_t kBatchBytesMax = 16U << 20U;
 // What is left of the caller's budget for the answer's way.
 constexpr absl::Duration kAnswerMargin = absl::Milliseconds(100);
-
-std::string ToString(capnp::Text::Reader text) {
-  return {text.cStr(), text.size()};
-}
-
-std::string ToString(capnp::Data::Reader data) {
-  return {reinterpret_cast<const char*>(data.begin()), data.size()};
-}
-
-capnp::Data::Reader ToData(absl::string_view bytes) {
-  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
-}
-
-std::vector<std::string> ToStrings(capnp::List<capnp::Text>::Reader list) {
-  std::vector<std::string> strings;
-  strings.reserve(list.size());
-  for (const capnp::Text::Reader text : list) {
-    strings.push_back(ToString(text));
-  }
-  return strings;
-}
 
 absl::Status UnknownSession(absl::string_view id) {
   return WithSubject(absl::NotFoundError(absl::StrCat("no session ", id, " on this source")), id);
@@ -108,7 +88,7 @@ void SourceService::Register(rpc::Server& server) {
       false);
   server.Register<schemas::CloseSessionRequest, schemas::Empty>(
       schemas::Method::CLOSE_SESSION, [this](const auto&, auto request, auto) {
-        return CloseSession(ToString(request.getSession()));
+        return CloseSession(wire::Str(request.getSession()));
       });
 }
 
@@ -212,10 +192,10 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
   SLUICE_RETURN_IF_ERROR(CheckRoom());
   SnapshotOptions options;
   options.connection = options_.connection;
-  options.database = ToString(request.getDatabase());
-  options.tables = ToStrings(request.getTables());
+  options.database = wire::Str(request.getDatabase());
+  options.tables = wire::Strs(request.getTables());
   options.readers = std::clamp(request.getReaders(), 1U, kReadersMax);
-  options.not_before = ToString(request.getNotBefore());
+  options.not_before = wire::Str(request.getNotBefore());
   options.wait = std::min({absl::Milliseconds(request.getWaitMs()), kSnapshotWaitMax,
                            context.deadline - absl::Now() - kAnswerMargin});
   SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<SnapshotSession> snapshot,
@@ -233,24 +213,24 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
 
 absl::Status SourceService::FetchRows(schemas::FetchRowsRequest::Reader request,
                                       schemas::FetchRowsReply::Builder reply) {
-  const std::string id = ToString(request.getSession());
+  const std::string id = wire::Str(request.getSession());
   const Use use(*this, id);
   if (use.snapshot() == nullptr) {
     return UnknownSession(id);
   }
   ChunkRequest chunk_request;
-  chunk_request.table = ToString(request.getTable());
-  chunk_request.columns = ToStrings(request.getColumns());
-  chunk_request.key_columns = ToStrings(request.getKeyColumns());
-  chunk_request.after_key = ToString(request.getAfterKey());
+  chunk_request.table = wire::Str(request.getTable());
+  chunk_request.columns = wire::Strs(request.getColumns());
+  chunk_request.key_columns = wire::Strs(request.getKeyColumns());
+  chunk_request.after_key = wire::Str(request.getAfterKey());
   chunk_request.rows_max = request.getMaxRows();
   chunk_request.bytes_max = request.getMaxBytes();
-  chunk_request.end_key = ToString(request.getEndKey());
+  chunk_request.end_key = wire::Str(request.getEndKey());
   chunk_request.skip_rows = request.getSkipRows();
   SLUICE_ASSIGN_OR_RETURN(const Chunk chunk, use.snapshot()->FetchRows(chunk_request));
-  reply.setRows(ToData(chunk.rows));
+  reply.setRows(wire::Bytes(chunk.rows));
   reply.setRowCount(chunk.row_count);
-  reply.setLastKey(ToData(chunk.last_key));
+  reply.setLastKey(wire::Bytes(chunk.last_key));
   reply.setEndOfTable(chunk.end_of_table);
   reply.setTableRowsEstimate(chunk.rows_estimate);
   reply.setTableBytesEstimate(chunk.bytes_estimate);
@@ -266,11 +246,11 @@ absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader reques
   SLUICE_RETURN_IF_ERROR(CheckRoom());
   BinlogSessionOptions options;
   options.connection = options_.connection;
-  options.database = ToString(request.getDatabase());
-  for (std::string& table : ToStrings(request.getTables())) {
+  options.database = wire::Str(request.getDatabase());
+  for (std::string& table : wire::Strs(request.getTables())) {
     options.tables.insert(std::move(table));
   }
-  SLUICE_ASSIGN_OR_RETURN(options.position, gtid::GtidSet::Parse(ToString(request.getPosition())));
+  SLUICE_ASSIGN_OR_RETURN(options.position, gtid::GtidSet::Parse(wire::Str(request.getPosition())));
   options.queue_bytes_max = options_.queue_bytes_max;
   options.heartbeat = options_.heartbeat;
   SLUICE_ASSIGN_OR_RETURN(const uint32_t slot, TakeSlot());
@@ -293,7 +273,7 @@ absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader reques
 absl::Status SourceService::FetchEvents(const rpc::RequestContext& context,
                                         schemas::FetchEventsRequest::Reader request,
                                         schemas::FetchEventsReply::Builder reply) {
-  const std::string id = ToString(request.getSession());
+  const std::string id = wire::Str(request.getSession());
   const Use use(*this, id);
   if (use.binlog() == nullptr) {
     return UnknownSession(id);
@@ -306,7 +286,7 @@ absl::Status SourceService::FetchEvents(const rpc::RequestContext& context,
   arguments.closing = [&context] { return context.closing && context.closing(); };
   SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<const EventBatch> batch,
                           use.binlog()->Fetch(arguments));
-  reply.setEvents(ToData(batch->events));
+  reply.setEvents(wire::Bytes(batch->events));
   reply.setSourceTimeUs(static_cast<uint64_t>(absl::ToUnixMicros(absl::Now())));
   reply.setCaughtUp(batch->caught_up);
   return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/wire/wire.h"
 #include "schemas/data.capnp.h"
 #include "schemas/envelope.capnp.h"
 
@@ -18,24 +19,6 @@ constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 constexpr absl::Duration kRowsTimeout = absl::Seconds(30);
 constexpr absl::Duration kCloseTimeout = absl::Seconds(2);
 constexpr absl::Duration kInterruptTimeout = absl::Milliseconds(500);
-
-std::string ToString(capnp::Text::Reader text) {
-  return {text.cStr(), text.size()};
-}
-
-std::string ToString(capnp::Data::Reader data) {
-  return {reinterpret_cast<const char*>(data.begin()), data.size()};
-}
-
-capnp::Data::Reader ToData(absl::string_view bytes) {
-  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
-}
-
-void SetStrings(capnp::List<capnp::Text>::Builder list, const std::vector<std::string>& strings) {
-  for (unsigned i = 0; i < list.size(); ++i) {
-    list.set(i, strings[i]);
-  }
-}
 
 // A repeated number gets the same bytes, so a lost answer costs one more call.
 template <typename Call>
@@ -106,12 +89,11 @@ absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const SnapshotRequest&
             request.setNotBefore(wanted.not_before);
             request.setWaitMs(Milliseconds(wanted.wait));
             request.setReaders(wanted.readers);
-            SetStrings(request.initTables(static_cast<unsigned>(wanted.tables.size())),
-                       wanted.tables);
+            wire::Fill(request.initTables(wire::Size(wanted.tables)), wanted.tables);
           },
           [&](auto reply) {
-            snapshot.session = ToString(reply.getSession());
-            snapshot.position = ToString(reply.getPosition());
+            snapshot.session = wire::Str(reply.getSession());
+            snapshot.position = wire::Str(reply.getPosition());
             return absl::OkStatus();
           },
           {.timeout = wanted.wait + kCallTimeout, .idempotency_id = {}, .traceparent = {}});
@@ -127,20 +109,18 @@ absl::StatusOr<FetchedRows> SourceClient::FetchRows(const RowsRequest& request) 
         [&](auto builder) {
           builder.setSession(request.session);
           builder.setTable(request.table);
-          SetStrings(builder.initColumns(static_cast<unsigned>(request.columns.size())),
-                     request.columns);
-          SetStrings(builder.initKeyColumns(static_cast<unsigned>(request.key_columns.size())),
-                     request.key_columns);
-          builder.setAfterKey(ToData(request.after_key));
-          builder.setEndKey(ToData(request.end_key));
+          wire::Fill(builder.initColumns(wire::Size(request.columns)), request.columns);
+          wire::Fill(builder.initKeyColumns(wire::Size(request.key_columns)), request.key_columns);
+          builder.setAfterKey(wire::Bytes(request.after_key));
+          builder.setEndKey(wire::Bytes(request.end_key));
           builder.setSkipRows(request.skip_rows);
           builder.setMaxRows(request.rows_max);
           builder.setMaxBytes(request.bytes_max);
         },
         [&](auto reply) {
-          fetched.rows = ToString(reply.getRows());
+          fetched.rows = wire::Str(reply.getRows());
           fetched.row_count = reply.getRowCount();
-          fetched.last_key = ToString(reply.getLastKey());
+          fetched.last_key = wire::Str(reply.getLastKey());
           fetched.end_of_table = reply.getEndOfTable();
           fetched.rows_estimate = reply.getTableRowsEstimate();
           fetched.bytes_estimate = reply.getTableBytesEstimate();
@@ -165,11 +145,11 @@ absl::StatusOr<std::string> SourceClient::OpenBinlog(const std::string& database
       [&](auto request) {
         request.setStreamId(stream_id_);
         request.setDatabase(database);
-        SetStrings(request.initTables(static_cast<unsigned>(tables.size())), tables);
+        wire::Fill(request.initTables(wire::Size(tables)), tables);
         request.setPosition(position);
       },
       [&](auto reply) {
-        session = ToString(reply.getSession());
+        session = wire::Str(reply.getSession());
         return absl::OkStatus();
       },
       {.timeout = kCallTimeout, .idempotency_id = {}, .traceparent = {}});
@@ -190,7 +170,7 @@ absl::StatusOr<FetchedEvents> SourceClient::FetchEvents(const std::string& sessi
           request.setWaitMs(Milliseconds(wait));
         },
         [&](auto reply) {
-          fetched.events = std::make_shared<const std::string>(ToString(reply.getEvents()));
+          fetched.events = std::make_shared<const std::string>(wire::Str(reply.getEvents()));
           fetched.source_time_us = static_cast<int64_t>(reply.getSourceTimeUs());
           fetched.caught_up = reply.getCaughtUp();
           return absl::OkStatus();

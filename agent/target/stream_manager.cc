@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/wire/wire.h"
 #include "schemas/envelope.capnp.h"
 
 namespace sluice::target {
@@ -24,10 +25,6 @@ using schemas::StreamState;
 constexpr absl::string_view kFrozenMessage = "FROZEN";
 // What is left of the caller's budget for the answer's way.
 constexpr absl::Duration kAnswerMargin = absl::Milliseconds(100);
-
-std::string ToString(capnp::Text::Reader text) {
-  return {text.cStr(), text.size()};
-}
 
 absl::Status Unknown(uint64_t id) {
   return WithSubject(absl::NotFoundError(absl::StrCat("stream ", id, " is not on this agent")),
@@ -338,7 +335,7 @@ absl::Status StreamManager::Obey(Stream& stream, StreamAction action, uint64_t e
 absl::Status StreamManager::List(schemas::ListStreamsRequest::Reader request,
                                  schemas::ListStreamsReply::Builder reply) {
   std::vector<StreamStatus> statuses = Statuses();
-  const std::string workflow = ToString(request.getWorkflow());
+  const std::string workflow = wire::Str(request.getWorkflow());
   if (!workflow.empty()) {
     statuses.erase(std::remove_if(statuses.begin(), statuses.end(),
                                   [&](const StreamStatus& status) {
@@ -364,7 +361,7 @@ absl::Status StreamManager::AwaitMarker(const rpc::RequestContext& context,
                                        context.deadline - kAnswerMargin);
   SLUICE_ASSIGN_OR_RETURN(
       const std::string position,
-      stream->runner.board().AwaitMarker(ToString(request.getMarkerId()), deadline, [&context] {
+      stream->runner.board().AwaitMarker(wire::Str(request.getMarkerId()), deadline, [&context] {
         return context.closing && context.closing();
       }));
   reply.setPosition(position);

@@ -13,15 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/gtid/gtid_set.h"
+#include "common/wire/wire.h"
 
 namespace sluice::target {
-namespace {
-
-std::string ToString(capnp::Text::Reader text) {
-  return {text.cStr(), text.size()};
-}
-
-}  // namespace
 
 absl::Status CheckStreamSpec(const StreamSpec& spec) {
   if (spec.id == 0) {
@@ -48,22 +42,20 @@ absl::Status CheckStreamSpec(const StreamSpec& spec) {
 StreamSpec ReadStreamSpec(schemas::StreamSpec::Reader reader) {
   StreamSpec spec;
   spec.id = reader.getId();
-  spec.workflow = ToString(reader.getWorkflow());
-  spec.source_keyspace = ToString(reader.getSourceKeyspace());
-  spec.source_shard = ToString(reader.getSourceShard());
-  spec.source_database = ToString(reader.getSourceDatabase());
-  spec.target_keyspace = ToString(reader.getTargetKeyspace());
-  spec.target_shard = ToString(reader.getTargetShard());
-  spec.target_database = ToString(reader.getTargetDatabase());
-  for (const capnp::Text::Reader table : reader.getTables()) {
-    spec.tables.push_back(ToString(table));
-  }
+  spec.workflow = wire::Str(reader.getWorkflow());
+  spec.source_keyspace = wire::Str(reader.getSourceKeyspace());
+  spec.source_shard = wire::Str(reader.getSourceShard());
+  spec.source_database = wire::Str(reader.getSourceDatabase());
+  spec.target_keyspace = wire::Str(reader.getTargetKeyspace());
+  spec.target_shard = wire::Str(reader.getTargetShard());
+  spec.target_database = wire::Str(reader.getTargetDatabase());
+  spec.tables = wire::Strs(reader.getTables());
   for (const schemas::TabletType type : reader.getSourceTypes()) {
     spec.source_types.push_back(type);
   }
-  spec.start_position = ToString(reader.getStartPosition());
+  spec.start_position = wire::Str(reader.getStartPosition());
   spec.stop_after_copy = reader.getStopAfterCopy();
-  spec.workflow_type = ToString(reader.getWorkflowType());
+  spec.workflow_type = wire::Str(reader.getWorkflowType());
   return spec;
 }
 
@@ -76,10 +68,7 @@ void WriteStreamSpec(const StreamSpec& spec, schemas::StreamSpec::Builder builde
   builder.setTargetKeyspace(spec.target_keyspace);
   builder.setTargetShard(spec.target_shard);
   builder.setTargetDatabase(spec.target_database);
-  auto tables = builder.initTables(static_cast<unsigned>(spec.tables.size()));
-  for (unsigned i = 0; i < tables.size(); ++i) {
-    tables.set(i, spec.tables[i]);
-  }
+  wire::Fill(builder.initTables(wire::Size(spec.tables)), spec.tables);
   auto types = builder.initSourceTypes(static_cast<unsigned>(spec.source_types.size()));
   for (unsigned i = 0; i < types.size(); ++i) {
     types.set(i, spec.source_types[i]);

@@ -1,44 +1,46 @@
-// Client: one nng request socket, a context for each call under way.
+// Client: one connection, the exchanges under way on it, and the two threads that serve it.
 
 #include "common/rpc/client.h"
 
 #include <nng/nng.h>
 #include <capnp/message.h>
-#include <nng/protocol/reqrep0/req.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <limits>
+#include <memory>
+#include <thread>
 #include <utility>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
-#include "common/base/check.h"
 #include "common/base/random_id.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/connection.h"
 #include "common/rpc/frame.h"
 #include "common/rpc/nng_handles.h"
-#include "common/rpc/pipe_watch.h"
+#include "common/rpc/operation.h"
 
 namespace sluice::rpc {
 namespace {
 
 constexpr absl::Duration kReconnectMin = absl::Milliseconds(10);
 constexpr absl::Duration kReconnectMax = absl::Milliseconds(500);
+constexpr absl::Duration kConnectMax = absl::Seconds(10);
+// How long a call waits for a connection: to a peer that has refused one, and to one that is
+// silent.
 constexpr absl::Duration kPatience = absl::Seconds(1);
+constexpr absl::Duration kPatienceInSilence = absl::Seconds(5);
 constexpr absl::Duration kAnswerMarginMax = absl::Milliseconds(100);
 // A peer that drops the connection at each try refuses the request's size, or dies of it.
 constexpr int kResetsMax = 5;
-constexpr size_t kOwedMax = 1024;
-// How long Close waits for answers that the peer owes. nng 1.5 hangs when a connection is closed in
-// the very moment in which a message arrives, so it is better closed when none is due.
-constexpr absl::Duration kDrainMax = absl::Seconds(1);
-constexpr absl::Duration kCloseMax = absl::Seconds(5);
+constexpr uint32_t kFirstWireId = 0x80000000U;
 
 uint32_t DeadlineMs(absl::Duration left) {
   const absl::Duration told = left - std::min(left / 10, kAnswerMarginMax);
@@ -57,164 +59,216 @@ absl::Status ErrorOf(schemas::Response::Reader response) {
   return status;
 }
 
-absl::Status SetUpSocket(const Socket& socket) {
-  const nng_socket s = socket.get();
-  // Before the dialer exists: options of a socket are copied to its endpoints.
+// An object that connects once; also the check of the url.
+absl::StatusOr<StreamDialer> NewDialer(const std::string& url) {
+  nng_stream_dialer* raw = nullptr;
+  if (const int error = nng_stream_dialer_alloc(&raw, url.c_str()); error != 0) {
+    return WithSubject(
+        absl::InvalidArgumentError(absl::StrCat("can't dial ", url, ": ", nng_strerror(error))),
+        url);
+  }
+  StreamDialer dialer(raw);
   SLUICE_RETURN_IF_ERROR(
-      StatusFromNng(nng_socket_set_size(s, NNG_OPT_RECVMAXSZ, kFrameBytesMax), "receive limit"));
-  SLUICE_RETURN_IF_ERROR(StatusFromNng(
-      nng_socket_set_ms(s, NNG_OPT_RECONNMINT, ToNngDuration(kReconnectMin)), "reconnect time"));
-  SLUICE_RETURN_IF_ERROR(StatusFromNng(
-      nng_socket_set_ms(s, NNG_OPT_RECONNMAXT, ToNngDuration(kReconnectMax)), "reconnect time"));
-  // A request is sent again only by us, and only when its connection is lost.
-  return StatusFromNng(nng_socket_set_ms(s, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE),
-                       "resend time");
+      StatusFromNng(nng_stream_dialer_set_bool(raw, NNG_OPT_TCP_NODELAY, true), "no delay"));
+  return dialer;
 }
 
 }  // namespace
 
+// One thread connects and receives, one sends: a large request that is half out when its call ends
+// is sent to its end, for the calls behind it. The callers wait for what becomes of their exchange.
 struct Client::Impl {
-  // One exchange at a time. A call that ends before its answer leaves its slot kOwed until the
-  // answer comes or the connection is lost: nng does not stand it well when a receive is cancelled.
-  enum class State { kIdle, kSending, kReceiving, kDone, kOwed };
-  struct Slot {
-    Impl* client = nullptr;
-    Context context;
-    Aio aio;
-    State state = State::kIdle;  // guarded by the client's mutex
+  enum class State { kWaiting, kAnswered, kLost };
+  // A request on its way, on the stack of its caller.
+  struct Exchange {
+    Message message;     // the request until it is taken, then the answer
+    bool taken = false;  // to be sent
+    State state = State::kWaiting;
   };
 
   std::string url;
   std::string caller;
-  PipeWatch watch;
-  Socket socket;
+  Operation dialing;
 
   absl::Mutex mutex;
   bool closed ABSL_GUARDED_BY(mutex) = false;
   int calls ABSL_GUARDED_BY(mutex) = 0;
-  size_t owed ABSL_GUARDED_BY(mutex) = 0;
-  std::vector<Slot*> idle ABSL_GUARDED_BY(mutex);
-  std::vector<std::unique_ptr<Slot>> slots ABSL_GUARDED_BY(mutex);
+  std::shared_ptr<Connection> connection ABSL_GUARDED_BY(mutex);
+  bool connected ABSL_GUARDED_BY(mutex) = false;  // and greeted
+  absl::Time down_since ABSL_GUARDED_BY(mutex) = absl::Now();
+  bool refused ABSL_GUARDED_BY(mutex) = false;  // by an attempt since then
+  uint32_t next_id ABSL_GUARDED_BY(mutex) = kFirstWireId;
+  absl::flat_hash_map<uint32_t, Exchange*> exchanges ABSL_GUARDED_BY(mutex);
+  std::deque<uint32_t> outbox ABSL_GUARDED_BY(mutex);  // those of them that are not taken
+  std::jthread receiver ABSL_GUARDED_BY(mutex);
+  std::jthread sender ABSL_GUARDED_BY(mutex);
 
   bool NoCalls() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return calls == 0; }
-  bool NothingUnderWay() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    return std::all_of(slots.begin(), slots.end(), [](const auto& slot) {
-      return slot->state == State::kIdle || slot->state == State::kDone;
-    });
+  bool ConnectedOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return closed || connected;
+  }
+  bool ConnectedClosedOrRefused() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return closed || connected || refused;
+  }
+  bool CanSendOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return closed || (connected && !outbox.empty());
   }
 
-  absl::StatusOr<Slot*> TakeSlot() ABSL_LOCKS_EXCLUDED(mutex);
-  void GiveBack(Slot& slot) ABSL_LOCKS_EXCLUDED(mutex);
-  static void OnDone(void* slot);  // on a thread of nng
+  void RunReceiver() ABSL_LOCKS_EXCLUDED(mutex);
+  std::shared_ptr<Connection> Connect() ABSL_LOCKS_EXCLUDED(mutex);
+  void ReceiveAnswers(Connection& from) ABSL_LOCKS_EXCLUDED(mutex);
+  void Disconnect() ABSL_LOCKS_EXCLUDED(mutex);
+  void RunSender() ABSL_LOCKS_EXCLUDED(mutex);
 
-  int Send(Slot& slot, Message request, absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex);
-  int Receive(Slot& slot, absl::Time deadline, Message& answer) ABSL_LOCKS_EXCLUDED(mutex);
-  absl::Status Exchange(capnp::MallocMessageBuilder& builder, absl::Time deadline, Message& answer);
+  absl::Status AwaitConnected(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex);
+  void Perform(Exchange& exchange, absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex);
+  absl::Status Ask(capnp::MallocMessageBuilder& builder, absl::Time deadline, Message& answer)
+      ABSL_LOCKS_EXCLUDED(mutex);
 };
 
-absl::StatusOr<Client::Impl::Slot*> Client::Impl::TakeSlot() {
+void Client::Impl::RunReceiver() {
+  absl::Duration pause = kReconnectMin;
+  while (true) {
+    if (const std::shared_ptr<Connection> to = Connect(); to != nullptr) {
+      pause = kReconnectMin;
+      ReceiveAnswers(*to);
+    }
+    Disconnect();
+    const absl::MutexLock lock(&mutex);
+    if (mutex.AwaitWithTimeout(absl::Condition(&closed), pause)) {
+      return;
+    }
+    pause = std::min(pause * 2, kReconnectMax);
+  }
+}
+
+// Null when there is no connection to be had.
+std::shared_ptr<Connection> Client::Impl::Connect() {
+  const absl::Time deadline = absl::Now() + kConnectMax;
+  // A new one each time: what is left of an attempt that was given up would disturb the next.
+  const absl::StatusOr<StreamDialer> dialer = NewDialer(url);
+  if (!dialer.ok() || dialing.Run(deadline, [&](nng_aio* aio) {
+        nng_stream_dialer_dial(dialer->get(), aio);
+      }) != 0) {
+    return nullptr;
+  }
+  auto to = std::make_shared<Connection>(dialing.TakeStream());
+  {
+    const absl::MutexLock lock(&mutex);
+    if (closed) {
+      return nullptr;
+    }
+    connection = to;
+  }
+  if (!to->Greet(Side::kRequests, Side::kReplies, deadline).ok()) {
+    return nullptr;
+  }
   const absl::MutexLock lock(&mutex);
+  connected = true;
+  return to;
+}
+
+void Client::Impl::ReceiveAnswers(Connection& from) {
+  Frame frame;
+  while (from.Receive(kFrameBytesMax, frame).ok()) {
+    const absl::MutexLock lock(&mutex);
+    // None: its call has ended.
+    if (const auto found = exchanges.find(frame.id); found != exchanges.end()) {
+      found->second->message = std::move(frame.body);
+      found->second->state = State::kAnswered;
+      exchanges.erase(found);
+    }
+  }
+  from.Cancel();
+}
+
+void Client::Impl::Disconnect() {
+  const absl::MutexLock lock(&mutex);
+  refused = !connected;
+  if (connected) {
+    down_since = absl::Now();
+  }
+  connected = false;
+  connection.reset();
+  for (const auto& [id, exchange] : exchanges) {
+    exchange->state = State::kLost;
+  }
+  exchanges.clear();
+  outbox.clear();
+}
+
+void Client::Impl::RunSender() {
+  while (true) {
+    std::shared_ptr<Connection> to;
+    uint32_t id = 0;
+    Message request;
+    {
+      const absl::MutexLock lock(&mutex);
+      mutex.Await(absl::Condition(this, &Impl::CanSendOrClosed));
+      if (closed) {
+        return;
+      }
+      id = outbox.front();
+      outbox.pop_front();
+      Exchange& exchange = *exchanges.at(id);
+      exchange.taken = true;
+      request = std::move(exchange.message);
+      to = connection;
+    }
+    // When it fails the receiver finds the connection lost.
+    (void)to->Send(id, request, absl::InfiniteDuration());
+  }
+}
+
+absl::Status Client::Impl::AwaitConnected(absl::Time deadline) {
+  const absl::MutexLock lock(&mutex);
+  absl::Time give_up = down_since + kPatienceInSilence;
+  mutex.AwaitWithDeadline(absl::Condition(this, &Impl::ConnectedClosedOrRefused),
+                          std::min(deadline, give_up));
+  if (refused) {
+    give_up = down_since + kPatience;
+    mutex.AwaitWithDeadline(absl::Condition(this, &Impl::ConnectedOrClosed),
+                            std::min(deadline, give_up));
+  }
   if (closed) {
     return absl::CancelledError("the client is closed");
   }
-  if (owed >= kOwedMax) {
-    return absl::UnavailableError(absl::StrCat("never sent: the peer owes ", owed, " answers"));
+  if (connected) {
+    return absl::OkStatus();
   }
-  if (!idle.empty()) {
-    Slot* slot = idle.back();
-    idle.pop_back();
-    return slot;
+  if (give_up <= deadline) {
+    return absl::UnavailableError("no connection");
   }
-  auto slot = std::make_unique<Slot>();
-  slot->client = this;
-  nng_ctx context = NNG_CTX_INITIALIZER;
-  SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_ctx_open(&context, socket.get()), "context"));
-  slot->context = Context(context);
-  nng_aio* aio = nullptr;
-  SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_aio_alloc(&aio, &Impl::OnDone, slot.get()), "aio"));
-  slot->aio.reset(aio);
-  nng_aio_set_timeout(aio, NNG_DURATION_INFINITE);
-  slots.push_back(std::move(slot));
-  return slots.back().get();
+  return absl::DeadlineExceededError("no connection in time");
 }
 
-void Client::Impl::GiveBack(Slot& slot) {
+// Returns when it is answered or lost; still waiting at the deadline and when the client is closed.
+void Client::Impl::Perform(Exchange& exchange, absl::Time deadline) {
   const absl::MutexLock lock(&mutex);
-  if (slot.state != State::kOwed) {
-    slot.state = State::kIdle;
-    idle.push_back(&slot);
-  }
-}
-
-void Client::Impl::OnDone(void* slot) {
-  auto& the_slot = *static_cast<Slot*>(slot);
-  Impl& client = *the_slot.client;
-  const absl::MutexLock lock(&client.mutex);
-  if (the_slot.state != State::kOwed) {
-    the_slot.state = State::kDone;
+  if (closed || !connected) {
+    exchange.state = State::kLost;
     return;
   }
-  if (nng_aio_result(the_slot.aio.get()) == 0) {
-    const Message late(nng_aio_get_msg(the_slot.aio.get()));
-  }
-  the_slot.state = State::kIdle;
-  client.idle.push_back(&the_slot);
-  --client.owed;
-}
-
-// Operations are started under the lock, so that Close finds them either not begun or to be ended.
-// They have no time-outs of nng's: in 1.5 those may strike after the socket is gone.
-int Client::Impl::Send(Slot& slot, Message request, absl::Duration timeout) {
-  const absl::MutexLock lock(&mutex);
-  if (closed) {
-    return NNG_ECANCELED;
-  }
-  slot.state = State::kSending;
-  nng_aio_set_msg(slot.aio.get(), request.release());
-  nng_ctx_send(slot.context.get(), slot.aio.get());
-  const auto done = [&slot] { return slot.state == State::kDone; };
-  if (!mutex.AwaitWithTimeout(absl::Condition(&done), timeout)) {
-    nng_aio_abort(slot.aio.get(), NNG_ETIMEDOUT);
-    mutex.Await(absl::Condition(&done));
-  }
-  const int result = nng_aio_result(slot.aio.get());
-  if (result != 0) {
-    // The message is ours again.
-    const Message unsent(nng_aio_get_msg(slot.aio.get()));
-  }
-  nng_aio_set_msg(slot.aio.get(), nullptr);
-  return result;
-}
-
-int Client::Impl::Receive(Slot& slot, absl::Time deadline, Message& answer) {
-  const absl::MutexLock lock(&mutex);
-  slot.state = State::kReceiving;
-  nng_ctx_recv(slot.context.get(), slot.aio.get());
-  const auto settled = [this, &slot]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    return slot.state == State::kDone || closed;
+  const uint32_t id = next_id;
+  next_id = (next_id + 1) | kFirstWireId;
+  exchanges[id] = &exchange;
+  outbox.push_back(id);
+  const auto settled = [this, &exchange]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return closed || exchange.state != State::kWaiting;
   };
   mutex.AwaitWithDeadline(absl::Condition(&settled), deadline);
-  if (slot.state != State::kDone) {
-    slot.state = State::kOwed;
-    ++owed;
-    return closed ? NNG_ECANCELED : NNG_ETIMEDOUT;
+  exchanges.erase(id);
+  if (!exchange.taken) {
+    std::erase(outbox, id);
   }
-  const int result = nng_aio_result(slot.aio.get());
-  if (result == 0) {
-    answer.reset(nng_aio_get_msg(slot.aio.get()));
-    nng_aio_set_msg(slot.aio.get(), nullptr);
-  }
-  return result;
 }
 
-absl::Status Client::Impl::Exchange(capnp::MallocMessageBuilder& builder, absl::Time deadline,
-                                    Message& answer) {
-  SLUICE_ASSIGN_OR_RETURN(Slot * slot, TakeSlot());
-  const absl::Cleanup give_back = [this, slot] { GiveBack(*slot); };
+absl::Status Client::Impl::Ask(capnp::MallocMessageBuilder& builder, absl::Time deadline,
+                               Message& answer) {
   bool sent = false;
   int resets = 0;
   while (true) {
-    if (const absl::Status status = watch.AwaitConnected(deadline, kPatience); !status.ok()) {
+    if (const absl::Status status = AwaitConnected(deadline); !status.ok()) {
       return Annotate(status, sent ? "connection lost" : "never sent");
     }
     const absl::Duration left = deadline - absl::Now();
@@ -222,24 +276,18 @@ absl::Status Client::Impl::Exchange(capnp::MallocMessageBuilder& builder, absl::
       return absl::DeadlineExceededError(sent ? "no answer in time" : "never sent");
     }
     builder.getRoot<schemas::Request>().setDeadlineMs(DeadlineMs(left));
-    Message request;
-    SLUICE_RETURN_IF_ERROR(Encode(builder, kFrameBytesMax, request));
-    // In slices of the patience, because a send waits while there is no connection.
-    int result = Send(*slot, std::move(request), std::min(left, kPatience));
-    if (result == NNG_ETIMEDOUT) {
-      continue;
+    Exchange exchange;
+    SLUICE_RETURN_IF_ERROR(Encode(builder, kFrameBytesMax, exchange.message));
+    Perform(exchange, deadline);
+    sent = sent || exchange.taken;
+    if (exchange.state == State::kAnswered) {
+      answer = std::move(exchange.message);
+      return absl::OkStatus();
     }
-    if (result == 0) {
-      sent = true;
-      result = Receive(*slot, deadline, answer);
+    if (exchange.state == State::kWaiting && absl::Now() >= deadline) {
+      return absl::DeadlineExceededError(sent ? "no answer in time" : "never sent");
     }
-    if (result == NNG_ETIMEDOUT) {
-      return absl::DeadlineExceededError("no answer in time");
-    }
-    if (result != NNG_ECONNRESET) {
-      return StatusFromNng(result, "call");
-    }
-    if (++resets == kResetsMax) {
+    if (exchange.state == State::kLost && exchange.taken && ++resets == kResetsMax) {
       return absl::UnavailableError(
           absl::StrCat("the peer dropped the connection ", resets, " times at this request"));
     }
@@ -256,20 +304,14 @@ Client::~Client() {
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Dial(const std::string& url,
                                                      const std::string& caller) {
+  SLUICE_RETURN_IF_ERROR(NewDialer(url).status());
   auto impl = std::make_unique<Impl>();
   impl->url = url;
   impl->caller = caller;
-  nng_socket raw = NNG_SOCKET_INITIALIZER;
-  SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_req0_open(&raw), "req socket"));
-  impl->socket = Socket(raw);
-  SLUICE_RETURN_IF_ERROR(SetUpSocket(impl->socket));
-  SLUICE_RETURN_IF_ERROR(impl->watch.Attach(raw));
-  // In the background: a dialer whose first try in the foreground fails never tries again.
-  const int dialed = nng_dial(raw, url.c_str(), nullptr, NNG_FLAG_NONBLOCK);
-  if (dialed != 0) {
-    return WithSubject(
-        absl::InvalidArgumentError(absl::StrCat("can't dial ", url, ": ", nng_strerror(dialed))),
-        url);
+  {
+    const absl::MutexLock lock(&impl->mutex);
+    impl->receiver = std::jthread([raw = impl.get()] { raw->RunReceiver(); });
+    impl->sender = std::jthread([raw = impl.get()] { raw->RunSender(); });
   }
   return std::unique_ptr<Client>(new Client(std::move(impl)));
 }
@@ -301,7 +343,7 @@ absl::Status Client::CallAny(schemas::Method method,
     return absl::OkStatus();
   }));
   Message answer;
-  if (const absl::Status status = impl_->Exchange(builder, deadline, answer); !status.ok()) {
+  if (const absl::Status status = impl_->Ask(builder, deadline, answer); !status.ok()) {
     return Annotate(status, impl_->url);
   }
   return Guard("answer of " + impl_->url, [&]() -> absl::Status {
@@ -317,19 +359,19 @@ absl::Status Client::CallAny(schemas::Method method,
 }
 
 void Client::Close() {
+  std::jthread receiver;
+  std::jthread sender;
   {
     const absl::MutexLock lock(&impl_->mutex);
     impl_->closed = true;
-    for (const auto& slot : impl_->slots) {
-      if (slot->state == Impl::State::kSending) {
-        nng_aio_cancel(slot->aio.get());
-      }
+    if (impl_->connection != nullptr) {
+      impl_->connection->Cancel();
     }
-    impl_->mutex.AwaitWithTimeout(absl::Condition(impl_.get(), &Impl::NothingUnderWay), kDrainMax);
+    receiver = std::move(impl_->receiver);
+    sender = std::move(impl_->sender);
   }
-  impl_->watch.Quiesce();
-  // Its threads would never connect again: better to be started anew.
-  SLUICE_CHECK(impl_->socket.Close(kCloseMax, nullptr));
+  impl_->dialing.Cancel();
+  // Here the threads are joined.
 }
 
 const std::string& Client::url() const {

@@ -1,4 +1,4 @@
-// rpc::Client: calls to one peer, Cap'n Proto over an nng req socket.
+// rpc::Client: calls to one peer, Cap'n Proto over a connection of nng.
 
 #pragma once
 
@@ -23,10 +23,10 @@ struct CallOptions {
 // Calls are synchronous; any number of threads may call at once. Connects in the background and
 // reconnects by itself (10 ms to 500 ms). A call whose connection breaks sends its request again
 // with the same id on the next connection. It ends with DEADLINE_EXCEEDED at its timeout, and with
-// UNAVAILABLE as soon as there has been no connection for 1 s (at once if that was so before the
-// call). After either of them the request may or may not have been carried out, except that
-// UNAVAILABLE "… never sent" says that it was not. Never repeats a request by itself with another
-// id.
+// UNAVAILABLE as soon as there has been no connection for 1 s, or for 5 s where the peer is silent
+// rather than refusing (at once if that was so before the call). After either of them the request
+// may or may not have been carried out, except that UNAVAILABLE "… never sent" says that it was
+// not. Never repeats a request by itself with another id.
 //
 // The deadline that the peer is told is a little earlier than the caller's (a tenth, at most 100
 // ms), so that its answer to a deadline, which names the reason, arrives in time.
@@ -56,7 +56,8 @@ class Client {
                        const std::function<absl::Status(capnp::AnyPointer::Reader)>& read,
                        const CallOptions& options);
 
-  // Ends all calls in flight with CANCELLED and refuses new ones. Not from within a call's build.
+  // Ends all calls in flight with CANCELLED and refuses new ones. Waits for no peer. Not from
+  // within a call's build.
   void Close();
 
   [[nodiscard]] const std::string& url() const;

@@ -35,7 +35,7 @@ absl::StatusCode CodeFromKj(kj::Exception::Type type) {
 
 absl::Status NewMessage(size_t bytes, Message& message) {
   nng_msg* raw = nullptr;
-  const absl::Status status = StatusFromNng(nng_msg_alloc(&raw, bytes), "message");
+  absl::Status status = StatusFromNng(nng_msg_alloc(&raw, bytes), "message");
   message.reset(raw);
   return status;
 }

@@ -22,9 +22,8 @@ inline constexpr size_t kFrameBytesMax = 64U << 20U;
 // Runs body. An exception of Cap'n Proto becomes a status: malformed data is INVALID_ARGUMENT.
 absl::Status Guard(absl::string_view what, absl::FunctionRef<absl::Status()> body);
 
-// Reads one frame in place, or from an aligned copy where the bytes are not aligned (req and rep
-// put their body at an odd multiple of four). A reader may touch eight times the frame's size in
-// all.
+// Reads one frame in place, or from an aligned copy where the bytes are not aligned. A reader may
+// touch eight times the frame's size in all.
 //
 // Constructor and accessors throw kj::Exception on malformed bytes: use inside Guard. The bytes
 // must outlive the object. Thread-compatible.

@@ -1,15 +1,8 @@
-// Owners of nng's handles, and its errors as statuses.
+// The errors of nng as statuses.
 
 #include "common/rpc/nng_handles.h"
 
-#include <algorithm>
-#include <cstdint>
-#include <limits>
-#include <thread>
-
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
-#include "common/base/log.h"
 
 namespace sluice::rpc {
 namespace {
@@ -46,39 +39,11 @@ absl::StatusCode CodeFromNng(int error) {
 
 }  // namespace
 
-bool Socket::Close(absl::Duration timeout, std::shared_ptr<void> users) {
-  if (!std::exchange(open_, false)) {
-    return true;
-  }
-  if (timeout == absl::InfiniteDuration()) {
-    (void)nng_close(socket_);
-    return true;
-  }
-  auto done = std::make_shared<absl::Notification>();
-  std::thread closer([socket = socket_, done, users = std::move(users)] {
-    (void)nng_close(socket);
-    done->Notify();
-  });
-  if (!done->WaitForNotificationWithTimeout(timeout)) {
-    SLUICE_LOG(kError, "a socket does not close");
-    closer.detach();
-    return false;
-  }
-  closer.join();
-  return true;
-}
-
 absl::Status StatusFromNng(int error, absl::string_view context) {
   if (error == 0) {
     return absl::OkStatus();
   }
   return {CodeFromNng(error), absl::StrCat(context, ": ", nng_strerror(error))};
-}
-
-nng_duration ToNngDuration(absl::Duration duration) {
-  const int64_t ms = absl::ToInt64Milliseconds(duration);
-  return static_cast<nng_duration>(
-      std::clamp<int64_t>(ms, 1, std::numeric_limits<nng_duration>::max()));
 }
 
 }  // namespace sluice::rpc

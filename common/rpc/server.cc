@@ -1,21 +1,24 @@
-// Server: nng contexts that receive, workers that run handlers, answers that are kept.
+// Server: connections that are read, workers that run handlers, answers that are kept.
 
 #include "common/rpc/server.h"
 
 #include <nng/nng.h>
 #include <capnp/message.h>
-#include <nng/protocol/reqrep0/rep.h>
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "common/base/check.h"
@@ -23,19 +26,23 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/answer_cache.h"
+#include "common/rpc/connection.h"
 #include "common/rpc/frame.h"
 #include "common/rpc/nng_handles.h"
-#include "common/rpc/pipe_watch.h"
+#include "common/rpc/operation.h"
 #include "common/rpc/worker_pool.h"
 
 namespace sluice::rpc {
 namespace {
 
-constexpr absl::Duration kSendTimeout = absl::Seconds(10);
+constexpr absl::Duration kSendStallMax = absl::Seconds(10);
+constexpr absl::Duration kGreetingMax = absl::Seconds(10);
 constexpr absl::Duration kDeadlineMax = absl::Hours(1);
-constexpr absl::Duration kCloseMax = absl::Seconds(5);
-// Frames a little above the limit are still taken, to be refused with a reason; far above it nng
-// closes the connection.
+// Each has a thread. More wait in the queue of the operating system until one ends.
+constexpr int kConnectionsMax = 1024;
+constexpr absl::Duration kAcceptPause = absl::Seconds(1);
+// Frames a little above the limit are still taken, to be refused with a reason; far above it the
+// connection is closed.
 constexpr size_t kPoliteBytes = 1U << 20U;
 
 bool IsLongPoll(schemas::Method method) {
@@ -85,15 +92,13 @@ absl::Status CheckEnvelope(schemas::Request::Reader request) {
 
 }  // namespace
 
-// Each slot takes one request, has it handled, sends the answer, and takes the next one.
+// Each connection has a thread that receives. A request takes a slot, is handled, has its answer
+// sent and gives the slot back; while there is none free, nothing is received.
 struct Server::Impl {
-  enum class State { kIdle, kReceiving, kWorking, kSending };
   struct Slot {
-    Impl* server = nullptr;
     int index = 0;
-    Context context;
-    Aio aio;
-    State state = State::kIdle;  // guarded by the server's mutex
+    std::shared_ptr<Connection> from;
+    uint32_t id = 0;
   };
   struct Method {
     Handler handler;
@@ -111,27 +116,32 @@ struct Server::Impl {
   std::atomic<bool> closing = false;
   std::atomic<int> long_polls = 0;
   std::string bound_url;
-  nng_listener listener = NNG_LISTENER_INITIALIZER;
-  PipeWatch watch;
-  Socket socket;
+  StreamListener listener;
+  Operation accepting;
+  std::jthread acceptor;
   absl::Mutex mutex;
-  // Threads inside nng_ctx_send or nng_ctx_recv. nng 1.5 frees a socket that is closed under them.
-  int inside_nng ABSL_GUARDED_BY(mutex) = 0;
+  absl::flat_hash_set<std::shared_ptr<Connection>> connections ABSL_GUARDED_BY(mutex);
+  std::vector<Slot*> free ABSL_GUARDED_BY(mutex);
   std::vector<std::unique_ptr<Slot>> slots;
+  std::optional<WorkerPool> readers;
   std::optional<WorkerPool> pool;
 
   bool NothingInHand() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    return inside_nng == 0 && std::none_of(slots.begin(), slots.end(), [](const auto& slot) {
-             return slot->state == State::kWorking || slot->state == State::kSending;
-           });
+    return free.size() == slots.size();
   }
+  bool FreeOrClosing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return closing || !free.empty();
+  }
+  bool RoomOrClosing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return closing || connections.size() < kConnectionsMax;
+  }
+  bool IsClosing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return closing; }
 
   absl::Status Listen();
-  absl::Status AddSlots();
-  static void OnDone(void* slot);  // on a thread of nng
-  void Advance(Slot& slot) ABSL_LOCKS_EXCLUDED(mutex);
-  void Receive(Slot& slot) ABSL_LOCKS_EXCLUDED(mutex);
-  void Send(Slot& slot, Message answer) ABSL_LOCKS_EXCLUDED(mutex);
+  void Accept() ABSL_LOCKS_EXCLUDED(mutex);
+  void Serve(const std::shared_ptr<Connection>& connection) ABSL_LOCKS_EXCLUDED(mutex);
+  Slot* TakeSlot() ABSL_LOCKS_EXCLUDED(mutex);
+  void Send(Slot& slot, const Message& answer) ABSL_LOCKS_EXCLUDED(mutex);
   void SendError(Slot& slot, const absl::Status& status) { Send(slot, EncodeError(status)); }
 
   void Work(Slot& slot, const Message& request, absl::Time received);
@@ -143,105 +153,101 @@ struct Server::Impl {
 };
 
 absl::Status Server::Impl::Listen() {
-  nng_socket raw = NNG_SOCKET_INITIALIZER;
-  SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_rep0_open(&raw), "rep socket"));
-  socket = Socket(raw);
-  SLUICE_RETURN_IF_ERROR(watch.Attach(raw));
-  SLUICE_RETURN_IF_ERROR(StatusFromNng(
-      nng_socket_set_size(raw, NNG_OPT_RECVMAXSZ, options.receive_bytes_max + kPoliteBytes),
-      "receive limit"));
-  const int listening = nng_listen(raw, options.url.c_str(), &listener, 0);
-  if (listening != 0) {
+  const auto failed = [this](int error) {
     return WithSubject(absl::UnavailableError(absl::StrCat("can't listen on ", options.url, ": ",
-                                                           nng_strerror(listening))),
+                                                           nng_strerror(error))),
                        options.url);
+  };
+  nng_stream_listener* raw = nullptr;
+  if (const int error = nng_stream_listener_alloc(&raw, options.url.c_str()); error != 0) {
+    return failed(error);
   }
-  char* url = nullptr;
+  listener.reset(raw);
   SLUICE_RETURN_IF_ERROR(
-      StatusFromNng(nng_listener_get_string(listener, NNG_OPT_URL, &url), "bound address"));
-  bound_url = url;
-  nng_strfree(url);
-  return absl::OkStatus();
-}
-
-absl::Status Server::Impl::AddSlots() {
-  for (int i = 0; i < options.contexts; ++i) {
-    auto slot = std::make_unique<Slot>();
-    slot->server = this;
-    slot->index = i;
-    nng_ctx context = NNG_CTX_INITIALIZER;
-    SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_ctx_open(&context, socket.get()), "context"));
-    slot->context = Context(context);
-    nng_aio* aio = nullptr;
-    SLUICE_RETURN_IF_ERROR(StatusFromNng(nng_aio_alloc(&aio, &Impl::OnDone, slot.get()), "aio"));
-    slot->aio.reset(aio);
-    slots.push_back(std::move(slot));
+      StatusFromNng(nng_stream_listener_set_bool(raw, NNG_OPT_TCP_NODELAY, true), "no delay"));
+  if (const int error = nng_stream_listener_listen(raw); error != 0) {
+    return failed(error);
+  }
+  bound_url = options.url;
+  if (absl::string_view host = bound_url; absl::ConsumeSuffix(&host, ":0")) {
+    int port = 0;
+    SLUICE_RETURN_IF_ERROR(StatusFromNng(
+        nng_stream_listener_get_int(raw, NNG_OPT_TCP_BOUND_PORT, &port), "bound port"));
+    bound_url = absl::StrCat(host, ":", port);
   }
   return absl::OkStatus();
 }
 
-void Server::Impl::OnDone(void* slot) {
-  auto* the_slot = static_cast<Slot*>(slot);
-  the_slot->server->Advance(*the_slot);
-}
-
-void Server::Impl::Advance(Slot& slot) {
-  const int result = nng_aio_result(slot.aio.get());
-  State was = State::kIdle;
-  {
-    const absl::MutexLock lock(&mutex);
-    was = slot.state;
-    slot.state = State::kIdle;
-    if (was == State::kReceiving && result == 0 && !closing) {
-      slot.state = State::kWorking;
+void Server::Impl::Accept() {
+  while (true) {
+    {
+      const absl::MutexLock lock(&mutex);
+      mutex.Await(absl::Condition(this, &Impl::RoomOrClosing));
     }
-  }
-  // A message received, or one that could not be sent, is ours.
-  Message message;
-  if ((was == State::kReceiving) == (result == 0)) {
-    message.reset(nng_aio_get_msg(slot.aio.get()));
-    nng_aio_set_msg(slot.aio.get(), nullptr);
-  }
-  if (closing || result == NNG_ECLOSED) {
-    const absl::MutexLock lock(&mutex);
-    slot.state = State::kIdle;
-    return;
-  }
-  if (was == State::kReceiving && result == 0) {
-    auto shared = std::make_shared<Message>(std::move(message));
-    pool->Post([this, &slot, shared, received = absl::Now()] { Work(slot, *shared, received); });
-    return;
-  }
-  Receive(slot);
-}
-
-void Server::Impl::Receive(Slot& slot) {
-  {
+    const int error = accepting.Run(absl::InfiniteFuture(), [this](nng_aio* aio) {
+      nng_stream_listener_accept(listener.get(), aio);
+    });
+    auto connection = error == 0 ? std::make_shared<Connection>(accepting.TakeStream()) : nullptr;
     const absl::MutexLock lock(&mutex);
     if (closing) {
       return;
     }
-    slot.state = State::kReceiving;
-    ++inside_nng;
+    if (connection != nullptr) {
+      connections.insert(connection);
+      readers->Post([this, connection] { Serve(connection); });
+      continue;
+    }
+    SLUICE_LOG(kWarning, "can't accept a connection", {{"error", StatusFromNng(error, "accept")}});
+    mutex.AwaitWithTimeout(absl::Condition(this, &Impl::IsClosing), kAcceptPause);
   }
-  nng_aio_set_timeout(slot.aio.get(), NNG_DURATION_INFINITE);
-  nng_ctx_recv(slot.context.get(), slot.aio.get());
-  const absl::MutexLock lock(&mutex);
-  --inside_nng;
 }
 
-// To a client that has vanished the send succeeds at once and does nothing.
-void Server::Impl::Send(Slot& slot, Message answer) {
-  {
+void Server::Impl::Serve(const std::shared_ptr<Connection>& connection) {
+  const absl::Cleanup forget = [this, &connection] {
     const absl::MutexLock lock(&mutex);
-    slot.state = State::kSending;
-    ++inside_nng;
+    connections.erase(connection);
+  };
+  if (!connection->Greet(Side::kReplies, Side::kRequests, absl::Now() + kGreetingMax).ok()) {
+    return;
   }
-  nng_aio_set_timeout(slot.aio.get(), ToNngDuration(kSendTimeout));
-  nng_aio_set_msg(slot.aio.get(), answer.release());
-  nng_ctx_send(slot.context.get(), slot.aio.get());
+  while (true) {
+    Frame request;
+    if (!connection->Receive(options.receive_bytes_max + kPoliteBytes, request).ok()) {
+      // Nobody waits for the answers.
+      connection->Cancel();
+      return;
+    }
+    const absl::Time received = absl::Now();
+    Slot* slot = TakeSlot();
+    if (slot == nullptr) {
+      return;
+    }
+    slot->from = connection;
+    slot->id = request.id;
+    auto shared = std::make_shared<Message>(std::move(request.body));
+    pool->Post([this, slot, shared, received] { Work(*slot, *shared, received); });
+  }
+}
+
+// Null when the server is closing.
+Server::Impl::Slot* Server::Impl::TakeSlot() {
   const absl::MutexLock lock(&mutex);
-  --inside_nng;
+  mutex.Await(absl::Condition(this, &Impl::FreeOrClosing));
+  if (closing) {
+    return nullptr;
+  }
+  Slot* slot = free.back();
+  free.pop_back();
+  return slot;
+}
+
+void Server::Impl::Send(Slot& slot, const Message& answer) {
+  if (const absl::Status status = slot.from->Send(slot.id, answer, kSendStallMax); !status.ok()) {
+    SLUICE_LOG(kDebug, "answer not sent", {{"error", status}});
+  }
+  slot.from.reset();
+  const absl::MutexLock lock(&mutex);
+  free.push_back(&slot);
 }
 
 void Server::Impl::Work(Slot& slot, const Message& request, absl::Time received) {
@@ -291,7 +297,7 @@ absl::Status Server::Impl::Handle(Slot& slot, schemas::Request::Reader request,
   }
   Message answer;
   SLUICE_RETURN_IF_ERROR(RunHandler(method->second, context, request, answer));
-  Send(slot, std::move(answer));
+  Send(slot, answer);
   return absl::OkStatus();
 }
 
@@ -310,7 +316,7 @@ absl::Status Server::Impl::HandleOnce(Slot& slot, const Method& method,
     case AnswerCache::Begun::kKnown: {
       Message copy;
       SLUICE_RETURN_IF_ERROR(CopyToMessage(*known, copy));
-      Send(slot, std::move(copy));
+      Send(slot, copy);
       return absl::OkStatus();
     }
     case AnswerCache::Begun::kRun:
@@ -328,16 +334,16 @@ absl::Status Server::Impl::HandleOnce(Slot& slot, const Method& method,
   for (const AnswerCache::Waiter waiter : waiters) {
     Message copy;
     SLUICE_CHECK_OK(CopyToMessage(bytes, copy));
-    Send(*slots[static_cast<size_t>(waiter)], std::move(copy));
+    Send(*slots[static_cast<size_t>(waiter)], copy);
   }
-  Send(slot, std::move(answer));
+  Send(slot, answer);
   return absl::OkStatus();
 }
 
 absl::Status Server::Impl::RunHandler(const Method& method, const RequestContext& context,
                                       schemas::Request::Reader request, Message& answer) {
   capnp::MallocMessageBuilder builder;
-  const absl::Status status = Guard("malformed request", [&]() -> absl::Status {
+  absl::Status status = Guard("malformed request", [&]() -> absl::Status {
     auto response = builder.initRoot<schemas::Response>();
     response.setProtocolVersion(schemas::PROTOCOL_VERSION);
     SLUICE_RETURN_IF_ERROR(method.handler(context, request.getBody(), response.getBody()));
@@ -353,7 +359,7 @@ absl::Status Server::Impl::RunHandler(const Method& method, const RequestContext
   return status;
 }
 
-Server::Server(ServerOptions options) : impl_(std::make_shared<Impl>(std::move(options))) {}
+Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 
 Server::~Server() {
   Stop();
@@ -367,11 +373,17 @@ void Server::RegisterAny(schemas::Method method, Handler handler, bool remember)
 absl::Status Server::Start() {
   SLUICE_CHECK(!impl_->pool.has_value());
   SLUICE_RETURN_IF_ERROR(impl_->Listen());
-  SLUICE_RETURN_IF_ERROR(impl_->AddSlots());
-  impl_->pool.emplace(impl_->options.contexts);
-  for (const auto& slot : impl_->slots) {
-    impl_->Receive(*slot);
+  {
+    const absl::MutexLock lock(&impl_->mutex);
+    for (int i = 0; i < impl_->options.contexts; ++i) {
+      impl_->slots.push_back(std::make_unique<Impl::Slot>());
+      impl_->slots.back()->index = i;
+      impl_->free.push_back(impl_->slots.back().get());
+    }
   }
+  impl_->pool.emplace(impl_->options.contexts);
+  impl_->readers.emplace(kConnectionsMax);
+  impl_->acceptor = std::jthread([impl = impl_.get()] { impl->Accept(); });
   return absl::OkStatus();
 }
 
@@ -386,21 +398,18 @@ void Server::Stop() {
   if (!impl_->pool.has_value()) {
     return;
   }
+  impl_->accepting.Cancel();
+  impl_->acceptor.join();
+  impl_->listener.reset();
   {
     const absl::MutexLock lock(&impl_->mutex);
     impl_->mutex.Await(absl::Condition(impl_.get(), &Impl::NothingInHand));
+    for (const auto& connection : impl_->connections) {
+      connection->Cancel();
+    }
   }
-  // Before the socket goes: a time-out of nng 1.5 may strike after it. The callbacks that end here
-  // still look at the pointer.
-  for (const auto& slot : impl_->slots) {
-    nng_aio_free(slot->aio.get());
-    (void)slot->aio.release();
-  }
-  impl_->watch.Quiesce();
-  if (impl_->socket.Close(kCloseMax, impl_)) {
-    impl_->pool.reset();
-    impl_->slots.clear();
-  }
+  impl_->readers.reset();
+  impl_->pool.reset();
 }
 
 std::string Server::url() const {

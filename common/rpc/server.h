@@ -1,4 +1,4 @@
-// rpc::Server: answers calls on one nng rep socket.
+// rpc::Server: answers calls on one address, over connections of nng.
 
 #pragma once
 
@@ -86,7 +86,7 @@ class Server {
 
  private:
   struct Impl;
-  std::shared_ptr<Impl> impl_;  // shared with nng where it hangs in closing
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace sluice::rpc

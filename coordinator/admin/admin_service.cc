@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
-#include "coordinator/wire.h"
+#include "common/wire/wire.h"
 #include "coordinator/workflow/views.h"
 
 namespace sluice::admin {

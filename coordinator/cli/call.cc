@@ -9,46 +9,18 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/wire/wire.h"
 
 namespace sluice::cli {
 namespace {
+
+using wire::Fill;
+using wire::Size;
 
 constexpr absl::Duration kLook = absl::Seconds(30);
 constexpr absl::Duration kWait = absl::Hours(1);
 // A switch may use its whole time-out and is rolled back or finished after it.
 constexpr absl::Duration kAfterSwitch = absl::Minutes(1);
-
-template <typename ListBuilder>
-void FillList(ListBuilder list, const std::vector<std::string>& values) {
-  for (unsigned i = 0; i < list.size(); ++i) {
-    list.set(i, values[i]);
-  }
-}
-
-schemas::TabletType WireType(routing::TabletType type) {
-  switch (type) {
-    case routing::TabletType::kUnknown:
-      return schemas::TabletType::UNKNOWN;
-    case routing::TabletType::kPrimary:
-      return schemas::TabletType::PRIMARY;
-    case routing::TabletType::kReplica:
-      return schemas::TabletType::REPLICA;
-    case routing::TabletType::kRdonly:
-      return schemas::TabletType::RDONLY;
-  }
-  return schemas::TabletType::UNKNOWN;
-}
-
-template <typename ListBuilder>
-void FillTypes(ListBuilder list, const std::vector<routing::TabletType>& types) {
-  for (unsigned i = 0; i < list.size(); ++i) {
-    list.set(i, WireType(types[i]));
-  }
-}
-
-unsigned Count(size_t size) {
-  return static_cast<unsigned>(size);
-}
 
 // Zero means "the default" on the wire.
 uint32_t Milliseconds(absl::Duration duration) {
@@ -63,10 +35,10 @@ void FillRef(const Command& command, schemas::WorkflowRef::Builder ref) {
 void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder create) {
   FillRef(command, create.initWorkflow());
   create.setSourceKeyspace(command.source_keyspace);
-  FillList(create.initTables(Count(command.tables.size())), command.tables);
+  Fill(create.initTables(Size(command.tables)), command.tables);
   create.setAllTables(command.all_tables);
-  FillList(create.initExcludeTables(Count(command.exclude_tables.size())), command.exclude_tables);
-  FillTypes(create.initSourceTypes(Count(command.tablet_types.size())), command.tablet_types);
+  Fill(create.initExcludeTables(Size(command.exclude_tables)), command.exclude_tables);
+  Fill(create.initSourceTypes(Size(command.tablet_types)), command.tablet_types);
   create.setAutoStart(command.auto_start);
   create.setStopAfterCopy(command.stop_after_copy);
   create.setDryRun(command.dry_run);
@@ -74,7 +46,7 @@ void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder creat
 
 void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request) {
   FillRef(command, request.initWorkflow());
-  FillTypes(request.initTypes(Count(command.tablet_types.size())), command.tablet_types);
+  Fill(request.initTypes(Size(command.tablet_types)), command.tablet_types);
   request.setTimeoutMs(Milliseconds(command.timeout));
   request.setMaxLagMs(Milliseconds(command.max_lag));
   request.setDryRun(command.dry_run);
@@ -91,7 +63,7 @@ void FillFinish(const Command& command, schemas::FinishWorkflow::Builder request
 
 void FillKeyspaceCreate(const Command& command, schemas::KeyspaceCreate::Builder create) {
   create.setName(command.keyspace);
-  FillList(create.initShards(Count(command.shards.size())), command.shards);
+  Fill(create.initShards(Size(command.shards)), command.shards);
 }
 
 void FillRules(const Command& command, schemas::ApplyRoutingRules::Builder apply) {

@@ -13,16 +13,18 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/wire/wire.h"
 #include "schemas/cutover.capnp.h"
 
 namespace sluice::cutover {
 namespace {
 
-constexpr uint16_t kFormatVersion = 1;
+using wire::Fill;
+using wire::Size;
+using wire::Str;
+using wire::Strs;
 
-std::string Text(capnp::Text::Reader text) {
-  return {text.cStr(), text.size()};
-}
+constexpr uint16_t kFormatVersion = 1;
 
 absl::Status Damaged(absl::string_view what) {
   return absl::DataLossError(absl::StrCat("the stored state of a command is damaged: ", what));
@@ -40,23 +42,15 @@ void EncodeSides(const std::vector<Side>& sides,
 std::vector<Side> DecodeSides(capnp::List<schemas::CutoverSide>::Reader reader) {
   std::vector<Side> sides;
   for (const auto side : reader) {
-    sides.push_back({.keyspace = Text(side.getKeyspace()),
-                     .shard = Text(side.getShard()),
-                     .database = Text(side.getDatabase())});
+    sides.push_back({.keyspace = Str(side.getKeyspace()),
+                     .shard = Str(side.getShard()),
+                     .database = Str(side.getDatabase())});
   }
   return sides;
 }
 
-template <typename T>
-unsigned Size(const std::vector<T>& values) {
-  return static_cast<unsigned>(values.size());
-}
-
 void EncodeLists(const Plan& plan, schemas::CutoverPlan::Builder builder) {
-  auto tables = builder.initTables(Size(plan.tables));
-  for (unsigned i = 0; i < tables.size(); ++i) {
-    tables.set(i, plan.tables[i]);
-  }
+  Fill(builder.initTables(Size(plan.tables)), plan.tables);
   EncodeSides(plan.sources, builder.initSources(Size(plan.sources)));
   EncodeSides(plan.targets, builder.initTargets(Size(plan.targets)));
   auto streams = builder.initStreams(Size(plan.streams));
@@ -98,9 +92,7 @@ void EncodePlan(const Plan& plan, schemas::CutoverPlan::Builder builder) {
 }
 
 void DecodeLists(schemas::CutoverPlan::Reader reader, Plan& plan) {
-  for (const auto table : reader.getTables()) {
-    plan.tables.push_back(Text(table));
-  }
+  plan.tables = Strs(reader.getTables());
   plan.sources = DecodeSides(reader.getSources());
   plan.targets = DecodeSides(reader.getTargets());
   for (const auto stream : reader.getStreams()) {
@@ -119,14 +111,14 @@ void DecodeLists(schemas::CutoverPlan::Reader reader, Plan& plan) {
 
 absl::StatusOr<Plan> DecodePlan(schemas::CutoverPlan::Reader reader) {
   Plan plan;
-  plan.id = Text(reader.getId());
+  plan.id = Str(reader.getId());
   if (reader.getKind() > static_cast<uint16_t>(Kind::kWrites)) {
     return Damaged("an unknown kind");
   }
   plan.kind = static_cast<Kind>(reader.getKind());
-  plan.workflow = Text(reader.getWorkflow());
-  plan.forward = Text(reader.getForward());
-  plan.backward = Text(reader.getBackward());
+  plan.workflow = Str(reader.getWorkflow());
+  plan.forward = Str(reader.getForward());
+  plan.backward = Str(reader.getBackward());
   plan.reversal = reader.getReversal();
   DecodeLists(reader, plan);
   plan.epoch = reader.getEpoch();
@@ -158,10 +150,7 @@ void EncodeCutover(const StoredCutover& stored, schemas::CutoverState::Builder b
     slots[i].setProgress(static_cast<uint16_t>(slot.progress));
     slots[i].setMessage(slot.message);
   }
-  auto positions = builder.initPositions(Size(state.positions));
-  for (unsigned i = 0; i < positions.size(); ++i) {
-    positions.set(i, state.positions[i]);
-  }
+  Fill(builder.initPositions(Size(state.positions)), state.positions);
   builder.setFailure(state.failure);
   builder.setStartedUs(stored.started_us);
 }
@@ -187,12 +176,10 @@ absl::StatusOr<StoredCutover> DecodeCutover(schemas::CutoverState::Reader reader
     stored.state.slots.push_back(
         {.effect = {.kind = kind, .index = slot.getIndex(), .attempt = slot.getAttempt()},
          .progress = static_cast<Progress>(slot.getProgress()),
-         .message = Text(slot.getMessage())});
+         .message = Str(slot.getMessage())});
   }
-  for (const auto position : reader.getPositions()) {
-    stored.state.positions.push_back(Text(position));
-  }
-  stored.state.failure = Text(reader.getFailure());
+  stored.state.positions = Strs(reader.getPositions());
+  stored.state.failure = Str(reader.getFailure());
   stored.started_us = reader.getStartedUs();
   return stored;
 }

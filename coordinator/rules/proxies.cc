@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/wire/wire.h"
 #include "coordinator/rules/rule_service.h"
-#include "coordinator/wire.h"
 
 namespace sluice::rules {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "coordinator/wire.h"
+#include "common/wire/wire.h"
 
 namespace sluice::rules {
 

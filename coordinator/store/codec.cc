@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/wire.h"
+#include "common/wire/wire.h"
 #include "schemas/store.capnp.h"
 
 namespace sluice::store {

@@ -3,7 +3,7 @@
 #include "coordinator/topology/handlers.h"
 
 #include "common/base/status_macros.h"
-#include "coordinator/wire.h"
+#include "common/wire/wire.h"
 #include "schemas/control.capnp.h"
 
 namespace sluice::topology {

@@ -3,7 +3,7 @@
 #include "coordinator/topology/tablet.h"
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/wire.h"
+#include "common/wire/wire.h"
 
 namespace sluice::topology {
 namespace {

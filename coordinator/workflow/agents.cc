@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
-#include "coordinator/wire.h"
+#include "common/wire/wire.h"
 #include "coordinator/workflow/agents_codec.h"
 #include "schemas/control.capnp.h"
 

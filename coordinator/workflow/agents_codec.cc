@@ -2,7 +2,7 @@
 
 #include "coordinator/workflow/agents_codec.h"
 
-#include "coordinator/wire.h"
+#include "common/wire/wire.h"
 
 namespace sluice::workflow {
 

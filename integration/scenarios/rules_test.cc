@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <fstream>
 #include <set>
 
@@ -171,6 +172,7 @@ TEST(RulesTest, AreAppliedFromBothSpellingsAndFromAFile) {
   std::ofstream(path)
       << R"({"rules":[{"from_table":"clients@replica","to_tables":["commerce.customer"]}]})";
   scenario->Done({"apply_routing_rules", "--rules-file", path});
+  std::remove(path.c_str());
   EXPECT_EQ(RulesOf(*scenario), (RuleSet{{"clients@replica", "commerce.customer"}}));
   scenario->Done({"applyroutingrules", "--rules", R"({"rules":[]})"});
   EXPECT_EQ(RulesOf(*scenario), RuleSet{});

@@ -134,6 +134,7 @@ class AgentTest : public ::testing::Test {
     config.listen = "tcp://127.0.0.1:0";
     config.coordinator = listener_.url();
     config.mysql = mysqld_->Root();
+    config.mysql.user = account_;
     config.mysql_advertise_host = "127.0.0.1";
     auto agent = Agent::Create(config);
     ASSERT_TRUE(agent.ok()) << agent.status();
@@ -184,9 +185,19 @@ class AgentTest : public ::testing::Test {
   }
 
   std::unique_ptr<testing::Mysqld> mysqld_;
+  std::string account_ = "root";
   Listener listener_;
   std::unique_ptr<Agent> agent_;
 };
+
+struct UnfitServer {
+  const char* name;
+  std::vector<std::string> options;
+  const char* problem;
+  const char* remedy;
+};
+
+class UnfitServerTest : public AgentTest, public ::testing::WithParamInterface<UnfitServer> {};
 
 TEST_F(AgentTest, RegistersWithAllThatTheCoordinatorMustKnow) {
   StartMysqld();
@@ -264,6 +275,55 @@ TEST_F(AgentTest, NamesWhatIsWrongAndRecoversWhenItIsRepaired) {
   EXPECT_TRUE(SetGate(schemas::GateState::CLOSED, 1).ok());
 }
 
+TEST_P(UnfitServerTest, IsRefusedByNameWithTheRemedyAndDoesNothing) {
+  StartMysqld(GetParam().options);
+  StartListener();
+  StartAgent();
+  ASSERT_TRUE(listener_.Await([](const Heard& heard) { return !heard.problem.empty(); }));
+  EXPECT_THAT(listener_.Last().problem, HasSubstr(GetParam().problem));
+  EXPECT_THAT(listener_.Last().problem, HasSubstr(GetParam().remedy));
+  const absl::Status refused = SetGate(schemas::GateState::CLOSED, 1);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr(GetParam().problem)) << refused;
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, UnfitServerTest,
+                         ::testing::Values(UnfitServer{"NoGtids",
+                                                       {"--gtid-mode=OFF",
+                                                        "--enforce-gtid-consistency=OFF"},
+                                                       "gtid_mode is OFF",
+                                                       "gtid_mode = ON"},
+                                           UnfitServer{"NoBinlog",
+                                                       {"--disable-log-bin"},
+                                                       "the binlog is off",
+                                                       "start mysqld without skip-log-bin"},
+                                           UnfitServer{"Statements",
+                                                       {"--binlog-format=STATEMENT"},
+                                                       "binlog_format is STATEMENT",
+                                                       "SET PERSIST binlog_format = ROW"},
+                                           UnfitServer{"MinimalImages",
+                                                       {"--binlog-row-image=MINIMAL"},
+                                                       "binlog_row_image is MINIMAL",
+                                                       "SET PERSIST binlog_row_image = FULL"},
+                                           UnfitServer{"ImagesWithoutBlobs",
+                                                       {"--binlog-row-image=NOBLOB"},
+                                                       "binlog_row_image is NOBLOB",
+                                                       "SET PERSIST binlog_row_image = FULL"}),
+                         [](const auto& each) { return each.param.name; });
+
+TEST_F(AgentTest, NamesThePrivilegesThatItsAccountLacks) {
+  StartMysqld();
+  Root("CREATE USER weak@localhost");
+  Root("GRANT SELECT ON *.* TO weak@localhost");
+  account_ = "weak";
+  StartListener();
+  StartAgent();
+  ASSERT_TRUE(listener_.Await([](const Heard& heard) { return !heard.problem.empty(); }));
+  EXPECT_THAT(listener_.Last().problem, HasSubstr("account 'weak'@'localhost' lacks"));
+  EXPECT_THAT(listener_.Last().problem, HasSubstr("REPLICATION SLAVE"));
+  EXPECT_THAT(listener_.Last().problem, HasSubstr("GRANT REPLICATION SLAVE"));
+  EXPECT_FALSE(SetGate(schemas::GateState::CLOSED, 1).ok());
+}
+
 TEST_F(AgentTest, DescribesTablesWhereverTheyStand) {
   StartMysqld();
   Root("CREATE TABLE vt_commerce.parent (id INT PRIMARY KEY)");
@@ -312,7 +372,9 @@ TEST_F(AgentTest, AwaitsPositions) {
   ASSERT_TRUE(listener_.Await(Serving));
   EXPECT_TRUE(AwaitPosition(listener_.Last().gtid_executed, 1000).ok());
   const std::string ahead = "00000000-0000-0000-0000-000000000001:1";
+  const absl::Time begun = absl::Now();
   EXPECT_EQ(AwaitPosition(ahead, 300).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(20)) << "not the time-out that was asked for";
   EXPECT_EQ(AwaitPosition("no set", 300).code(), absl::StatusCode::kInvalidArgument);
 }
 

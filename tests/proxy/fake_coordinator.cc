@@ -6,65 +6,49 @@
 
 #include "absl/time/clock.h"
 #include "common/base/check.h"
+#include "common/wire/wire.h"
 
 namespace sluice::proxy {
 namespace {
 
 constexpr absl::Duration kAwait = absl::Seconds(10);
 
-schemas::TabletType TypeOf(routing::TabletType type) {
-  switch (type) {
-    case routing::TabletType::kPrimary:
-      return schemas::TabletType::PRIMARY;
-    case routing::TabletType::kReplica:
-      return schemas::TabletType::REPLICA;
-    case routing::TabletType::kRdonly:
-      return schemas::TabletType::RDONLY;
-    default:
-      return schemas::TabletType::UNKNOWN;
-  }
-}
-
-unsigned Size(size_t size) {
-  return static_cast<unsigned>(size);
-}
-
 }  // namespace
 
 void FillRuleSet(const RuleSetSpec& spec, uint64_t epoch, schemas::RuleSet::Builder out) {
   out.setEpoch(epoch);
-  auto keyspaces = out.initKeyspaces(Size(spec.keyspaces.size()));
+  auto keyspaces = out.initKeyspaces(wire::Size(spec.keyspaces));
   for (unsigned i = 0; i < keyspaces.size(); ++i) {
     keyspaces.set(i, spec.keyspaces[i]);
   }
-  auto tablets = out.initTablets(Size(spec.tablets.size()));
+  auto tablets = out.initTablets(wire::Size(spec.tablets));
   for (unsigned i = 0; i < tablets.size(); ++i) {
     const Tablet& tablet = spec.tablets[i];
     tablets[i].setAlias(tablet.alias);
     tablets[i].setKeyspace(tablet.keyspace);
     tablets[i].setShard(tablet.shard);
-    tablets[i].setType(TypeOf(tablet.type));
+    tablets[i].setType(wire::WireOf(tablet.type));
     tablets[i].setHost(tablet.host);
     tablets[i].setPort(tablet.port);
     tablets[i].setDatabase(tablet.database);
     tablets[i].setCell(tablet.cell);
     tablets[i].setServing(tablet.serving);
   }
-  auto rules = out.initTableRules(Size(spec.rules.size()));
+  auto rules = out.initTableRules(wire::Size(spec.rules));
   for (unsigned i = 0; i < rules.size(); ++i) {
     rules[i].setFromTable(spec.rules[i].from_table);
     rules[i].setToTable(spec.rules[i].to_table);
   }
-  auto holds = out.initHolds(Size(spec.holds.size()));
+  auto holds = out.initHolds(wire::Size(spec.holds));
   for (unsigned i = 0; i < holds.size(); ++i) {
     holds[i].setCutoverId(spec.holds[i].cutover_id);
     holds[i].setLeaseMs(static_cast<uint32_t>(absl::ToInt64Milliseconds(spec.holds[i].lease)));
-    auto tables = holds[i].initTables(Size(spec.holds[i].tables.size()));
+    auto tables = holds[i].initTables(wire::Size(spec.holds[i].tables));
     for (unsigned t = 0; t < tables.size(); ++t) {
       tables.set(t, spec.holds[i].tables[t]);
     }
   }
-  auto homes = out.initHomes(Size(spec.homes.size()));
+  auto homes = out.initHomes(wire::Size(spec.homes));
   for (unsigned i = 0; i < homes.size(); ++i) {
     homes[i].setTable(spec.homes[i].first);
     homes[i].setKeyspace(spec.homes[i].second);

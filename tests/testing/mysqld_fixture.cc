@@ -11,7 +11,6 @@ namespace sluice::testing {
 namespace {
 
 constexpr absl::Duration kStartTimeout = absl::Minutes(2);
-constexpr absl::Duration kExitTimeout = absl::Seconds(30);
 
 }  // namespace
 

@@ -65,11 +65,10 @@ std::thread TakeOneRequestAndDie(const std::string& url, absl::Notification& tak
   EXPECT_EQ(nng_rep0_open(&raw), 0);
   EXPECT_EQ(nng_listen(raw, url.c_str(), nullptr, 0), 0);
   return std::thread([raw, &taken] {
-    Socket socket(raw);
     nng_msg* request = nullptr;
     EXPECT_EQ(nng_recvmsg(raw, &request, 0), 0);
     const Message owned(request);
-    socket.Close(absl::InfiniteDuration(), nullptr);
+    EXPECT_EQ(nng_close(raw), 0);
     taken.Notify();
   });
 }
@@ -139,6 +138,54 @@ TEST(RpcClientTest, CloseCancelsCallsInFlightAndRefusesNewOnes) {
   EXPECT_EQ(Pick(*client, "a", "0").status().code(), absl::StatusCode::kCancelled);
 }
 
+TEST(RpcClientTest, CloseDoesNotWaitForALateAnswer) {
+  absl::Notification release;
+  const auto server = StartServer([&](const RequestContext&, auto, auto) {
+    release.WaitForNotification();
+    return absl::OkStatus();
+  });
+  const auto client = Connect(server->url());
+  EXPECT_EQ(Pick(*client, "a", "0", {.timeout = absl::Milliseconds(50)}).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  const absl::Time start = absl::Now();
+  client->Close();
+  EXPECT_LT(absl::Now() - start, absl::Milliseconds(500));
+  release.Notify();
+}
+
+// Closes each client while the answer of its last call may be arriving.
+TEST(RpcClientTest, StandsManyClosesInTheMiddleOfAnAnswer) {
+  constexpr int kThreads = 4;
+  constexpr absl::Duration kFor = absl::Seconds(2);
+  constexpr absl::Duration kCloseMax = absl::Seconds(3);
+  const auto server = StartServer(&Echo);
+  const absl::Time end = absl::Now() + kFor;
+  std::atomic<int> rounds = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      const std::string key(size_t{1} << (4U * static_cast<unsigned>(i + 1)), 'k');
+      while (absl::Now() < end) {
+        const auto client = Connect(server->url());
+        EXPECT_TRUE(Pick(*client, key, "0", {.timeout = absl::Seconds(30)}).ok());
+        std::thread last([&] { (void)Pick(*client, key, "0"); });
+        for (int j = 0; j < rounds % 100; ++j) {
+          std::this_thread::yield();
+        }
+        const absl::Time start = absl::Now();
+        client->Close();
+        EXPECT_LT(absl::Now() - start, kCloseMax);
+        last.join();
+        ++rounds;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_GT(rounds, 0);
+}
+
 TEST(RpcClientTest, EndsAtTheDeadlineWithTheReasonThatThePeerGives) {
   const auto server = StartServer([](const RequestContext& context, auto, auto) -> absl::Status {
     absl::Mutex mutex;
@@ -148,9 +195,15 @@ TEST(RpcClientTest, EndsAtTheDeadlineWithTheReasonThatThePeerGives) {
     return absl::DeadlineExceededError("held up by a test");
   });
   const auto client = Connect(server->url());
-  const auto answer = Pick(*client, "a", "0", {.timeout = absl::Milliseconds(800)});
-  EXPECT_EQ(answer.status().code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(answer.status().message(), "held up by a test");
+  // The reason has a tenth of the time to arrive in, which a machine under load may need more than
+  // one try to keep.
+  std::string reason;
+  for (int i = 0; i < 10 && reason != "held up by a test"; ++i) {
+    const auto answer = Pick(*client, "a", "0", {.timeout = absl::Milliseconds(800)});
+    EXPECT_EQ(answer.status().code(), absl::StatusCode::kDeadlineExceeded);
+    reason = std::string(answer.status().message());
+  }
+  EXPECT_EQ(reason, "held up by a test");
 }
 
 TEST(RpcClientTest, EndsAtTheDeadlineOfASilentPeer) {
@@ -168,7 +221,7 @@ TEST(RpcClientTest, EndsAtTheDeadlineOfASilentPeer) {
 }
 
 TEST(RpcClientTest, StandsManyCallsThatTimeOutWhileTheyAreSent) {
-  std::atomic<bool> slow = true;
+  std::atomic<bool> slow = false;
   const auto server = StartServer([&](const RequestContext& context, auto request, auto reply) {
     absl::Mutex mutex;
     const absl::MutexLock lock(&mutex);
@@ -181,6 +234,7 @@ TEST(RpcClientTest, StandsManyCallsThatTimeOutWhileTheyAreSent) {
   const auto client = Connect(server->url());
   ASSERT_EQ(Pick(*client, "a", "0").status(), absl::OkStatus());
   const std::string large(size_t{1} << 20U, 'k');
+  slow = true;
   std::vector<std::thread> callers;
   for (int i = 0; i < 8; ++i) {
     callers.emplace_back([&] {

@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "common/base/random_id.h"
 #include "common/base/status.h"
+#include "tests/common/rpc/rude_peer.h"
 #include "tests/common/rpc/testing.h"
 
 namespace sluice::rpc::testing {
@@ -253,6 +254,39 @@ TEST(RpcServerTest, ForgetsClientsThatVanish) {
   }
   const auto client = Connect(server->url());
   EXPECT_TRUE(Pick(*client, "a", "0", {.timeout = absl::Seconds(30)}).ok());
+}
+
+// Peers that send without end and go, with a reset, while frames are half sent in both directions.
+TEST(RpcServerTest, StandsManyPeersThatVanishInTheMiddleOfTraffic) {
+  constexpr int kThreads = 4;
+  constexpr absl::Duration kFor = absl::Seconds(2);
+  constexpr absl::Duration kQuietMax = absl::Seconds(20);
+  const auto server = StartServer(&Echo, {}, /*remember=*/false);
+  ASSERT_TRUE(Pick(*Connect(server->url()), "a", "0").ok());
+  const size_t files = OpenFiles();
+  const absl::Time end = absl::Now() + kFor;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      const size_t key_bytes = i % 2 == 0 ? 100 : size_t{300} << 10U;
+      for (size_t round = 0; absl::Now() < end; ++round) {
+        TalkAndVanish(server->url(), key_bytes, round % 16 * key_bytes / 4);
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  // Nothing of them stays, and others are served.
+  const absl::Time give_up = absl::Now() + kQuietMax;
+  while (OpenFiles() > files + 4 && absl::Now() < give_up) {
+    std::this_thread::yield();
+  }
+  EXPECT_LE(OpenFiles(), files + 4);
+  EXPECT_TRUE(Pick(*Connect(server->url()), "a", "0", {.timeout = absl::Seconds(30)}).ok());
+  const absl::Time stop = absl::Now();
+  server->Stop();
+  EXPECT_LT(absl::Now() - stop, absl::Seconds(4));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
-#include "coordinator/wire.h"
+#include "common/wire/wire.h"
 #include "schemas/routing.capnp.h"
 
 namespace sluice::rules {

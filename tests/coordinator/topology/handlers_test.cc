@@ -3,8 +3,8 @@
 #include "coordinator/topology/handlers.h"
 
 #include "common/rpc/client.h"
+#include "common/wire/wire.h"
 #include "coordinator/store/sqlite_store.h"
-#include "coordinator/wire.h"
 #include "tests/coordinator/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 

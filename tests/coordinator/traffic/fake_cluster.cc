@@ -402,8 +402,9 @@ absl::Status FakeCluster::WriteJournal(const AgentRef& agent, const std::string&
 
 absl::StatusOr<std::vector<std::string>> FakeCluster::DropTables(
     const AgentRef& agent, const workflow::DropRequest& request, const CallBudget& /*budget*/) {
-  const absl::Status status =
-      Request("drop_tables", agent, [&](FakeServer& server, FakeServer&) -> absl::Status {
+  const absl::Status status = Request(
+      "drop_tables", agent,
+      [&](FakeServer& server, FakeServer&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
         if (server.dropped) {
           return absl::OkStatus();
         }

@@ -18,6 +18,16 @@ inline std::string Str(capnp::Text::Reader text) {
   return {text.begin(), text.size()};
 }
 
+inline std::string Str(capnp::Data::Reader data) {
+  const auto chars = data.asChars();
+  return {chars.begin(), chars.size()};
+}
+
+// Valid as long as `bytes`.
+inline capnp::Data::Reader Bytes(absl::string_view bytes) {
+  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
+}
+
 inline std::vector<std::string> Strs(capnp::List<capnp::Text>::Reader list) {
   std::vector<std::string> result;
   result.reserve(list.size());

@@ -289,7 +289,7 @@ TEST(CopyTest, ManySmallTablesShareCommitsAndDefinitionsAreReadTogether) {
   const SeenStatus status = world->AwaitState(kStream, StreamState::RUNNING);
   EXPECT_EQ(status.rows_copied, kTables / 3U * 4U);
   EXPECT_LT(count() - before, 40) << "tables share commits";
-  for (int i = 0; i < kTables; i += 7) {
+  for (size_t i = 0; i < names.size(); i += 7) {
     EXPECT_EQ(StreamWorld::Dump(world->source_mysqld(), kSourceDatabase, names[i]),
               StreamWorld::Dump(world->target_mysqld(), kTargetDatabase, names[i]));
   }

@@ -57,18 +57,35 @@ absl::Status ChangeWriter::AppendRow(const TablePlan& plan, const std::vector<si
     if (i > 0) {
       sql_ += ',';
     }
-    const size_t ordinal = ordinals[i];
-    const binlog::ColumnType& type = row.map->columns[ordinal];
-    SLUICE_RETURN_IF_ERROR(binlog::AppendLiteral(type, plan.schema.columns[ordinal], families_[i],
-                                                 row.image[ordinal], sql_));
-    error_enums_ += binlog::IsErrorEnum(type, row.image[ordinal]) ? 1U : 0U;
+    SLUICE_RETURN_IF_ERROR(AppendCell(plan, i, ordinals[i], row));
   }
   sql_ += ')';
   return absl::OkStatus();
 }
 
+absl::Status ChangeWriter::AppendComparison(const TablePlan& plan, const FinalChange& row) {
+  SLUICE_RETURN_IF_ERROR(UseMap(plan, plan.key, *row.map));
+  sql_ += rows_ == 0 ? "(" : " OR (";
+  ++rows_;
+  for (size_t i = 0; i < plan.key.size(); ++i) {
+    absl::StrAppend(&sql_, i > 0 ? " AND " : "", plan.key_names[i], " = ");
+    SLUICE_RETURN_IF_ERROR(AppendCell(plan, i, plan.key[i], row));
+  }
+  sql_ += ')';
+  return absl::OkStatus();
+}
+
+absl::Status ChangeWriter::AppendCell(const TablePlan& plan, size_t family, size_t ordinal,
+                                      const FinalChange& row) {
+  const binlog::ColumnType& type = row.map->columns[ordinal];
+  error_enums_ += binlog::IsErrorEnum(type, row.image[ordinal]) ? 1U : 0U;
+  return binlog::AppendLiteral(type, plan.schema.columns[ordinal], families_[family],
+                               row.image[ordinal], sql_);
+}
+
 absl::Status ChangeWriter::Delete(const ChangeSlice& slice) {
   const TablePlan& plan = *slice.changes->plan;
+  const absl::string_view tail = plan.key_in_list ? ")" : "";
   map_ = nullptr;
   for (size_t i = slice.first; i < slice.last; ++i) {
     const FinalChange& row = slice.changes->rows[i];
@@ -78,11 +95,13 @@ absl::Status ChangeWriter::Delete(const ChangeSlice& slice) {
     if (rows_ == 0) {
       sql_ = plan.delete_head;
     }
-    SLUICE_RETURN_IF_ERROR(AppendRow(plan, plan.key, row));
+    SLUICE_RETURN_IF_ERROR(plan.key_in_list ? AppendRow(plan, plan.key, row)
+                                            : AppendComparison(plan, row));
     error_enums_ = 0;  // only a value that is written needs to pass strict mode
-    SLUICE_RETURN_IF_ERROR(RunIfFull(limits_.deletes_max, ")"));
+    SLUICE_RETURN_IF_ERROR(
+        RunIfFull(plan.key_in_list ? limits_.deletes_max : limits_.compared_deletes_max, tail));
   }
-  return Run(")");
+  return Run(tail);
 }
 
 absl::Status ChangeWriter::Replace(const ChangeSlice& slice) {

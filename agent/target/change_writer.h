@@ -18,6 +18,7 @@ namespace sluice::target {
 struct ChangeWriterLimits {
   size_t rows_max = 1000;               // per REPLACE
   size_t deletes_max = 500;             // keys per DELETE, so that the optimizer uses the index
+  size_t compared_deletes_max = 50;     // the same for keys that are compared column by column
   size_t bytes_max = size_t{1} << 20U;  // per statement; one row may exceed it
 };
 
@@ -47,6 +48,9 @@ class ChangeWriter {
                       const binlog::TableMapEvent& map);
   absl::Status AppendRow(const TablePlan& plan, const std::vector<size_t>& ordinals,
                          const FinalChange& row);
+  absl::Status AppendComparison(const TablePlan& plan, const FinalChange& row);
+  absl::Status AppendCell(const TablePlan& plan, size_t family, size_t ordinal,
+                          const FinalChange& row);
   absl::Status RunIfFull(size_t rows_max, absl::string_view tail);
   absl::Status Run(absl::string_view tail);
   absl::Status RunLenient();

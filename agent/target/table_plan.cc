@@ -2,6 +2,7 @@
 
 #include "agent/target/table_plan.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 #include "agent/gate/closed_name.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/binlog/column_family.h"
 
 namespace sluice::target {
 namespace {
@@ -26,6 +28,16 @@ std::vector<std::string> Names(const mysql::TableSchema& schema,
 std::string QuotedList(const std::vector<std::string>& names) {
   return absl::StrJoin(names, ", ", [](std::string* out, const std::string& name) {
     absl::StrAppend(out, mysql::QuoteName(name));
+  });
+}
+
+// Whether row constructors with values of the key compare right (TablePlan::key_in_list).
+bool IsListable(const TablePlan& plan) {
+  return std::all_of(plan.key.begin(), plan.key.end(), [&](size_t ordinal) {
+    const auto family = binlog::FamilyOf(plan.schema.columns[ordinal]);
+    return family.ok() &&
+           (*family == binlog::ColumnFamily::kInteger || *family == binlog::ColumnFamily::kText ||
+            *family == binlog::ColumnFamily::kBinary);
   });
 }
 
@@ -112,8 +124,14 @@ absl::StatusOr<TablePlan> MakeTablePlan(mysql::TableSchema schema, const std::st
       absl::StrCat(" INTO ", name, " (", QuotedList(plan.WrittenNames()), ") VALUES ");
   plan.replace_head = absl::StrCat("REPLACE", into);
   plan.insert_head = absl::StrCat("INSERT ", into);
-  plan.delete_head =
-      absl::StrCat("DELETE FROM ", name, " WHERE (", QuotedList(plan.KeyNames()), ") IN (");
+  for (const std::string& column : plan.KeyNames()) {
+    plan.key_names.push_back(mysql::QuoteName(column));
+  }
+  plan.key_in_list = plan.key.size() == 1 || IsListable(plan);
+  plan.delete_head = absl::StrCat("DELETE FROM ", name, " WHERE ");
+  if (plan.key_in_list) {
+    absl::StrAppend(&plan.delete_head, "(", absl::StrJoin(plan.key_names, ", "), ") IN (");
+  }
   return plan;
 }
 

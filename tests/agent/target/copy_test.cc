@@ -62,7 +62,7 @@ std::vector<KeyedTable> KeyedTables() {
        "CONCAT(CHAR(97 + i % 20), IF(i % 3, 'stra\xC3\x9F"
        "e', 'A b'), i), REPEAT('z', i % 40)"},
       {"by_binary", "(k VARBINARY(20) PRIMARY KEY, v VARCHAR(60))",
-       "CONCAT(UNHEX(MD5(i)), IF(i % 4, '', X'0027')), REPEAT('b', i % 40)"},
+       "CONCAT(UNHEX(LEFT(SHA2(i, 256), 32)), IF(i % 4, '', X'0027')), REPEAT('b', i % 40)"},
       {"by_enum",
        "(e ENUM('z','m','a') NOT NULL, n SMALLINT NOT NULL, v VARCHAR(60), PRIMARY KEY (e, n))",
        "1 + i % 3, i, REPEAT('e', i % 40)"},

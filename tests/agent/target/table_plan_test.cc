@@ -20,6 +20,7 @@ mysql::TableSchema Schema() {
   schema.name = "_sluice_closed_t";
   for (const char* name : {"a", "sum", "b"}) {
     schema.columns.emplace_back().name = name;
+    schema.columns.back().data_type = "int";
   }
   schema.columns[1].is_generated = true;
   schema.key_columns = {"b", "a"};
@@ -33,6 +34,21 @@ TEST(TablePlanTest, GeneratedColumnsAreNeverWritten) {
   EXPECT_THAT(plan->KeyNames(), ElementsAre("b", "a"));
   EXPECT_EQ(plan->replace_head, "REPLACE INTO `d`.`_sluice_closed_t` (`a`, `b`) VALUES ");
   EXPECT_EQ(plan->delete_head, "DELETE FROM `d`.`_sluice_closed_t` WHERE (`b`, `a`) IN (");
+}
+
+TEST(TablePlanTest, AKeyWithAnEnumIsComparedColumnByColumn) {
+  mysql::TableSchema schema = Schema();
+  schema.columns[0].data_type = "enum";
+  const auto composite = MakeTablePlan(schema, "t");
+  ASSERT_TRUE(composite.ok()) << composite.status();
+  EXPECT_FALSE(composite->key_in_list);
+  EXPECT_THAT(composite->key_names, ElementsAre("`b`", "`a`"));
+  EXPECT_EQ(composite->delete_head, "DELETE FROM `d`.`_sluice_closed_t` WHERE ");
+  schema.key_columns = {"a"};
+  const auto single = MakeTablePlan(std::move(schema), "t");
+  ASSERT_TRUE(single.ok()) << single.status();
+  EXPECT_TRUE(single->key_in_list);
+  EXPECT_EQ(single->delete_head, "DELETE FROM `d`.`_sluice_closed_t` WHERE (`a`) IN (");
 }
 
 TEST(TablePlanTest, ATableWithoutAKeyOrWithTriggersIsRefusedByName) {

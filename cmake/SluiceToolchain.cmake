@@ -22,7 +22,7 @@ if(SLUICE_SANITIZE)
   add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${SLUICE_SANITIZE})
   # Instrumented code compiles several times longer at -O2 and finds nothing more.
-  if(SLUICE_SANITIZE STREQUAL "thread")
+  if(SLUICE_SANITIZE MATCHES "thread|fuzzer")
     set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
   endif()
 endif()

@@ -223,9 +223,13 @@ class Forwarder {
 
   // Copies one row, whatever its size, piece by piece.
   absl::Status Row() {
-    response_.forwarded = true;
     Channel& client = forwarding_.client;
     PacketHeader header = reader_.header();
+    // A first cell of 16 MiB or more, which fills the packet, or the client would see an end here.
+    if (reader_.first() == kEofByte && !header.continues) {
+      return Malformed();
+    }
+    response_.forwarded = true;
     while (true) {
       SLUICE_RETURN_IF_ERROR(Client(client.WriteHeader(header.size, forwarding_.client_wait)));
       for (size_t left = header.size; left > 0;) {

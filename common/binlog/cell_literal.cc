@@ -132,8 +132,8 @@ bool ConsistsOf(absl::string_view text, absl::string_view allowed) {
   return !text.empty() && text.find_first_not_of(allowed) == absl::string_view::npos;
 }
 
-absl::Status AppendNumberText(absl::string_view text, absl::string_view allowed, std::string& sql) {
-  if (!ConsistsOf(text, allowed)) {
+absl::Status AppendNumberText(absl::string_view text, NumberForm form, std::string& sql) {
+  if (!IsNumber(text, form)) {
     return Malformed("number", absl::StrCat("'", text.substr(0, 64), "'"));
   }
   absl::StrAppend(&sql, text);
@@ -144,17 +144,17 @@ absl::Status AppendText(ColumnFamily family, const mysql::ColumnSchema& column,
                         absl::string_view text, std::string& sql) {
   switch (family) {
     case ColumnFamily::kInteger:
-      return AppendNumberText(text, "-0123456789", sql);
+      return AppendNumberText(text, NumberForm::kInteger, sql);
     case ColumnFamily::kBit:
     case ColumnFamily::kEnum:
     case ColumnFamily::kSet:
     case ColumnFamily::kYear:
-      return AppendNumberText(text, "0123456789", sql);
+      return AppendNumberText(text, NumberForm::kNatural, sql);
     case ColumnFamily::kDecimal:
-      return AppendNumberText(text, "-0123456789.", sql);
+      return AppendNumberText(text, NumberForm::kDecimal, sql);
     case ColumnFamily::kFloat:
     case ColumnFamily::kDouble:
-      SLUICE_RETURN_IF_ERROR(AppendNumberText(text, "-+0123456789.eE", sql));
+      SLUICE_RETURN_IF_ERROR(AppendNumberText(text, NumberForm::kFloating, sql));
       if (text.find_first_of("eE") == absl::string_view::npos) {
         sql += "e0";  // or it would be a DECIMAL, and -0 would lose its sign
       }

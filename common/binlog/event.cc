@@ -52,7 +52,8 @@ absl::StatusOr<ByteReader> Body(absl::string_view event, absl::string_view what)
 }
 
 absl::StatusOr<GtidEvent> CheckNumber(GtidEvent event) {
-  if (event.gtid.number == 0 || event.gtid.number >> 63U != 0) {
+  // A position would not take others.
+  if (event.gtid.number == 0 || event.gtid.number > gtid::kNumberMax) {
     return Malformed("GTID event", absl::StrCat("transaction number ", event.gtid.number));
   }
   return event;
@@ -94,7 +95,6 @@ absl::StatusOr<GtidEvent> DecodeUntagged(ByteReader reader) {
 absl::StatusOr<GtidEvent> DecodeTagged(ByteReader reader) {
   constexpr absl::string_view kWhat = "GTID_TAGGED event";
   constexpr uint64_t kLastKnownField = 11;
-  constexpr size_t kTagBytesMax = 32;
   const uint64_t version = reader.VarlenUint();
   const uint64_t size = reader.VarlenUint();
   const uint64_t last_required = reader.VarlenUint();
@@ -118,18 +118,22 @@ absl::StatusOr<GtidEvent> DecodeTagged(ByteReader reader) {
       case 1:
         uuid.clear();
         for (size_t i = 0; i < kUuidBytes; ++i) {
-          uuid.push_back(static_cast<char>(reader.VarlenUint()));
+          const uint64_t byte = reader.VarlenUint();
+          if (byte > 0xff) {
+            return Malformed(kWhat, "UUID");
+          }
+          uuid.push_back(static_cast<char>(byte));
         }
         break;
       case 2:
         event.gtid.number = static_cast<uint64_t>(reader.VarlenInt());
         break;
       case 3: {
-        const uint64_t length = reader.VarlenUint();
-        if (length > kTagBytesMax) {
-          return Malformed(kWhat, "tag too long");
+        const absl::string_view tag = reader.Bytes(reader.VarlenUint());
+        if (!tag.empty() && !gtid::IsTag(tag)) {
+          return Malformed(kWhat, "tag");
         }
-        event.gtid.tag = absl::AsciiStrToLower(reader.Bytes(length));
+        event.gtid.tag = absl::AsciiStrToLower(tag);
         break;
       }
       case 4:

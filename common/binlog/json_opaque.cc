@@ -42,11 +42,11 @@ absl::Status AppendPackedTemporal(uint8_t type, absl::string_view bytes, std::st
   const auto packed = static_cast<int64_t>(ByteReader(bytes).U64());
   std::string text;
   if (type == kTypeDate) {
-    AppendPackedDate(packed, text);
+    SLUICE_RETURN_IF_ERROR(AppendPackedDate(packed, text));
   } else if (type == kTypeTimeOld) {
-    AppendPackedTime(packed, text);
+    SLUICE_RETURN_IF_ERROR(AppendPackedTime(packed, text));
   } else {
-    AppendPackedDatetime(packed, text);
+    SLUICE_RETURN_IF_ERROR(AppendPackedDatetime(packed, text));
   }
   AppendJsonTemporal(type, text, sql);
   return absl::OkStatus();

@@ -177,7 +177,11 @@ class TypedText {
       absl::StrAppend(&sql, token);
       return absl::OkStatus();
     }
-    if (token.empty() || token.find_first_not_of("-+.0123456789eE") != absl::string_view::npos) {
+    const NumberForm form = type == "DOUBLE"             ? NumberForm::kFloating
+                            : type == "DECIMAL"          ? NumberForm::kDecimal
+                            : type == "UNSIGNED INTEGER" ? NumberForm::kNatural
+                                                         : NumberForm::kInteger;
+    if (!IsNumber(token, form)) {
       return Bad("a number");
     }
     if (type == "DECIMAL") {
@@ -191,7 +195,8 @@ class TypedText {
     if (type == "UNSIGNED INTEGER") {
       absl::StrAppend(&sql, "CAST(", token, " AS UNSIGNED)");
     } else if (type == "DOUBLE") {
-      absl::StrAppend(&sql, token, absl::StrContains(token, 'e') ? "" : "e0");
+      const bool has_exponent = token.find_first_of("eE") != absl::string_view::npos;
+      absl::StrAppend(&sql, token, has_exponent ? "" : "e0");
     } else if (type == "INTEGER") {
       absl::StrAppend(&sql, token);
     } else {

@@ -15,8 +15,10 @@ constexpr absl::string_view kImage = "row image";
 
 }  // namespace
 
+// Of neither kind where the metadata is none that a server writes.
 absl::StatusOr<TableLayout::Cell> TableLayout::LayoutOf(const ColumnType& type) {
   const size_t fraction_bytes = (size_t{type.metadata} + 1) / 2;
+  constexpr size_t kIntegerBytesMax = 8;
   switch (type.type) {
     case kTypeTiny:
     case kTypeYear:
@@ -41,10 +43,11 @@ absl::StatusOr<TableLayout::Cell> TableLayout::LayoutOf(const ColumnType& type) 
     case kTypeNewDecimal:
       return Cell{.fixed = DecimalBytes(type.metadata >> 8U, type.metadata & 0xffU)};
     case kTypeBit:
-      return Cell{.fixed = (size_t{type.metadata} + 7) / 8};
+      return type.metadata > 8 * kIntegerBytesMax ? Cell{}
+                                                  : Cell{.fixed = (size_t{type.metadata} + 7) / 8};
     case kTypeEnum:
     case kTypeSet:
-      return Cell{.fixed = type.metadata};
+      return type.metadata > kIntegerBytesMax ? Cell{} : Cell{.fixed = type.metadata};
     case kTypeVarchar:
     case kTypeVarString:
     case kTypeString:

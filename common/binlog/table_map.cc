@@ -46,7 +46,7 @@ absl::StatusOr<TableName> ReadName(absl::string_view event, ByteReader& reader) 
 
 // STRING stands for CHAR, BINARY, ENUM and SET: the first byte is the real type, with two bits of a
 // length above 255 folded into it, inverted.
-void ReadStringMetadata(ByteReader& reader, ColumnType& column) {
+absl::Status ReadStringMetadata(ByteReader& reader, ColumnType& column) {
   const uint8_t first = reader.U8();
   const uint8_t second = reader.U8();
   constexpr unsigned kLengthBits = 0x30;
@@ -57,6 +57,11 @@ void ReadStringMetadata(ByteReader& reader, ColumnType& column) {
     column.type = first;
     column.metadata = second;
   }
+  if (!reader.failed() && column.type != kTypeString && column.type != kTypeEnum &&
+      column.type != kTypeSet) {
+    return Malformed(kTableMap, absl::StrCat("a string of type ", column.type));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ReadMetadata(ByteReader& reader, ColumnType& column) {
@@ -88,8 +93,7 @@ absl::Status ReadMetadata(ByteReader& reader, ColumnType& column) {
     case kTypeString:
     case kTypeEnum:
     case kTypeSet:
-      ReadStringMetadata(reader, column);
-      break;
+      return ReadStringMetadata(reader, column);
     case 0:  // DECIMAL before MySQL 5.0
     case kTypeTiny:
     case kTypeShort:

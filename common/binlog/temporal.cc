@@ -7,12 +7,14 @@
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
 #include "common/base/byte_reader.h"
+#include "common/base/status_macros.h"
 #include "common/binlog/malformed.h"
 
 namespace sluice::binlog {
 namespace {
 
 constexpr unsigned kFractionBits = 24;
+constexpr uint64_t kFractionMask = (uint64_t{1} << kFractionBits) - 1;
 constexpr unsigned kFractionDigitsMax = 6;
 constexpr std::array<uint32_t, kFractionDigitsMax + 1> kMicrosPerUnit = {
     1000000, 100000, 10000, 1000, 100, 10, 1};
@@ -21,7 +23,7 @@ constexpr std::array<uint32_t, kFractionDigitsMax + 1> kMicrosPerUnit = {
 unsigned FractionBytes(unsigned digits) {
   return (digits + 1) / 2;
 }
-uint32_t MicrosPerStoredUnit(unsigned digits) {
+uint64_t MicrosPerStoredUnit(unsigned digits) {
   return kMicrosPerUnit[size_t{2} * FractionBytes(digits)];
 }
 
@@ -35,11 +37,19 @@ void AppendNumber(uint64_t value, unsigned width, std::string& out) {
   out.append(digits.data() + digits.size() - used, used);
 }
 
-void AppendFraction(uint32_t micros, unsigned digits, std::string& out) {
+void AppendFraction(uint64_t micros, unsigned digits, std::string& out) {
   if (digits > 0) {
     out.push_back('.');
     AppendNumber(micros / kMicrosPerUnit[digits], digits, out);
   }
+}
+
+// A whole second, or a digit that the type does not have, would be read as another value.
+absl::Status CheckFraction(absl::string_view type, uint64_t micros, unsigned digits) {
+  if (micros >= kMicrosPerUnit[0] || micros % kMicrosPerUnit[digits] != 0) {
+    return Malformed(type, absl::StrCat("a fraction of ", micros, " us for ", digits, " digits"));
+  }
+  return absl::OkStatus();
 }
 
 void AppendDateParts(uint64_t year, uint64_t month, uint64_t day, std::string& out) {
@@ -64,6 +74,11 @@ void AppendDatetimeBits(uint64_t bits, std::string& out) {
   AppendDateParts(year_month / 13, year_month % 13, (bits >> 17U) & 31U, out);
   out.push_back(' ');
   AppendClock((bits >> 12U) & 31U, (bits >> 6U) & 63U, bits & 63U, out);
+}
+
+// 10 bits hour | 6 minute | 6 second; servers leave the bits above zero.
+absl::Status CheckClockBits(absl::string_view type, uint64_t bits) {
+  return bits >> 22U == 0 ? absl::OkStatus() : Malformed(type, "more than 1023 hours");
 }
 
 absl::Status CheckSize(absl::string_view type, absl::string_view bytes, unsigned whole_bytes,
@@ -102,11 +117,14 @@ absl::Status AppendTime2(absl::string_view bytes, unsigned digits, std::string& 
   const uint64_t magnitude = Magnitude(value);
   const uint64_t whole = magnitude >> fraction_bits;
   const uint64_t fraction = magnitude & ((uint64_t{1} << fraction_bits) - 1);
+  const uint64_t micros = fraction * MicrosPerStoredUnit(digits);
+  SLUICE_RETURN_IF_ERROR(CheckClockBits("TIME", whole));
+  SLUICE_RETURN_IF_ERROR(CheckFraction("TIME", micros, digits));
   if (value < 0) {
     out.push_back('-');
   }
   AppendClock((whole >> 12U) & 1023U, (whole >> 6U) & 63U, whole & 63U, out);
-  AppendFraction(static_cast<uint32_t>(fraction) * MicrosPerStoredUnit(digits), digits, out);
+  AppendFraction(micros, digits, out);
   return absl::OkStatus();
 }
 
@@ -122,9 +140,10 @@ absl::Status AppendDatetime2(absl::string_view bytes, unsigned digits, std::stri
   if (whole < kOffset) {
     return Malformed("DATETIME", "negative");
   }
+  const uint64_t micros = reader.UintBe(FractionBytes(digits)) * MicrosPerStoredUnit(digits);
+  SLUICE_RETURN_IF_ERROR(CheckFraction("DATETIME", micros, digits));
   AppendDatetimeBits(whole - kOffset, out);
-  const auto fraction = static_cast<uint32_t>(reader.UintBe(FractionBytes(digits)));
-  AppendFraction(fraction * MicrosPerStoredUnit(digits), digits, out);
+  AppendFraction(micros, digits, out);
   return absl::OkStatus();
 }
 
@@ -136,7 +155,8 @@ absl::Status AppendTimestamp2(absl::string_view bytes, unsigned digits, std::str
   }
   ByteReader reader(bytes);
   const auto seconds = static_cast<int64_t>(reader.UintBe(kWholeBytes));
-  const auto fraction = static_cast<uint32_t>(reader.UintBe(FractionBytes(digits)));
+  const uint64_t micros = reader.UintBe(FractionBytes(digits)) * MicrosPerStoredUnit(digits);
+  SLUICE_RETURN_IF_ERROR(CheckFraction("TIMESTAMP", micros, digits));
   if (seconds == 0) {
     out += "0000-00-00 00:00:00";  // the zero date; the epoch itself is no TIMESTAMP
   } else {
@@ -148,32 +168,44 @@ absl::Status AppendTimestamp2(absl::string_view bytes, unsigned digits, std::str
     AppendClock(static_cast<uint64_t>(civil.hour()), static_cast<uint64_t>(civil.minute()),
                 static_cast<uint64_t>(civil.second()), out);
   }
-  AppendFraction(fraction * MicrosPerStoredUnit(digits), digits, out);
+  AppendFraction(micros, digits, out);
   return absl::OkStatus();
 }
 
-void AppendPackedDate(int64_t packed, std::string& out) {
-  const uint64_t bits = Magnitude(packed) >> kFractionBits;
+absl::Status AppendPackedDate(int64_t packed, std::string& out) {
+  if (packed < 0) {
+    return Malformed("DATE", "negative");
+  }
+  const uint64_t bits = static_cast<uint64_t>(packed) >> kFractionBits;
   const uint64_t year_month = bits >> 22U;
   AppendDateParts(year_month / 13, year_month % 13, (bits >> 17U) & 31U, out);
+  return absl::OkStatus();
 }
 
-void AppendPackedTime(int64_t packed, std::string& out) {
+absl::Status AppendPackedTime(int64_t packed, std::string& out) {
   const uint64_t magnitude = Magnitude(packed);
   const uint64_t bits = magnitude >> kFractionBits;
+  const uint64_t micros = magnitude & kFractionMask;
+  SLUICE_RETURN_IF_ERROR(CheckClockBits("TIME", bits));
+  SLUICE_RETURN_IF_ERROR(CheckFraction("TIME", micros, kFractionDigitsMax));
   if (packed < 0) {
     out.push_back('-');
   }
   AppendClock((bits >> 12U) & 1023U, (bits >> 6U) & 63U, bits & 63U, out);
-  AppendFraction(static_cast<uint32_t>(magnitude & ((1U << kFractionBits) - 1)), kFractionDigitsMax,
-                 out);
+  AppendFraction(micros, kFractionDigitsMax, out);
+  return absl::OkStatus();
 }
 
-void AppendPackedDatetime(int64_t packed, std::string& out) {
-  const uint64_t magnitude = Magnitude(packed);
-  AppendDatetimeBits(magnitude >> kFractionBits, out);
-  AppendFraction(static_cast<uint32_t>(magnitude & ((1U << kFractionBits) - 1)), kFractionDigitsMax,
-                 out);
+absl::Status AppendPackedDatetime(int64_t packed, std::string& out) {
+  if (packed < 0) {
+    return Malformed("DATETIME", "negative");
+  }
+  const auto bits = static_cast<uint64_t>(packed);
+  const uint64_t micros = bits & kFractionMask;
+  SLUICE_RETURN_IF_ERROR(CheckFraction("DATETIME", micros, kFractionDigitsMax));
+  AppendDatetimeBits(bits >> kFractionBits, out);
+  AppendFraction(micros, kFractionDigitsMax, out);
+  return absl::OkStatus();
 }
 
 }  // namespace sluice::binlog

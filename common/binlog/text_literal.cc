@@ -10,6 +10,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/mysql/connection.h"
 
 namespace sluice::binlog {
@@ -41,6 +42,13 @@ bool IsQuotable(absl::string_view charset) {
   return charset == "utf8mb4" || charset == "utf8mb3" || charset == "utf8" || charset == "latin1";
 }
 
+// Takes digits off the front and returns whether there were any.
+bool TakeDigits(absl::string_view& text) {
+  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  text.remove_prefix(digits);
+  return digits > 0;
+}
+
 }  // namespace
 
 void AppendQuoted(absl::string_view bytes, std::string& sql) {
@@ -68,6 +76,27 @@ void AppendBinary(absl::string_view bytes, std::string& sql) {
     sql += "_binary";
   }
   AppendQuoted(bytes, sql);
+}
+
+bool IsNumber(absl::string_view text, NumberForm form) {
+  if (form != NumberForm::kNatural) {
+    absl::ConsumePrefix(&text, "-");
+  }
+  bool has_digits = TakeDigits(text);
+  if (form >= NumberForm::kDecimal && absl::ConsumePrefix(&text, ".")) {
+    has_digits = TakeDigits(text) || has_digits;
+  }
+  if (!has_digits) {
+    return false;
+  }
+  if (form == NumberForm::kFloating &&
+      (absl::ConsumePrefix(&text, "e") || absl::ConsumePrefix(&text, "E"))) {
+    if (!absl::ConsumePrefix(&text, "-")) {
+      absl::ConsumePrefix(&text, "+");
+    }
+    has_digits = TakeDigits(text);
+  }
+  return has_digits && text.empty();
 }
 
 void AppendDouble(double value, std::string& sql) {

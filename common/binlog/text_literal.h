@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -20,5 +21,15 @@ void AppendBinary(absl::string_view bytes, std::string& sql);
 // A finite number as a DOUBLE literal, also a number in JSON, that is read back to the last bit;
 // "-0.0" keeps its sign.
 void AppendDouble(double value, std::string& sql);
+
+enum class NumberForm : uint8_t {
+  kNatural,   // 12
+  kInteger,   // and -12
+  kDecimal,   // and -12.50
+  kFloating,  // and -1.25e1
+};
+// Whether the text is one number of the form, or of one above it in the list. Anything else would
+// be another expression in a statement, such as "1-2".
+bool IsNumber(absl::string_view text, NumberForm form);
 
 }  // namespace sluice::binlog

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -20,8 +19,6 @@ namespace {
 using Interval = std::pair<uint64_t, uint64_t>;
 using Intervals = std::vector<Interval>;
 
-// The server's GNO_END is excluded.
-constexpr uint64_t kNumberMax = static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) - 1;
 constexpr size_t kUuidChars = 36;
 constexpr size_t kTagCharsMax = 32;
 
@@ -37,16 +34,6 @@ bool IsUuid(absl::string_view text) {
     }
   }
   return true;
-}
-
-bool IsTag(absl::string_view text) {
-  if (text.empty() || text.size() > kTagCharsMax ||
-      absl::ascii_isdigit(static_cast<unsigned char>(text[0]))) {
-    return false;
-  }
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return c == '_' || absl::ascii_isalnum(static_cast<unsigned char>(c));
-  });
 }
 
 bool ParseNumber(absl::string_view text, uint64_t* number) {
@@ -128,6 +115,16 @@ void AppendIntervals(const Intervals& intervals, std::string& text) {
 }
 
 }  // namespace
+
+bool IsTag(absl::string_view text) {
+  if (text.empty() || text.size() > kTagCharsMax ||
+      absl::ascii_isdigit(static_cast<unsigned char>(text[0]))) {
+    return false;
+  }
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return c == '_' || absl::ascii_isalnum(static_cast<unsigned char>(c));
+  });
+}
 
 std::string Gtid::ToString() const {
   return tag.empty() ? absl::StrCat(uuid, ":", number) : absl::StrCat(uuid, ":", tag, ":", number);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <utility>
@@ -12,6 +13,13 @@
 #include "absl/strings/string_view.h"
 
 namespace sluice::gtid {
+
+// The greatest number of a transaction: the server's GNO_END is excluded.
+inline constexpr uint64_t kNumberMax =
+    static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) - 1;
+
+// 1 to 32 letters, digits and underscores, the first one no digit.
+bool IsTag(absl::string_view text);
 
 // One transaction: source UUID, optional tag, number.
 struct Gtid {

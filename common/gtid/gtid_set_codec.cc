@@ -1,10 +1,8 @@
 // GtidSet: the binary forms 0 and 1 of the replication protocol (libs/mysql/gtids/readme.md).
 
 #include <algorithm>
-#include <limits>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/byte_reader.h"
@@ -28,13 +26,6 @@ void AppendUuid(absl::string_view uuid, std::string& out) {
                [](char c) { return c != '-'; });
   digits.resize(2 * kUuidBytes, '0');
   out += absl::HexStringToBytes(digits);
-}
-
-bool IsTagText(absl::string_view tag) {
-  const bool digit_first = !tag.empty() && absl::ascii_isdigit(static_cast<unsigned char>(tag[0]));
-  return tag.size() <= 32 && !digit_first && std::all_of(tag.begin(), tag.end(), [](char c) {
-           return c == '_' || absl::ascii_isalnum(static_cast<unsigned char>(c));
-         });
 }
 
 absl::Status Malformed(absl::string_view why) {
@@ -101,15 +92,14 @@ absl::StatusOr<GtidSet> GtidSet::Decode(absl::string_view bytes) {
     const absl::string_view uuid_bytes = reader.Bytes(kUuidBytes);
     const absl::string_view tag = version == 1 ? reader.Bytes(reader.VarlenUint()) : "";
     const uint64_t intervals = reader.U64();
-    if (reader.failed() || intervals > reader.remaining() / 16 || !IsTagText(tag)) {
+    if (reader.failed() || intervals > reader.remaining() / 16 || (!tag.empty() && !IsTag(tag))) {
       return Malformed("a source exceeds the bytes");
     }
     const std::string uuid = UuidFromBytes(uuid_bytes);
     for (uint64_t i = 0; i < intervals; ++i) {
       const uint64_t first = reader.U64();
       const uint64_t end = reader.U64();
-      if (first == 0 || first >= end ||
-          end > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+      if (first == 0 || first >= end || end - 1 > kNumberMax) {
         return Malformed(absl::StrCat("interval ", first, " to ", end));
       }
       set.AddInterval(uuid, tag, first, end - 1);

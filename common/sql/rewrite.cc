@@ -20,12 +20,19 @@ std::string RewriteQualifiers(
       continue;
     }
     out.append(sql.data() + copied, qualifier.begin - copied);
+    // Two back-ticks in a row would make one name of two.
+    if (!out.empty() && out.back() == '`') {
+      out.push_back(' ');
+    }
     out.push_back('`');
     for (const char c : *name) {
       out.append(c == '`' ? 2 : 1, c);
     }
     out.push_back('`');
     copied = qualifier.end;
+    if (copied < sql.size() && sql[copied] == '`') {
+      out.push_back(' ');
+    }
   }
   out.append(sql.data() + copied, sql.size() - copied);
   return out;

@@ -4,6 +4,7 @@
 
 #include <capnp/blob.h>
 #include <capnp/list.h>
+#include <kj/debug.h>
 
 #include <string>
 #include <vector>
@@ -14,8 +15,12 @@
 
 namespace sluice::wire {
 
+// Throws kj::Exception for a NUL byte inside, as accessors do for malformed data: what is written
+// from a std::string ends there, so no peer of ours sends one, and the text could not be passed on.
 inline std::string Str(capnp::Text::Reader text) {
-  return {text.begin(), text.size()};
+  std::string result(text.begin(), text.size());
+  KJ_REQUIRE(result.find('\0') == std::string::npos, "a text with a NUL byte");
+  return result;
 }
 
 inline std::string Str(capnp::Data::Reader data) {

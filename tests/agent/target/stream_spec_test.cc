@@ -64,5 +64,15 @@ TEST(StreamSpecTest, WhatCannotBeMovedIsRefusedByName) {
   EXPECT_FALSE(CheckStreamSpec(spec).ok());
 }
 
+TEST(StreamSpecTest, ATextWithANulByteIsRefused) {
+  StreamSpec spec = Spec();
+  spec.workflow = "customer.move";
+  std::string bytes = EncodeStreamSpec(spec);
+  const size_t dot = bytes.find("customer.move") + 8;
+  ASSERT_TRUE(DecodeStreamSpec(bytes).ok());
+  bytes[dot] = '\0';
+  EXPECT_EQ(DecodeStreamSpec(bytes).status().code(), absl::StatusCode::kDataLoss);
+}
+
 }  // namespace
 }  // namespace sluice::target

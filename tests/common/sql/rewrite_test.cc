@@ -81,5 +81,15 @@ TEST(RewriteQualifiersTest, BackTicksInNamesAreDoubled) {
             "`a``b`.t");
 }
 
+TEST(RewriteQualifiersTest, ANameBesideAQuotedOneStaysAnotherName) {
+  const auto rewrite = [](absl::string_view sql, const Qualifier& qualifier) {
+    return RewriteQualifiers(sql, {qualifier},
+                             [](const Qualifier&) { return std::optional<std::string>("db"); });
+  };
+  EXPECT_EQ(rewrite("`a`k.t", {"k", "t", 3, 4}), "`a` `db`.t");
+  EXPECT_EQ(rewrite("k`a`", {"k", "", 0, 1}), "`db` `a`");
+  EXPECT_EQ(rewrite("`k`.`t`", {"k", "t", 0, 3}), "`db`.`t`");
+}
+
 }  // namespace
 }  // namespace sluice::sql

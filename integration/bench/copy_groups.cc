@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -21,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kPeerDatabase[] = "peer";
+constexpr char kAgentsCpu[] = "copy-agents-cpu";
 
 // What one group copies.
 struct CopyCase {
@@ -38,6 +40,7 @@ class CopyRace {
   struct Side {
     std::string name;
     std::function<absl::StatusOr<double>()> copy;  // seconds
+    std::function<absl::Status()> finish;          // compares the rows, and cleans up
   };
 
   [[nodiscard]] std::string MeasureOf(const std::string& peer) const {
@@ -46,6 +49,7 @@ class CopyRace {
   absl::Status Prepare();
   absl::Status RunOnce(const std::vector<Side>& sides, bool backwards);
   absl::StatusOr<double> CopyBySluice();
+  absl::Status FinishSluice();
   absl::StatusOr<double> CopyByScript(const std::string& script);
   absl::StatusOr<double> CopyByMydumper();
   absl::StatusOr<double> CopyByMysqldump();
@@ -87,18 +91,21 @@ absl::StatusOr<double> CopyRace::CopyBySluice() {
   SLUICE_ASSIGN_OR_RETURN(const double seconds, stage_->CopyAll());
   SLUICE_ASSIGN_OR_RETURN(const double agents_after, stage_->AgentSeconds());
   SLUICE_ASSIGN_OR_RETURN(const double mysqlds_after, stage_->MysqldSeconds());
+  if (what_.prefix == "copy-sysbench") {
+    bench_.Sample(kAgentsCpu, 100 * (agents_after - agents) / (mysqlds_after - mysqlds));
+    bench_.Detail(kAgentsCpu, "agents_s", agents_after - agents);
+    bench_.Detail(kAgentsCpu, "mysqlds_s", mysqlds_after - mysqlds);
+  }
+  return seconds;
+}
+
+absl::Status CopyRace::FinishSluice() {
   SLUICE_ASSIGN_OR_RETURN(const uint64_t rows, stage_->Verify());
   for (const char* peer : {"mydumper", "load-data", "mysqldump"}) {
     bench_.Verified(MeasureOf(peer), rows);
   }
-  if (what_.prefix == "copy-sysbench") {
-    bench_.Verified("copy-agents-cpu", rows);
-    bench_.Sample("copy-agents-cpu", 100 * (agents_after - agents) / (mysqlds_after - mysqlds));
-    bench_.Detail("copy-agents-cpu", "agents_s", agents_after - agents);
-    bench_.Detail("copy-agents-cpu", "mysqlds_s", mysqlds_after - mysqlds);
-  }
-  SLUICE_RETURN_IF_ERROR(stage_->Cancel());
-  return seconds;
+  bench_.Verified(kAgentsCpu, rows);
+  return stage_->Cancel();
 }
 
 absl::StatusOr<double> CopyRace::CopyByScript(const std::string& script) {
@@ -182,29 +189,34 @@ absl::Status CopyRace::VerifyPeer(const std::string& measure) {
 
 absl::Status CopyRace::RunOnce(const std::vector<Side>& sides, bool backwards) {
   std::map<std::string, double> seconds;
+  std::map<std::string, double> mysqlds;  // their processor seconds
   for (size_t i = 0; i < sides.size(); ++i) {
     const Side& side = sides[backwards ? sides.size() - 1 - i : i];
-    const bool ours = side.name == "sluice";
     SLUICE_RETURN_IF_ERROR(
         RunAll(stage_->target(), {absl::StrCat("DROP DATABASE IF EXISTS ", kPeerDatabase),
                                   absl::StrCat("CREATE DATABASE ", kPeerDatabase)}));
     SLUICE_RETURN_IF_ERROR(PurgeBinlogs(stage_->target()));
     SLUICE_RETURN_IF_ERROR(Settle(stage_->target()));
+    SLUICE_ASSIGN_OR_RETURN(const double used, stage_->MysqldSeconds());
     absl::StatusOr<double> took = side.copy();
     if (!took.ok()) {
       return Annotate(took.status(), side.name);
     }
+    SLUICE_ASSIGN_OR_RETURN(const double used_after, stage_->MysqldSeconds());
     seconds[side.name] = *took;
+    mysqlds[side.name] = used_after - used;
     Bench::Say(absl::StrCat(what_.prefix, ": ", side.name, " ", *took, " s"));
-    if (!ours) {
-      SLUICE_RETURN_IF_ERROR(Annotate(VerifyPeer(MeasureOf(side.name)), side.name));
-    }
+    SLUICE_RETURN_IF_ERROR(Annotate(side.finish(), side.name));
   }
   for (const auto& [name, took] : seconds) {
-    if (name != "sluice") {
-      bench_.Sample(MeasureOf(name), took / seconds["sluice"]);
-      bench_.Detail(MeasureOf(name), "sluice_s", seconds["sluice"]);
-      bench_.Detail(MeasureOf(name), absl::StrCat(name, "_s"), took);
+    if (name == "sluice") {
+      continue;
+    }
+    const std::string measure = MeasureOf(name);
+    bench_.Sample(measure, took / seconds["sluice"]);
+    for (const std::string& side : {std::string("sluice"), name}) {
+      bench_.Detail(measure, side + "_s", seconds[side]);
+      bench_.Detail(measure, side + "_mysqlds_cpu_s", mysqlds[side]);
     }
   }
   return absl::OkStatus();
@@ -212,10 +224,12 @@ absl::Status CopyRace::RunOnce(const std::vector<Side>& sides, bool backwards) {
 
 absl::Status CopyRace::Run() {
   SLUICE_RETURN_IF_ERROR(Prepare());
-  std::vector<Side> sides = {{"sluice", [this] { return CopyBySluice(); }}};
+  std::vector<Side> sides = {
+      {"sluice", [this] { return CopyBySluice(); }, [this] { return FinishSluice(); }}};
   const auto add = [&](const std::string& name, absl::StatusOr<double> (CopyRace::*copy)()) {
     if (bench_.Wants(MeasureOf(name))) {
-      sides.push_back({name, [this, copy] { return (this->*copy)(); }});
+      sides.push_back({name, [this, copy] { return (this->*copy)(); },
+                       [this, name] { return VerifyPeer(MeasureOf(name)); }});
     }
   };
   add("mydumper", &CopyRace::CopyByMydumper);
@@ -277,7 +291,7 @@ std::vector<Group> CopyGroups() {
     return std::vector<TableSpec>{SysbenchTable("sbtest1", rows), SysbenchTable("sbtest2", rows)};
   }));
   groups.back().measures.push_back(
-      {.name = "copy-agents-cpu",
+      {.name = kAgentsCpu,
        .unit = "%",
        .target = 20,
        .better = Better::kLower,

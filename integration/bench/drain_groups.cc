@@ -41,6 +41,7 @@ class DrainRace {
     std::string name;
     std::function<absl::Status()> drain;
     mysql::Connection* server;
+    pid_t mysqld;
   };
 
   // The measure against mysqlbinlog.
@@ -138,13 +139,17 @@ absl::Status DrainRace::Verify() {
 absl::Status DrainRace::RunOnce(const std::vector<Side>& sides, bool backwards) {
   SLUICE_RETURN_IF_ERROR(MakeBacklog());
   std::map<std::string, double> seconds;
+  std::map<std::string, double> mysqlds;  // processor seconds of the one that is written to
   for (size_t i = 0; i < sides.size(); ++i) {
     const Side& side = sides[backwards ? sides.size() - 1 - i : i];
     SLUICE_RETURN_IF_ERROR(PurgeBinlogs(*side.server));
     SLUICE_RETURN_IF_ERROR(Settle(*side.server));
+    SLUICE_ASSIGN_OR_RETURN(const double used, ProcessorSeconds(side.mysqld));
     const absl::Time begin = absl::Now();
     SLUICE_RETURN_IF_ERROR(Annotate(side.drain(), side.name));
     seconds[side.name] = absl::ToDoubleSeconds(absl::Now() - begin);
+    SLUICE_ASSIGN_OR_RETURN(const double used_after, ProcessorSeconds(side.mysqld));
+    mysqlds[side.name] = used_after - used;
     Bench::Say(absl::StrCat(what_.name, ": ", side.name, " ", seconds[side.name], " s"));
   }
   SLUICE_RETURN_IF_ERROR(Verify());
@@ -152,8 +157,10 @@ absl::Status DrainRace::RunOnce(const std::vector<Side>& sides, bool backwards) 
        {std::pair<std::string, std::string>{"replica", what_.name}, {"mysqlbinlog", PipedName()}}) {
     if (seconds.contains(peer)) {
       bench_.Sample(measure, seconds[peer] / seconds["sluice"]);
-      bench_.Detail(measure, "sluice_s", seconds["sluice"]);
-      bench_.Detail(measure, peer + "_s", seconds[peer]);
+      for (const std::string& side : {std::string("sluice"), peer}) {
+        bench_.Detail(measure, side + "_s", seconds[side]);
+        bench_.Detail(measure, side + "_mysqld_cpu_s", mysqlds[side]);
+      }
     }
   }
   return absl::OkStatus();
@@ -161,10 +168,12 @@ absl::Status DrainRace::RunOnce(const std::vector<Side>& sides, bool backwards) 
 
 absl::Status DrainRace::Run() {
   SLUICE_RETURN_IF_ERROR(Prepare());
-  std::vector<Side> sides = {{"sluice", [this] { return DrainByStream(); }, &stage_->target()},
-                             {"replica", [this] { return DrainByReplica(); }, &replica_->root()}};
+  std::vector<Side> sides = {
+      {"sluice", [this] { return DrainByStream(); }, &stage_->target(), stage_->TargetMysqldPid()},
+      {"replica", [this] { return DrainByReplica(); }, &replica_->root(), replica_->pid()}};
   if (WithPiped()) {
-    sides.push_back({"mysqlbinlog", [this] { return DrainByMysqlbinlog(); }, &piped_->root()});
+    sides.push_back(
+        {"mysqlbinlog", [this] { return DrainByMysqlbinlog(); }, &piped_->root(), piped_->pid()});
   }
   for (size_t run = 0; run < bench_.options().runs; ++run) {
     SLUICE_RETURN_IF_ERROR(RunOnce(sides, run % 2 == 1));

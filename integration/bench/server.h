@@ -23,6 +23,7 @@ class Server {
   ~Server();
 
   [[nodiscard]] uint16_t port() const { return options_.port; }
+  [[nodiscard]] pid_t pid() const { return process_.pid; }
   [[nodiscard]] mysql::Connection& root() { return *root_; }
 
   // Follows another server by mysqld's own replication with 4 workers.

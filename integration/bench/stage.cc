@@ -207,6 +207,10 @@ std::vector<pid_t> Stage::AgentPids() const {
           PidOf(cluster_->FindTablet(kTargetUid)->agent_name())};
 }
 
+pid_t Stage::TargetMysqldPid() const {
+  return PidOf(cluster_->FindTablet(kTargetUid)->mysqld_name());
+}
+
 absl::StatusOr<double> Stage::AgentSeconds() const {
   double sum = 0;
   for (const pid_t pid : AgentPids()) {

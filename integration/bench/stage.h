@@ -64,6 +64,7 @@ class Stage {
   absl::StatusOr<double> AgentSeconds() const;
   absl::StatusOr<double> MysqldSeconds() const;
   [[nodiscard]] std::vector<pid_t> AgentPids() const;
+  [[nodiscard]] pid_t TargetMysqldPid() const;
 
   // Drops what stands in both databases; no move is under way.
   absl::Status Clear();

@@ -49,6 +49,7 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Up(const Topology& topology,
   fs::create_directories(options.directory, error);
   SLUICE_ASSIGN_OR_RETURN(Layout layout,
                           PlanLayout(topology, options.directory, options.bin_directory));
+  layout.mysqld_settings = options.mysqld_settings;
   std::unique_ptr<Cluster> cluster(new Cluster(std::move(layout)));
   cluster->dies_with_parent_ = options.dies_with_parent;
   cluster->timeout_ = options.timeout;

@@ -20,6 +20,7 @@ struct ClusterOptions {
   std::string bin_directory;  // where the programs are
   bool dies_with_parent = false;
   absl::Duration timeout = absl::Seconds(120);
+  std::vector<std::string> mysqld_settings;  // more lines of every mysqld's [mysqld] group
 };
 
 // A running cluster. Names of processes: mysqld-<uid>, agent-<uid>, coordinator, proxy-<n>.

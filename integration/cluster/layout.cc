@@ -145,6 +145,7 @@ MysqldOptions Layout::MysqldOf(const TabletLayout& tablet) const {
   options.server_id = tablet.spec.uid;
   options.port = tablet.mysql_port;
   options.read_only = tablet.spec.type != routing::TabletType::kPrimary;
+  options.extra = mysqld_settings;
   return options;
 }
 

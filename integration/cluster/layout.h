@@ -46,6 +46,7 @@ struct Layout {
   std::vector<TabletLayout> tablets;
   std::vector<ProxyLayout> proxies;
   std::map<std::string, ProcessLayout> processes;
+  std::vector<std::string> mysqld_settings;  // not in cluster.json: every my.cnf has them
 
   [[nodiscard]] std::string coordinator_url() const;
   [[nodiscard]] std::string Path(const std::string& name) const { return directory + "/" + name; }

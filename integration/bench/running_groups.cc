@@ -160,12 +160,10 @@ class CommitMeter {
   // Every transaction of sysbench has the same number of statements and one COMMIT; beside it only
   // agents commit on the source, once a second or so.
   static absl::StatusOr<double> Commits(mysql::Connection& connection) {
-    SLUICE_ASSIGN_OR_RETURN(
-        const std::string text,
-        connection.QueryScalar("SELECT variable_value FROM performance_schema.global_status WHERE "
-                               "variable_name = 'Com_commit'"));
+    SLUICE_ASSIGN_OR_RETURN(mysql::QueryResult counter,
+                            connection.Query("SHOW GLOBAL STATUS LIKE 'Com_commit'"));
     double commits = 0;
-    if (!absl::SimpleAtod(text, &commits)) {
+    if (counter.rows.empty() || !absl::SimpleAtod(counter.rows[0][1].value_or(""), &commits)) {
       return absl::InternalError("a server that does not count its commits");
     }
     return commits;

@@ -32,6 +32,8 @@ struct FetchRowsRequest {
   maxBytes @6 :UInt32;
   endKey @7 :Data;             # the last key wanted; empty: to the end of the table
   skipRows @8 :UInt64;         # not 0: no rows, only lastKey, the key of the row so many rows on
+  held @9 :UInt64;             # not 0: no new rows, but more of those that an answer left out,
+  offset @10 :UInt64;          # from here on; at their end, the source lets them go
 }
 
 # rows: for each row, for each column, one cell of the MySQL text protocol: 0xFB for NULL, else a
@@ -43,6 +45,10 @@ struct FetchRowsReply {
   endOfTable @3 :Bool;         # proven: nothing follows up to endKey, or to the table's end
   tableRowsEstimate @4 :UInt64;   # of the whole table, as information_schema has it
   tableBytesEstimate @5 :UInt64;
+  # Not 0: `rows` is the first part of heldBytes bytes, to be fetched by this number. A source keeps
+  # few of them; one that it has given up is NOT_FOUND.
+  held @6 :UInt64;
+  heldBytes @7 :UInt64;
 }
 
 struct OpenBinlogRequest {
@@ -65,9 +71,9 @@ struct FetchEventsRequest {
   waitMs @3 :UInt32;           # how long to wait for the first event
 }
 
-# events: whole binlog events as mysqld wrote them, without checksum: GTID events of every
-# transaction, and of those that touch a wanted table also TABLE_MAP, rows, QUERY and XID; of the
-# others QUERY or XID that ends them. Compressed transactions are unpacked.
+# events: binlog events as mysqld wrote them, without checksum: GTID events of every transaction, and
+# of those that touch a wanted table also TABLE_MAP, rows, QUERY and XID; of the others QUERY or XID
+# that ends them. Compressed transactions are unpacked. A large event may go on in the next batches.
 struct FetchEventsReply {
   events @0 :Data;
   sourceTimeUs @1 :UInt64;     # wall clock of the source at answering, microseconds since 1970

@@ -21,6 +21,8 @@ constexpr absl::string_view kMarker = "marker";
 constexpr size_t kLengthOffset = 9;
 constexpr size_t kInnerEventBytesMax = size_t{1} << 30U;
 constexpr size_t kDrainBytes = size_t{64} << 10U;
+// An event of more is handed on in pieces of this size.
+constexpr size_t kPieceBytes = size_t{1} << 20U;
 
 // Event types without a name in EventType (binlog_event.h).
 constexpr uint8_t kIntvar = 5;
@@ -35,11 +37,11 @@ constexpr uint8_t kIncident = 26;
 constexpr uint8_t kTransactionContext = 36;
 constexpr uint8_t kViewChange = 37;
 
-void Append(absl::string_view event, std::string& out) {
+// Appends an event, or the first piece of one, that is `length` bytes long.
+void Append(absl::string_view event, size_t length, std::string& out) {
   const size_t at = out.size();
   out.append(event.data(), event.size());
   // The header may still count a checksum that was taken off.
-  size_t length = event.size();
   for (size_t i = 0; i < 4; ++i) {
     out[at + kLengthOffset + i] = static_cast<char>(length & 0xFFU);
     length >>= 8U;
@@ -85,6 +87,7 @@ std::optional<gtid::Gtid> BinlogFilter::TakeCompleted() {
 
 absl::Status BinlogFilter::Feed(absl::string_view event, std::string& out, const Drain& drain) {
   SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(event));
+  drain_ = drain ? &drain : nullptr;
   switch (header.type) {
     case EventType::kFormatDescription: {
       SLUICE_ASSIGN_OR_RETURN(checksums_, binlog::DecodeFormatDescriptionHasChecksum(event));
@@ -107,7 +110,7 @@ absl::Status BinlogFilter::Feed(absl::string_view event, std::string& out, const
   if (checksums_) {
     SLUICE_ASSIGN_OR_RETURN(body, binlog::VerifyAndStripChecksum(event));
   }
-  return header.type == EventType::kTransactionPayload ? FeedPayload(body, out, drain)
+  return header.type == EventType::kTransactionPayload ? FeedPayload(body, out)
                                                        : FeedBody(header, body, out);
 }
 
@@ -118,7 +121,7 @@ absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::str
     case EventType::kGtidTagged: {
       SLUICE_ASSIGN_OR_RETURN(binlog::GtidEvent gtid, binlog::DecodeGtid(event));
       BeginGtid(std::move(gtid.gtid));
-      Append(event, out);
+      Append(event, event.size(), out);
       return absl::OkStatus();
     }
     case EventType::kAnonymousGtid:
@@ -135,7 +138,7 @@ absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::str
       return FeedRows(event, out);
     case EventType::kXid:
     case EventType::kXaPrepare:
-      Append(event, out);
+      Append(event, event.size(), out);
       EndTransaction();
       return absl::OkStatus();
     case EventType::kTransactionPayload:
@@ -150,8 +153,7 @@ absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::str
   }
 }
 
-absl::Status BinlogFilter::FeedPayload(absl::string_view event, std::string& out,
-                                       const Drain& drain) {
+absl::Status BinlogFilter::FeedPayload(absl::string_view event, std::string& out) {
   SLUICE_ASSIGN_OR_RETURN(binlog::PayloadReader reader, binlog::PayloadReader::Open(event));
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const absl::string_view inner, reader.Next(kInnerEventBytesMax));
@@ -160,8 +162,8 @@ absl::Status BinlogFilter::FeedPayload(absl::string_view event, std::string& out
     }
     SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(inner));
     SLUICE_RETURN_IF_ERROR(FeedBody(header, inner, out));
-    if (drain && out.size() >= kDrainBytes && !completed_.has_value()) {
-      SLUICE_RETURN_IF_ERROR(drain(out));
+    if (drain_ != nullptr && out.size() >= kDrainBytes && !completed_.has_value()) {
+      SLUICE_RETURN_IF_ERROR((*drain_)(out));
     }
   }
 }
@@ -175,7 +177,7 @@ absl::Status BinlogFilter::FeedQuery(absl::string_view event, std::string& out) 
     return absl::OkStatus();
   }
   if (sql == "COMMIT" || sql == "ROLLBACK") {
-    Append(event, out);
+    Append(event, event.size(), out);
     EndTransaction();
     return absl::OkStatus();
   }
@@ -183,11 +185,11 @@ absl::Status BinlogFilter::FeedQuery(absl::string_view event, std::string& out) 
   if (absl::StartsWithIgnoreCase(sql, "SAVEPOINT ") ||
       absl::StartsWithIgnoreCase(sql, "ROLLBACK TO") || absl::StartsWithIgnoreCase(sql, "XA END")) {
     if (begun_ && pending_begin_.empty()) {
-      Append(event, out);
+      Append(event, event.size(), out);
     }
     return absl::OkStatus();
   }
-  EmitInTransaction(event, out);
+  EmitInTransaction(event, event.size(), out);
   if (!begun_) {
     EndTransaction();
   }
@@ -202,7 +204,7 @@ absl::Status BinlogFilter::FeedTableMap(absl::string_view event, std::string& ou
     return absl::OkStatus();
   }
   wanted_ids_.insert(name.table_id);
-  EmitInTransaction(event, out);
+  EmitInTransaction(event, event.size(), out);
   return absl::OkStatus();
 }
 
@@ -211,8 +213,17 @@ absl::Status BinlogFilter::FeedRows(absl::string_view event, std::string& out) {
     return absl::OkStatus();
   }
   SLUICE_ASSIGN_OR_RETURN(const uint64_t id, binlog::PeekRowsTableId(event));
-  if (wanted_ids_.contains(id)) {
-    EmitInTransaction(event, out);
+  return wanted_ids_.contains(id) ? EmitRows(event, out) : absl::OkStatus();
+}
+
+absl::Status BinlogFilter::EmitRows(absl::string_view event, std::string& out) {
+  const bool whole = drain_ == nullptr || event.size() <= kPieceBytes;
+  const absl::string_view first = whole ? event : event.substr(0, kPieceBytes);
+  EmitInTransaction(first, event.size(), out);
+  for (size_t at = first.size(); at < event.size(); at += kPieceBytes) {
+    SLUICE_RETURN_IF_ERROR((*drain_)(out));
+    const absl::string_view piece = event.substr(at, kPieceBytes);
+    out.append(piece.data(), piece.size());
   }
   return absl::OkStatus();
 }
@@ -223,12 +234,12 @@ void BinlogFilter::BeginGtid(gtid::Gtid gtid) {
   current_ = std::move(gtid);
 }
 
-void BinlogFilter::EmitInTransaction(absl::string_view event, std::string& out) {
+void BinlogFilter::EmitInTransaction(absl::string_view event, size_t length, std::string& out) {
   if (!pending_begin_.empty()) {
-    Append(pending_begin_, out);
+    Append(pending_begin_, pending_begin_.size(), out);
     pending_begin_.clear();
   }
-  Append(event, out);
+  Append(event, length, out);
 }
 
 void BinlogFilter::EndTransaction() {

@@ -30,8 +30,9 @@ class BinlogFilter {
   // LOAD DATA, old row events); DATA_LOSS for an incident event; INVALID_ARGUMENT for malformed
   // bytes.
   //
-  // One event may be a whole transaction of any size, compressed: `drain` is then called whenever a
-  // good deal of it stands in `out`, to take it away; its failure is returned.
+  // One event may be a whole transaction of any size, compressed, or hold rows of any size: `drain`
+  // is then called whenever a good deal of it stands in `out`, to take it away, in the middle of an
+  // event too; its failure is returned.
   using Drain = std::function<absl::Status(std::string& out)>;
   absl::Status Feed(absl::string_view event, std::string& out, const Drain& drain = nullptr);
 
@@ -41,17 +42,20 @@ class BinlogFilter {
  private:
   absl::Status FeedBody(const binlog::EventHeader& header, absl::string_view event,
                         std::string& out);
-  absl::Status FeedPayload(absl::string_view event, std::string& out, const Drain& drain);
+  absl::Status FeedPayload(absl::string_view event, std::string& out);
   absl::Status FeedQuery(absl::string_view event, std::string& out);
   absl::Status FeedTableMap(absl::string_view event, std::string& out);
   absl::Status FeedRows(absl::string_view event, std::string& out);
+  absl::Status EmitRows(absl::string_view event, std::string& out);
   void BeginGtid(gtid::Gtid gtid);
-  void EmitInTransaction(absl::string_view event, std::string& out);
+  // `event` may be the first piece of one that is `length` bytes long.
+  void EmitInTransaction(absl::string_view event, size_t length, std::string& out);
   void EndTransaction();
   [[nodiscard]] bool Wanted(const binlog::TableName& name) const;
 
   const std::string database_;
   const absl::flat_hash_set<std::string> tables_;
+  const Drain* drain_ = nullptr;  // of the Feed that runs; none: nullptr
   bool checksums_ = false;
   std::optional<gtid::Gtid> current_;
   std::optional<gtid::Gtid> completed_;

@@ -23,7 +23,6 @@ constexpr size_t kPartBytes = 256U << 10U;
 constexpr absl::Duration kGathering = absl::Milliseconds(2);
 // How often a waiting call looks whether the server is closing.
 constexpr absl::Duration kClosingInterval = absl::Milliseconds(200);
-constexpr size_t kEventBytesMax = 56U << 20U;
 
 }  // namespace
 
@@ -93,11 +92,6 @@ absl::Status BinlogSession::Queue(std::string& chunk, bool transaction_complete)
   mutex_.Await(absl::Condition(this, &BinlogSession::HasRoomOrClosed));
   if (closed_) {
     return absl::CancelledError("the binlog session is closed");
-  }
-  if (chunk.size() > kEventBytesMax + kChunkBytes) {
-    return absl::FailedPreconditionError(absl::StrCat("an event of ", chunk.size(),
-                                                      " bytes cannot be sent; the limit is ",
-                                                      kEventBytesMax, " bytes"));
   }
   queued_bytes_ += chunk.size();
   if (!chunks_.empty() && chunks_.back().size() + chunk.size() <= kChunkBytes) {

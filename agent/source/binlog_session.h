@@ -87,7 +87,7 @@ class BinlogSession {
   std::unique_ptr<mysql::Connection> control_ ABSL_GUARDED_BY(fetch_mutex_);
 
   absl::Mutex mutex_;
-  std::deque<std::string> chunks_ ABSL_GUARDED_BY(mutex_);  // whole events each
+  std::deque<std::string> chunks_ ABSL_GUARDED_BY(mutex_);  // events, large ones in pieces
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t transactions_queued_ ABSL_GUARDED_BY(mutex_) = 0;  // ends within chunks_
   gtid::GtidSet read_ ABSL_GUARDED_BY(mutex_);  // position and all whole transactions since

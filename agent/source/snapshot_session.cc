@@ -18,8 +18,6 @@ constexpr uint32_t kRowsMax = 100'000;
 // Of a table of which nothing is known: its rows may be large.
 constexpr uint64_t kFirstRows = 16;
 constexpr uint32_t kBytesMax = 16U << 20U;
-// A chunk goes into one message, whose receiver takes at most 64 MiB.
-constexpr size_t kRowBytesMax = 56U << 20U;
 constexpr unsigned kTableDefinitionChanged = 1412;
 
 absl::Status WaitForPosition(mysql::Connection& connection, const SnapshotOptions& options) {
@@ -92,7 +90,8 @@ SnapshotSession::SnapshotSession(std::vector<std::unique_ptr<mysql::Connection>>
                                  std::string database, std::string position)
     : connections_(std::move(connections)),
       database_(std::move(database)),
-      position_(std::move(position)) {
+      position_(std::move(position)),
+      held_(connections_.size()) {
   const absl::MutexLock lock(&mutex_);
   for (const auto& connection : connections_) {
     free_.push_back(connection.get());
@@ -235,11 +234,6 @@ absl::StatusOr<Chunk> SnapshotSession::Read(mysql::Connection& connection,
     SLUICE_RETURN_IF_ERROR(read);
   } else if (!connection.healthy()) {
     return absl::UnavailableError("the source's connection was lost behind a chunk");
-  }
-  if (chunk.rows.size() > kRowBytesMax) {
-    return absl::FailedPreconditionError(absl::StrCat("rows of ", chunk.rows.size(),
-                                                      " bytes cannot be sent; the limit is ",
-                                                      kRowBytesMax, " bytes"));
   }
   chunk.end_of_table = !full && chunk.row_count < query.limit;
   Seen(request.table, chunk);

@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "agent/source/chunk_query.h"
+#include "agent/source/held_rows.h"
 #include "common/mysql/connection.h"
 #include "common/mysql/table_schema.h"
 
@@ -67,6 +68,9 @@ class SnapshotSession {
   // names a table, column or key that is not there; NOT_FOUND when the session is lost.
   absl::StatusOr<Chunk> FetchRows(const ChunkRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Rows of chunks that do not fit into one answer.
+  HeldRows& held() { return held_; }
+
   // Makes calls that block in other threads end soon.
   void Interrupt();
 
@@ -100,6 +104,7 @@ class SnapshotSession {
   const std::vector<std::unique_ptr<mysql::Connection>> connections_;
   const std::string database_;
   const std::string position_;
+  HeldRows held_;  // a chunk of each reader
   absl::Mutex mutex_;
   std::vector<mysql::Connection*> free_ ABSL_GUARDED_BY(mutex_);
   bool lost_ ABSL_GUARDED_BY(mutex_) = false;

@@ -20,6 +20,8 @@ namespace {
 constexpr absl::Duration kSnapshotWaitMax = absl::Seconds(50);
 constexpr uint32_t kReadersMax = 16;
 constexpr uint32_t kBatchBytesMax = 16U << 20U;
+// Of rows in one answer; more are fetched in parts, so that large values need no large messages.
+constexpr size_t kPartBytes = size_t{8} << 20U;
 // What is left of the caller's budget for the answer's way.
 constexpr absl::Duration kAnswerMargin = absl::Milliseconds(100);
 
@@ -218,6 +220,9 @@ absl::Status SourceService::FetchRows(schemas::FetchRowsRequest::Reader request,
   if (use.snapshot() == nullptr) {
     return UnknownSession(id);
   }
+  if (request.getHeld() != 0) {
+    return FetchHeld(*use.snapshot(), request, reply);
+  }
   ChunkRequest chunk_request;
   chunk_request.table = wire::Str(request.getTable());
   chunk_request.columns = wire::Strs(request.getColumns());
@@ -227,13 +232,29 @@ absl::Status SourceService::FetchRows(schemas::FetchRowsRequest::Reader request,
   chunk_request.bytes_max = request.getMaxBytes();
   chunk_request.end_key = wire::Str(request.getEndKey());
   chunk_request.skip_rows = request.getSkipRows();
-  SLUICE_ASSIGN_OR_RETURN(const Chunk chunk, use.snapshot()->FetchRows(chunk_request));
+  SLUICE_ASSIGN_OR_RETURN(Chunk chunk, use.snapshot()->FetchRows(chunk_request));
+  if (chunk.rows.size() > kPartBytes) {
+    reply.setHeldBytes(chunk.rows.size());
+    HeldRows& held = use.snapshot()->held();
+    const uint64_t number = held.Keep(std::move(chunk.rows));
+    reply.setHeld(number);
+    SLUICE_ASSIGN_OR_RETURN(chunk.rows, held.Read(number, 0, kPartBytes));
+  }
   reply.setRows(wire::Bytes(chunk.rows));
   reply.setRowCount(chunk.row_count);
   reply.setLastKey(wire::Bytes(chunk.last_key));
   reply.setEndOfTable(chunk.end_of_table);
   reply.setTableRowsEstimate(chunk.rows_estimate);
   reply.setTableBytesEstimate(chunk.bytes_estimate);
+  return absl::OkStatus();
+}
+
+absl::Status SourceService::FetchHeld(SnapshotSession& session,
+                                      schemas::FetchRowsRequest::Reader request,
+                                      schemas::FetchRowsReply::Builder reply) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string part,
+                          session.held().Read(request.getHeld(), request.getOffset(), kPartBytes));
+  reply.setRows(wire::Bytes(part));
   return absl::OkStatus();
 }
 

@@ -70,6 +70,8 @@ class SourceService {
                             schemas::OpenSnapshotReply::Builder reply);
   absl::Status FetchRows(schemas::FetchRowsRequest::Reader request,
                          schemas::FetchRowsReply::Builder reply);
+  static absl::Status FetchHeld(SnapshotSession& session, schemas::FetchRowsRequest::Reader request,
+                                schemas::FetchRowsReply::Builder reply);
   absl::Status OpenBinlog(schemas::OpenBinlogRequest::Reader request,
                           schemas::OpenBinlogReply::Builder reply);
   absl::Status FetchEvents(const rpc::RequestContext& context,

@@ -4,10 +4,15 @@
 
 #include <utility>
 
-#include "agent/source/event_splitter.h"
 #include "common/base/status_macros.h"
 
 namespace sluice::target {
+namespace {
+
+// An event above this is received only when the group that was taken last is done with.
+constexpr size_t kLargeEventBytes = size_t{24} << 20U;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<ChangeFeed>> ChangeFeed::Open(const Source& source,
                                                              const std::vector<std::string>& tables,
@@ -46,16 +51,22 @@ void ChangeFeed::Read() {
 }
 
 absl::Status ChangeFeed::Add(const FetchedEvents& batch) {
-  absl::string_view rest = *batch.events;
-  while (!rest.empty()) {
-    SLUICE_ASSIGN_OR_RETURN(const absl::string_view event, source::NextEvent(rest));
-    rest.remove_prefix(event.size());
+  joiner_.Add(batch.events);
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const source::EventJoiner::Event event, joiner_.Next());
+    if (event.bytes.empty()) {
+      break;
+    }
     const absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(this, &ChangeFeed::HasRoomOrClosed));
     if (closed_) {
       return absl::CancelledError("the feed is closed");
     }
-    SLUICE_RETURN_IF_ERROR(builder_.Add(event, batch.events));
+    SLUICE_RETURN_IF_ERROR(builder_.Add(event.bytes, event.buffer));
+  }
+  if (joiner_.waited_for() > kLargeEventBytes) {
+    const absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &ChangeFeed::IsAskedOrClosed));
   }
   const absl::MutexLock lock(&mutex_);
   builder_.Heard(batch.source_time_us, batch.caught_up);
@@ -64,7 +75,9 @@ absl::Status ChangeFeed::Add(const FetchedEvents& batch) {
 
 absl::StatusOr<ChangeGroup> ChangeFeed::Next() {
   const absl::MutexLock lock(&mutex_);
+  asked_ = true;
   mutex_.Await(absl::Condition(this, &ChangeFeed::HasSomething));
+  asked_ = false;
   if (failure_.has_value() && !builder_.Whole()) {
     return *failure_;
   }

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "agent/source/event_joiner.h"
 #include "agent/target/change_group.h"
 #include "agent/target/event_feed.h"
 #include "agent/target/group_builder.h"
@@ -26,7 +27,8 @@ struct ChangeFeedOptions {
 
 // A group is whatever has come since the last one was taken, up to the bounds: one transaction on
 // a quiet stream, thousands behind a slow target. So groups grow just as far as they must, and no
-// transaction waits for others. Memory is bounded by two groups and two batches of events.
+// transaction waits for others. Memory is bounded by two groups and two batches of events, or one
+// event that is larger than those.
 //
 // Next is for one thread; reading and decoding happen in a thread of the feed's own.
 class ChangeFeed final {
@@ -63,12 +65,17 @@ class ChangeFeed final {
     return failure_.has_value() || builder_.WorthTaking();
   }
 
+  // Then the last group is gone.
+  bool IsAskedOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return asked_ || closed_; }
+
   const std::unique_ptr<EventFeed> events_;
+  source::EventJoiner joiner_;  // of the reader's thread
 
   absl::Mutex mutex_;
   GroupBuilder builder_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> failure_ ABSL_GUARDED_BY(mutex_);  // why reading has ended
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool asked_ ABSL_GUARDED_BY(mutex_) = false;  // a Next waits
 
   std::jthread reader_;  // last: starts when everything else stands
 };

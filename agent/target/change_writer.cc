@@ -19,8 +19,7 @@ absl::Status ChangeWriter::Write(const ChangeSet& changes) {
 }
 
 absl::Status ChangeWriter::Write(const ChangeSlice& slice) {
-  rows_ = 0;  // forgets what an error may have left
-  error_enums_ = 0;
+  Clear();  // forgets what an error may have left
   absl::Status status = Delete(slice);
   if (status.ok()) {
     status = Replace(slice);
@@ -56,6 +55,14 @@ absl::Status ChangeWriter::AppendRow(const TablePlan& plan, const std::vector<si
   for (size_t i = 0; i < ordinals.size(); ++i) {
     if (i > 0) {
       sql_ += ',';
+    }
+    const binlog::ImageCell& cell = row.image[ordinals[i]];
+    // In a key it would be compared as bytes, not as the column's collation says.
+    if (row.present && !cell.null && RowSender::IsLong(families_[i], cell.bytes)) {
+      sql_ += '?';
+      long_values_.push_back(cell.bytes);
+      long_bytes_ += cell.bytes.size();
+      continue;
     }
     SLUICE_RETURN_IF_ERROR(AppendCell(plan, i, ordinals[i], row));
   }
@@ -122,7 +129,7 @@ absl::Status ChangeWriter::Replace(const ChangeSlice& slice) {
 }
 
 absl::Status ChangeWriter::RunIfFull(size_t rows_max, absl::string_view tail) {
-  if (rows_ < rows_max && sql_.size() < limits_.bytes_max) {
+  if (rows_ < rows_max && sql_.size() + long_bytes_ < limits_.bytes_max) {
     return absl::OkStatus();
   }
   return Run(tail);
@@ -133,8 +140,19 @@ absl::Status ChangeWriter::Run(absl::string_view tail) {
     return absl::OkStatus();
   }
   sql_.append(tail.data(), tail.size());
+  absl::Status status = error_enums_ == 0 ? sender_.Run(sql_, long_values_).status() : RunLenient();
+  Clear();
+  return status;
+}
+
+void ChangeWriter::Clear() {
   rows_ = 0;
-  return error_enums_ == 0 ? connection_.Execute(sql_).status() : RunLenient();
+  error_enums_ = 0;
+  long_values_.clear();
+  long_bytes_ = 0;
+  if (sql_.capacity() > 4 * limits_.bytes_max) {
+    sql_ = std::string();  // one large row is no reason to keep its room
+  }
 }
 
 // Strict mode refuses an ENUM's error value even from a source that has it; the number of warnings
@@ -142,12 +160,11 @@ absl::Status ChangeWriter::Run(absl::string_view tail) {
 absl::Status ChangeWriter::RunLenient() {
   constexpr size_t kVerbBytes = sizeof("REPLACE") - 1;
   sql_.insert(kVerbBytes, absl::StrCat(" ", binlog::kLenientHint));
-  const uint64_t expected = std::exchange(error_enums_, 0);
-  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult result, connection_.Query(sql_));
-  if (result.warnings != expected) {
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t warnings, sender_.Run(sql_, long_values_));
+  if (warnings != error_enums_) {
     return absl::FailedPreconditionError(
-        absl::StrCat("rows with an invalid ENUM value gave ", result.warnings, " warnings where ",
-                     expected, " are right, so a value may have been changed"));
+        absl::StrCat("rows with an invalid ENUM value gave ", warnings, " warnings where ",
+                     error_enums_, " are right, so a value may have been changed"));
   }
   return absl::OkStatus();
 }

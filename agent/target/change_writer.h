@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "agent/target/change_set.h"
+#include "agent/target/row_sender.h"
 #include "agent/target/table_plan.h"
 #include "common/binlog/column_family.h"
 #include "common/mysql/connection.h"
@@ -34,7 +35,7 @@ struct ChangeSlice {
 class ChangeWriter {
  public:
   ChangeWriter(mysql::Connection& connection, ChangeWriterLimits limits)
-      : connection_(connection), limits_(limits) {}
+      : sender_(connection), limits_(limits) {}
 
   // For each table deletes, then REPLACEs, as ChangeSet demands.
   absl::Status Write(const ChangeSet& changes);
@@ -54,10 +55,13 @@ class ChangeWriter {
   absl::Status RunIfFull(size_t rows_max, absl::string_view tail);
   absl::Status Run(absl::string_view tail);
   absl::Status RunLenient();
+  void Clear();
 
-  mysql::Connection& connection_;
+  RowSender sender_;
   const ChangeWriterLimits limits_;
   std::string sql_;
+  std::vector<absl::string_view> long_values_;  // beside sql_
+  size_t long_bytes_ = 0;
   size_t rows_ = 0;                             // in sql_
   uint64_t error_enums_ = 0;                    // cells in sql_ that hold an ENUM's error value
   const binlog::TableMapEvent* map_ = nullptr;  // that families_ are of

@@ -39,6 +39,12 @@ absl::Status CopiedRowWriter::AppendRow(const TablePlan& plan) {
     if (i > 0) {
       sql_ += ',';
     }
+    if (cells_[i].has_value() && RowSender::IsLong(families_[i], *cells_[i])) {
+      sql_ += '?';
+      long_values_.push_back(*cells_[i]);
+      long_bytes_ += cells_[i]->size();
+      continue;
+    }
     const mysql::ColumnSchema& column = plan.schema.columns[plan.written[i]];
     SLUICE_RETURN_IF_ERROR(binlog::AppendTextLiteral(families_[i], column, cells_[i], sql_));
     if (families_[i] == binlog::ColumnFamily::kEnum && binlog::IsErrorEnum(column, cells_[i])) {
@@ -51,8 +57,7 @@ absl::Status CopiedRowWriter::AppendRow(const TablePlan& plan) {
 
 absl::Status CopiedRowWriter::Write(const TablePlan& plan, absl::string_view rows,
                                     uint64_t row_count, CopyVerb& verb) {
-  rows_ = 0;
-  error_enums_ = 0;
+  Clear();
   SLUICE_RETURN_IF_ERROR(FindFamilies(plan));
   source::CellReader reader(rows);
   absl::Time begun = absl::Now();
@@ -62,7 +67,7 @@ absl::Status CopiedRowWriter::Write(const TablePlan& plan, absl::string_view row
       sql_ = verb == CopyVerb::kInsert ? plan.insert_head : plan.replace_head;
     }
     SLUICE_RETURN_IF_ERROR(AppendRow(plan));
-    if (sql_.size() >= statement_bytes_max_) {
+    if (sql_.size() + long_bytes_ >= statement_bytes_max_) {
       times_.building += absl::Now() - begun;
       SLUICE_RETURN_IF_ERROR(Run(plan, verb));
       begun = absl::Now();
@@ -83,8 +88,7 @@ absl::Status CopiedRowWriter::Run(const TablePlan& plan, CopyVerb& verb) {
     sql_.replace(0, kReplace.size(), kReplace.data(), kReplace.size());
     status = RunOnce();
   }
-  rows_ = 0;
-  error_enums_ = 0;
+  Clear();
   times_.server += absl::Now() - begun;
   return status.ok()
              ? status
@@ -97,17 +101,27 @@ absl::Status CopiedRowWriter::Run(const TablePlan& plan, CopyVerb& verb) {
 // proves that nothing else was let through.
 absl::Status CopiedRowWriter::RunOnce() {
   if (error_enums_ == 0) {
-    return connection_.Execute(sql_).status();
+    return sender_.Run(sql_, long_values_).status();
   }
   std::string lenient = sql_;
   lenient.insert(kReplace.size(), absl::StrCat(" ", binlog::kLenientHint, " "));
-  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult result, connection_.Query(lenient));
-  if (result.warnings != error_enums_) {
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t warnings, sender_.Run(lenient, long_values_));
+  if (warnings != error_enums_) {
     return absl::FailedPreconditionError(
-        absl::StrCat("rows with an invalid ENUM value gave ", result.warnings, " warnings where ",
+        absl::StrCat("rows with an invalid ENUM value gave ", warnings, " warnings where ",
                      error_enums_, " are right, so a value may have been changed"));
   }
   return absl::OkStatus();
+}
+
+void CopiedRowWriter::Clear() {
+  rows_ = 0;
+  error_enums_ = 0;
+  long_values_.clear();
+  long_bytes_ = 0;
+  if (sql_.capacity() > 4 * statement_bytes_max_) {
+    sql_ = std::string();  // one large row is no reason to keep its room
+  }
 }
 
 CopiedRowWriter::Times CopiedRowWriter::TakeTimes() {

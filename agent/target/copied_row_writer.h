@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "agent/target/row_sender.h"
 #include "agent/target/table_plan.h"
 #include "common/binlog/column_family.h"
 #include "common/mysql/connection.h"
@@ -24,7 +25,7 @@ enum class CopyVerb { kInsert, kReplace };
 class CopiedRowWriter {
  public:
   CopiedRowWriter(mysql::Connection& connection, size_t statement_bytes_max)
-      : connection_(connection), statement_bytes_max_(statement_bytes_max) {}
+      : sender_(connection), statement_bytes_max_(statement_bytes_max) {}
 
   // Cells of plan.written, row by row. A statement that meets another row's key is run again as
   // REPLACE, and so are those after it: `verb` tells. INVALID_ARGUMENT when the bytes are not
@@ -44,12 +45,15 @@ class CopiedRowWriter {
   absl::Status AppendRow(const TablePlan& plan);
   absl::Status Run(const TablePlan& plan, CopyVerb& verb);
   absl::Status RunOnce();
+  void Clear();
 
-  mysql::Connection& connection_;
+  RowSender sender_;
   const size_t statement_bytes_max_;
   std::vector<binlog::ColumnFamily> families_;  // of plan.written
   std::vector<mysql::Cell> cells_;
   std::string sql_;
+  std::vector<absl::string_view> long_values_;  // beside sql_
+  size_t long_bytes_ = 0;
   size_t rows_ = 0;           // in sql_
   uint64_t error_enums_ = 0;  // cells in sql_ that hold an ENUM's error value
   Times times_;

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "agent/target/copy_queue.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -60,6 +61,7 @@ absl::Status Copier::RunWorkers(const std::string& session, absl::Time deadline)
   const size_t count = Workers(options_);
   CopyQueue queue(context_.record.copy, {.workers = count, .part_bytes = options_.part_bytes},
                   context_.on_commit);
+  absl::Mutex large_rows;
   const CopyWorkerContext context{.local = context_.local,
                                   .options = options_,
                                   .queue = queue,
@@ -68,7 +70,8 @@ absl::Status Copier::RunWorkers(const std::string& session, absl::Time deadline)
                                   .position = context_.record.position,
                                   .session = session,
                                   .deadline = deadline,
-                                  .stopping = context_.retry.stopping};
+                                  .stopping = context_.retry.stopping,
+                                  .large_rows = large_rows};
   std::vector<std::unique_ptr<CopyWorker>> workers;
   for (size_t i = 0; i < count; ++i) {
     workers.push_back(std::make_unique<CopyWorker>(context));

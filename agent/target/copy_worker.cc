@@ -19,6 +19,8 @@ namespace {
 constexpr uint64_t kPartRowsMin = 1000;
 // In a commit, each of a table or more.
 constexpr size_t kPortionsMax = 512;
+// Rows of this size on average are copied by one worker at a time.
+constexpr uint64_t kLargeRowBytes = uint64_t{4} << 20U;
 
 RowsRequest RequestFor(const CopyWorkerContext& context, const TablePlan& plan,
                        const CopyRange& range) {
@@ -81,6 +83,10 @@ absl::Status CopyWorker::Work() {
         return absl::OkStatus();
       }
     }
+    if (large_) {
+      SLUICE_RETURN_IF_ERROR(CopyLargeRows(std::nullopt));
+      continue;
+    }
     const absl::Time begun = absl::Now();
     Fetched fetched = call_.Take();
     const absl::Time now = absl::Now();
@@ -89,23 +95,64 @@ absl::Status CopyWorker::Work() {
     if (!fetched.rows.ok()) {
       return Annotate(fetched.rows.status(), absl::StrCat("copying table ", plan_->table));
     }
-    Portion portion = Received(*std::move(fetched.rows));
-    const bool stop = MustStop();
-    portion.give_back = portion.give_back || stop;
-    if (stop) {
-      context_.queue.Stop();
-    }
-    if (!portion.give_back) {
-      Fetch();
-    } else {
-      in_hand_.reset();
-      SLUICE_RETURN_IF_ERROR(TakeNext(false));
-    }
-    SLUICE_RETURN_IF_ERROR(Write(std::move(portion)));
-    if (IsFull()) {
-      SLUICE_RETURN_IF_ERROR(Commit());
-    }
+    SLUICE_RETURN_IF_ERROR(fetched.rows->whole() ? WriteNext(*std::move(fetched.rows))
+                                                 : CopyLargeRows(*std::move(fetched.rows)));
   }
+}
+
+absl::Status CopyWorker::WriteNext(FetchedRows rows) {
+  Portion portion = Received(std::move(rows));
+  const bool stop = MustStop();
+  portion.give_back = portion.give_back || stop;
+  if (stop) {
+    context_.queue.Stop();
+  }
+  if (!portion.give_back) {
+    Fetch();
+  } else {
+    in_hand_.reset();
+    SLUICE_RETURN_IF_ERROR(TakeNext(false));
+  }
+  SLUICE_RETURN_IF_ERROR(Write(std::move(portion)));
+  return IsFull() ? Commit() : absl::OkStatus();
+}
+
+// Whoever waits here has no transaction open, so that the one who is served waits for nobody.
+absl::Status CopyWorker::CopyLargeRows(std::optional<FetchedRows> begun) {
+  SLUICE_RETURN_IF_ERROR(Commit());
+  const absl::MutexLock lock(&context_.large_rows);
+  const absl::Time asked = absl::Now();
+  absl::StatusOr<FetchedRows> rows =
+      begun.has_value()
+          ? *std::move(begun)
+          : context_.source.FetchRows(RequestFor(context_, *plan_, in_hand_->progress.range));
+  absl::Status status = rows.status();
+  if (status.ok() && !rows->whole()) {
+    status = context_.source.FetchRest(context_.session, *rows);
+  }
+  if (!status.ok()) {
+    return Annotate(status, absl::StrCat("copying table ", plan_->table));
+  }
+  times_.waiting += absl::Now() - asked;
+  Portion portion = Received(*std::move(rows));
+  if (MustStop()) {
+    context_.queue.Stop();
+    portion.give_back = true;
+  }
+  const bool give_back = portion.give_back;
+  SLUICE_RETURN_IF_ERROR(Write(std::move(portion)));
+  SLUICE_RETURN_IF_ERROR(Commit());
+  if (give_back) {
+    in_hand_.reset();
+    large_ = false;
+  } else {
+    Fetch();
+  }
+  return absl::OkStatus();
+}
+
+void CopyWorker::LearnSize(uint64_t rows, uint64_t bytes) {
+  large_ = rows > 0 && bytes / rows >= kLargeRowBytes;
 }
 
 bool CopyWorker::IsFull() const {
@@ -136,6 +183,9 @@ absl::Status CopyWorker::TakeNext(bool wait) {
   in_hand_ = *std::move(work);
   part_bytes_ = 0;
   verb_ = CopyVerb::kInsert;
+  const CopyProgress& progress = in_hand_->progress;
+  LearnSize(progress.range.rows > 0 ? progress.range.rows : progress.rows_estimate,
+            progress.range.rows > 0 ? progress.range.bytes : progress.bytes_estimate);
   Fetch();
   return absl::OkStatus();
 }
@@ -163,7 +213,11 @@ absl::Status CopyWorker::Split(CopyWork& work) {
   return absl::OkStatus();
 }
 
+// Large rows are fetched when it is this worker's turn.
 void CopyWorker::Fetch() {
+  if (large_) {
+    return;
+  }
   call_.Start([&source = context_.source,
                request = RequestFor(context_, *plan_, in_hand_->progress.range)] {
     absl::StatusOr<FetchedRows> rows = source.FetchRows(request);
@@ -172,6 +226,7 @@ void CopyWorker::Fetch() {
 }
 
 CopyWorker::Portion CopyWorker::Received(FetchedRows rows) {
+  LearnSize(rows.row_count, rows.rows.size());
   CopyProgress& progress = in_hand_->progress;
   progress.range.done = rows.end_of_table;
   if (rows.row_count > 0) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "agent/target/background_call.h"
@@ -51,10 +52,12 @@ struct CopyWorkerContext {
   const std::string& session;   // of the source's snapshots
   absl::Time deadline;
   const absl::Notification& stopping;
+  absl::Mutex& large_rows;  // held while rows of many megabytes are in memory
 };
 
 // Fetches the next rows while it writes the last ones. Rows of several ranges, hence of many small
-// tables, are one commit. Owned by one thread.
+// tables, are one commit. Rows of many megabytes are fetched, written and committed one by one, by
+// one worker at a time, so that memory holds one of them. Owned by one thread.
 class CopyWorker {
  public:
   explicit CopyWorker(const CopyWorkerContext& context) : context_(context) {}
@@ -85,8 +88,12 @@ class CopyWorker {
   absl::Status Work();
   absl::Status TakeNext(bool wait);
   absl::Status Split(CopyWork& work);
+  absl::Status WriteNext(FetchedRows rows);
+  absl::Status CopyLargeRows(std::optional<FetchedRows> begun)
+      ABSL_LOCKS_EXCLUDED(context_.large_rows);
   void Fetch();
   Portion Received(FetchedRows rows);
+  void LearnSize(uint64_t rows, uint64_t bytes);
   absl::Status Write(Portion portion);
   absl::Status WritePending();
   absl::Status Commit();
@@ -104,6 +111,7 @@ class CopyWorker {
   std::optional<CopyWork> in_hand_;  // what is being fetched from
   const TablePlan* plan_ = nullptr;  // of in_hand_
   uint64_t part_bytes_ = 0;          // fetched of in_hand_
+  bool large_ = false;               // rows of in_hand_ are; nothing is fetched ahead then
 
   std::vector<Portion> pending_;
   size_t written_ = 0;       // of pending_, in the open transaction

@@ -27,8 +27,8 @@ bool GroupBuilder::Full() const {
 }
 
 bool GroupBuilder::WorthTaking() const {
-  return transaction_rows_ > 0 ? Full()
-                               : heard_ || !group_.changes.empty() || !group_.markers.empty();
+  const bool something = heard_ || !group_.changes.empty() || !group_.markers.empty();
+  return Full() || (something && transaction_rows_ == 0);
 }
 
 ChangeGroup GroupBuilder::Take() {

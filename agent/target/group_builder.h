@@ -37,7 +37,7 @@ class GroupBuilder final : private TransactionSink {
 
   // No more is to be added before it is taken.
   [[nodiscard]] bool Full() const;
-  // It is whole or full, and an answer was heard or there are changes or markers.
+  // It is full, or whole and an answer was heard or there are changes or markers.
   [[nodiscard]] bool WorthTaking() const;
   // It holds transactions and no part of one that has not ended.
   [[nodiscard]] bool Whole() const { return transaction_rows_ == 0 && !group_.ended.empty(); }

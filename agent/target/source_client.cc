@@ -19,6 +19,8 @@ constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 constexpr absl::Duration kRowsTimeout = absl::Seconds(30);
 constexpr absl::Duration kCloseTimeout = absl::Seconds(2);
 constexpr absl::Duration kInterruptTimeout = absl::Milliseconds(500);
+// One row is at most a packet of MySQL; a chunk may hold some small ones before it.
+constexpr uint64_t kHeldBytesMax = (uint64_t{1} << 30U) + (uint64_t{64} << 20U);
 
 // A repeated number gets the same bytes, so a lost answer costs one more call.
 template <typename Call>
@@ -124,6 +126,8 @@ absl::StatusOr<FetchedRows> SourceClient::FetchRows(const RowsRequest& request) 
           fetched.end_of_table = reply.getEndOfTable();
           fetched.rows_estimate = reply.getTableRowsEstimate();
           fetched.bytes_estimate = reply.getTableBytesEstimate();
+          fetched.held = reply.getHeld();
+          fetched.held_bytes = reply.getHeldBytes();
           return absl::OkStatus();
         },
         {.timeout = kRowsTimeout, .idempotency_id = {}, .traceparent = {}});
@@ -133,6 +137,42 @@ absl::StatusOr<FetchedRows> SourceClient::FetchRows(const RowsRequest& request) 
     return Name(absl::InvalidArgumentError("an answer without rows that is not the table's end"));
   }
   return fetched;
+}
+
+absl::Status SourceClient::FetchRest(const std::string& session, FetchedRows& rows) {
+  if (rows.held_bytes > kHeldBytesMax) {
+    return Name(absl::InvalidArgumentError(absl::StrCat(
+        "rows of ", rows.held_bytes, " bytes; at most ", kHeldBytesMax, " are taken")));
+  }
+  rows.rows.reserve(rows.held_bytes);
+  while (rows.rows.size() < rows.held_bytes) {
+    SLUICE_RETURN_IF_ERROR(Name(TwiceWhenLost([&] { return FetchPart(session, rows); })));
+  }
+  // The source lets them go; it would do so by itself later.
+  FetchPart(session, rows).IgnoreError();
+  rows.held = 0;
+  return absl::OkStatus();
+}
+
+absl::Status SourceClient::FetchPart(const std::string& session, FetchedRows& rows) {
+  return client_->Call<schemas::FetchRowsRequest, schemas::FetchRowsReply>(
+      schemas::Method::FETCH_ROWS,
+      [&](auto request) {
+        request.setSession(session);
+        request.setHeld(rows.held);
+        request.setOffset(rows.rows.size());
+      },
+      [&](auto reply) -> absl::Status {
+        const capnp::Data::Reader part = reply.getRows();
+        const uint64_t missing = rows.held_bytes - rows.rows.size();
+        if (part.size() > missing || (part.size() == 0 && missing > 0)) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("a part of ", part.size(), " bytes where ", missing, " are missing"));
+        }
+        rows.rows.append(part.asChars().begin(), part.size());
+        return absl::OkStatus();
+      },
+      {.timeout = kRowsTimeout, .idempotency_id = {}, .traceparent = {}});
 }
 
 absl::StatusOr<std::string> SourceClient::OpenBinlog(const std::string& database,

@@ -46,6 +46,12 @@ struct FetchedRows {
   bool end_of_table = false;
   uint64_t rows_estimate = 0;
   uint64_t bytes_estimate = 0;
+  // Rows that are too large for one answer: `rows` is only the beginning of held_bytes bytes, until
+  // FetchRest.
+  uint64_t held = 0;
+  uint64_t held_bytes = 0;
+
+  [[nodiscard]] bool whole() const { return held == 0; }
 };
 
 struct SnapshotRequest {
@@ -72,6 +78,8 @@ class SourceClient {
 
   absl::StatusOr<OpenedSnapshot> OpenSnapshot(const SnapshotRequest& wanted);
   absl::StatusOr<FetchedRows> FetchRows(const RowsRequest& request);
+  // Makes `rows`, which the session gave, whole.
+  absl::Status FetchRest(const std::string& session, FetchedRows& rows);
   absl::StatusOr<std::string> OpenBinlog(const std::string& database,
                                          const std::vector<std::string>& tables,
                                          const std::string& position);
@@ -89,6 +97,7 @@ class SourceClient {
  private:
   SourceClient(std::unique_ptr<rpc::Client> client, SourceAddress address, uint64_t stream_id);
 
+  absl::Status FetchPart(const std::string& session, FetchedRows& rows);
   [[nodiscard]] absl::Status Name(const absl::Status& status) const;
   absl::Status BeginOpening() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Opened(const absl::Status& status, const std::string& session)

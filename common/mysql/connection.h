@@ -67,6 +67,16 @@ class Connection {
   // Runs a statement and discards any rows. Returns the number of affected rows.
   absl::StatusOr<uint64_t> Execute(absl::string_view sql);
 
+  // Runs a statement that has a `?` for each of `values`, byte strings of any size: they are sent
+  // as they are, in pieces, and it is each of them that the server holds to max_allowed_packet, not
+  // the statement with all of them.
+  struct Outcome {
+    uint64_t affected_rows = 0;
+    uint64_t warnings = 0;
+  };
+  absl::StatusOr<Outcome> ExecuteWithValues(absl::string_view sql,
+                                            const std::vector<absl::string_view>& values);
+
   // Streams the rows of a statement (mysql_use_result). `on_row` may return an error, which ends
   // the read and is returned (the rest of the result is discarded). A connection lost in the middle
   // is an error, never a short result.

@@ -10,7 +10,6 @@
 #include "absl/strings/str_join.h"
 #include "agent/gate/closed_name.h"
 #include "agent/gate/create_statement.h"
-#include "common/mysql/table_schema.h"
 
 namespace sluice::testing {
 namespace {
@@ -175,10 +174,11 @@ void CreateBehindGate(StreamWorld& world, const std::vector<std::string>& tables
     ASSERT_NO_FATAL_FAILURE(Do(*session, "SET NAMES utf8mb4"));
   }
   for (const std::string& table : tables) {
-    const auto schema = mysql::ReadTableSchema(*source, kSourceDatabase, table);
-    ASSERT_TRUE(schema.ok()) << schema.status();
+    const auto shown = source->Query(
+        absl::StrCat("SHOW CREATE TABLE ", mysql::QuoteTable(kSourceDatabase, table)));
+    ASSERT_TRUE(shown.ok()) << shown.status();
     const auto create =
-        gate::RewriteCreateTable(schema->create_statement, gate::ClosedName(table), {});
+        gate::RewriteCreateTable(shown->rows.at(0).at(1).value_or(""), gate::ClosedName(table), {});
     ASSERT_TRUE(create.ok()) << create.status();
     ASSERT_NO_FATAL_FAILURE(Do(*target, *create));
   }

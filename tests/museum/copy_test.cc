@@ -16,7 +16,7 @@ using schemas::StreamAction;
 using schemas::StreamState;
 
 constexpr char kRows[] = "t (id INT NOT NULL PRIMARY KEY, v VARCHAR(40), u INT NULL UNIQUE)";
-constexpr int kCount = 4000;
+constexpr int kCount = 1500;
 
 class MuseumCopyTest : public MuseumTest {
  protected:
@@ -40,7 +40,7 @@ class MuseumCopyTest : public MuseumTest {
   // Ends the target in the middle of the copy, its mysqld by kill -9, so that what was not
   // committed is gone. Returns the last key of what was copied in one piece.
   int DieWithinCopy() {
-    AwaitCopied(500);
+    AwaitCopied(300);
     world_->target_mysqld().Kill();
     world_->StopTarget();
     EXPECT_TRUE(world_->target_mysqld().Restart().ok());
@@ -104,7 +104,7 @@ TEST_F(MuseumCopyTest, M04TwoSourcesOfOneTableResumeWithUnequalProgress) {
 TEST_F(MuseumCopyTest, M05RowsDeletedAboveTheWatermarkLeaveNoPhantom) {
   ASSERT_NO_FATAL_FAILURE(StartRows(Slow()));
   ASSERT_NO_FATAL_FAILURE(StartStream({"t"}));
-  AwaitCopied(500);
+  AwaitCopied(300);
   world_->StopTarget();
   const int last = LastKey();
   // A row above the watermark gets to the target by the binlog before its chunk is copied.

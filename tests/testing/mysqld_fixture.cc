@@ -15,6 +15,12 @@ constexpr absl::Duration kStartTimeout = absl::Minutes(2);
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Mysqld>> Mysqld::Start(const std::vector<std::string>& extra) {
+  SLUICE_ASSIGN_OR_RETURN(auto server, Launch(extra));
+  SLUICE_RETURN_IF_ERROR(server->AwaitReady());
+  return server;
+}
+
+absl::StatusOr<std::unique_ptr<Mysqld>> Mysqld::Launch(const std::vector<std::string>& extra) {
   auto server = std::unique_ptr<Mysqld>(new Mysqld());
   server->extra_ = extra;
   server->options_ = {.directory = server->directory_.path(),
@@ -31,13 +37,20 @@ absl::StatusOr<std::unique_ptr<Mysqld>> Mysqld::Start(const std::vector<std::str
 absl::Status Mysqld::Spawn() {
   SLUICE_ASSIGN_OR_RETURN(std::vector<std::string> argv, cluster::MysqldCommand(options_));
   argv.insert(argv.end(), extra_.begin(), extra_.end());
-  const std::string log = options_.directory + "/error.log";
   SLUICE_ASSIGN_OR_RETURN(process_, cluster::Spawn({.argv = std::move(argv),
                                                     .environment = {},
                                                     .directory = options_.directory,
-                                                    .log = log,
+                                                    .log = LogPath(),
                                                     .dies_with_parent = true}));
-  return cluster::AwaitMysqld(options_.port, process_, log, kStartTimeout);
+  return absl::OkStatus();
+}
+
+std::string Mysqld::LogPath() const {
+  return options_.directory + "/error.log";
+}
+
+absl::Status Mysqld::AwaitReady() {
+  return cluster::AwaitMysqld(options_.port, process_, LogPath(), kStartTimeout);
 }
 
 mysql::ConnectionOptions Mysqld::Root() const {
@@ -60,7 +73,8 @@ void Mysqld::Kill() {
 
 absl::Status Mysqld::Restart() {
   Kill();
-  return Spawn();
+  SLUICE_RETURN_IF_ERROR(Spawn());
+  return AwaitReady();
 }
 
 Mysqld::~Mysqld() {

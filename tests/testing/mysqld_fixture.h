@@ -23,6 +23,9 @@ class Mysqld {
  public:
   // `extra` are options of mysqld ("--binlog-row-metadata=FULL") on top of the fixture's own.
   static absl::StatusOr<std::unique_ptr<Mysqld>> Start(const std::vector<std::string>& extra = {});
+  // The same without waiting until it answers, so that several start at once: AwaitReady() does.
+  static absl::StatusOr<std::unique_ptr<Mysqld>> Launch(const std::vector<std::string>& extra = {});
+  absl::Status AwaitReady();
 
   Mysqld(const Mysqld&) = delete;
   Mysqld& operator=(const Mysqld&) = delete;
@@ -41,6 +44,7 @@ class Mysqld {
  private:
   Mysqld() = default;
   absl::Status Spawn();
+  [[nodiscard]] std::string LogPath() const;
 
   TempDir directory_;
   cluster::MysqldOptions options_;

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/source/event_splitter.h"
@@ -75,6 +77,29 @@ TEST_F(BinlogFilterTest, OnlyTheWantedRowsOfATransactionPass) {
                   .ok());
   EXPECT_THAT(Types(), ElementsAre(EventType::kGtid, EventType::kQuery, EventType::kTableMap,
                                    EventType::kUpdateRows, EventType::kXid));
+}
+
+TEST_F(BinlogFilterTest, ALargeEventIsDrainedInPiecesThatMakeItWhole) {
+  ASSERT_TRUE(
+      Feed({MakeGtid(1), MakeQuery("shop", "BEGIN"), MakeTableMap(7, "shop", "customer", 2)}).ok());
+  out_.clear();
+  const std::string rows = sluice::testing::MakeEvent(
+      EventType::kWriteRows,
+      MakeRows(EventType::kWriteRows, 7, 2, {{1, 2}}).substr(binlog::kHeaderBytes) +
+          std::string(5'000'000, 'x'));
+  std::string drained;
+  size_t largest = 0;
+  ASSERT_TRUE(filter_
+                  .Feed(rows, out_,
+                        [&](std::string& out) {
+                          largest = std::max(largest, out.size());
+                          drained += std::exchange(out, std::string());
+                          return absl::OkStatus();
+                        })
+                  .ok());
+  EXPECT_LE(largest, size_t{1} << 20U);
+  drained += out_;
+  EXPECT_TRUE(drained == rows);
 }
 
 TEST_F(BinlogFilterTest, TheSameNameInAnotherDatabaseIsAnotherTable) {

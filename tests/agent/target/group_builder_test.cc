@@ -108,6 +108,21 @@ TEST_F(GroupBuilderTest, AnAnswerWithoutEventsIsWorthHearingOfOnce) {
   EXPECT_FALSE(builder_.WorthTaking());
 }
 
+// Who adds waits until it is not full, and who takes until it is worth taking: one of the two must
+// hold.
+TEST_F(GroupBuilderTest, WhatIsFullIsWorthTakingThoughItHoldsNoChangeYet) {
+  const std::string event = MakeGtid(5, 1005);
+  const auto buffer = std::make_shared<const std::string>(event + std::string(2U << 20U, 'x'));
+  ASSERT_TRUE(builder_.Add(absl::string_view(*buffer).substr(0, event.size()), buffer).ok());
+  EXPECT_TRUE(builder_.Full());
+  EXPECT_TRUE(builder_.WorthTaking());
+  const ChangeGroup group = builder_.Take();
+  EXPECT_FALSE(group.open);
+  EXPECT_TRUE(group.changes.empty());
+  EXPECT_TRUE(group.ended.empty());
+  EXPECT_FALSE(builder_.Full());
+}
+
 TEST_F(GroupBuilderTest, WhatIsWholeBeforeAFailureCanBeTaken) {
   ASSERT_TRUE(Add(Begin(5)).ok());
   ASSERT_TRUE(Add({Insert({{1, 1}}), MakeXid()}).ok());

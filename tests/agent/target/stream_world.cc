@@ -53,13 +53,20 @@ std::unique_ptr<StreamWorld> StreamWorld::Start(target::StreamTuning tuning,
   // A commit survives kill -9 of mysqld, as it does in production.
   const std::string durable = "--innodb-flush-log-at-trx-commit=2";
   source_options.insert(source_options.end(), {"--server-id=1", durable});
-  auto source = Mysqld::Start(source_options);
   target_options.insert(target_options.end(), {"--server-id=2", durable});
-  auto target = Mysqld::Start(target_options);
+  auto source = Mysqld::Launch(source_options);
+  auto target = Mysqld::Launch(target_options);
   EXPECT_TRUE(source.ok()) << source.status();
   EXPECT_TRUE(target.ok()) << target.status();
   if (!source.ok() || !target.ok()) {
     return nullptr;
+  }
+  for (Mysqld* server : {source->get(), target->get()}) {
+    const absl::Status started = server->AwaitReady();
+    EXPECT_TRUE(started.ok()) << started;
+    if (!started.ok()) {
+      return nullptr;
+    }
   }
   world->source_mysqld_ = *std::move(source);
   world->target_mysqld_ = *std::move(target);

@@ -152,20 +152,51 @@ void Harvest::Run(const std::string& script) {
   }
 }
 
+std::set<std::string> Harvest::Movable(mysql::Connection& reader) const {
+  std::vector<std::string> all;
+  for (size_t i = 0; i < origins_.size(); ++i) {
+    all.push_back(absl::StrCat(kKept, i));
+  }
+  const auto schemas = mysql::ReadTableSchemas(reader, kSourceDatabase, all);
+  const auto bound = reader.Query(
+      absl::StrCat("SELECT TABLE_NAME, REFERENCED_TABLE_NAME FROM "
+                   "information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL "
+                   "AND TABLE_SCHEMA = '",
+                   kSourceDatabase, "'"));
+  const auto foreign = reader.Query(absl::StrCat(
+      "SELECT TABLE_NAME, TABLE_NAME FROM information_schema.TABLES WHERE ENGINE <> 'InnoDB' "
+      "AND TABLE_SCHEMA = '",
+      kSourceDatabase, "'"));
+  EXPECT_TRUE(schemas.ok() && bound.ok() && foreign.ok());
+  std::set<std::string> movable;
+  if (schemas.ok() && bound.ok() && foreign.ok()) {
+    for (const mysql::TableSchema& schema : *schemas) {
+      if (!schema.key_columns.empty()) {
+        movable.insert(schema.name);
+      }
+    }
+    for (const auto* answer : {&*bound, &*foreign}) {
+      for (const mysql::Row& row : answer->rows) {
+        movable.erase(row[0].value_or(""));
+        movable.erase(row[1].value_or(""));
+      }
+    }
+  }
+  return movable;
+}
+
 std::vector<std::string> Harvest::Tables() {
   std::vector<std::string> tables;
   const auto reader = ConnectTo(world_.source_mysqld(), kSourceDatabase);
   EXPECT_TRUE(mysql::ConfigureDataSession(*reader).ok());
+  const std::set<std::string> movable = Movable(*reader);
   std::vector<std::string> others;
   for (size_t i = 0; i < origins_.size(); ++i) {
     const std::string table = absl::StrCat(kKept, i);
-    const auto schema = mysql::ReadTableSchema(*reader, kSourceDatabase, table);
     const auto count = reader->QueryScalar(absl::StrCat("SELECT COUNT(*) FROM ", table));
     uint64_t rows = 0;
     const bool counted = count.ok() && absl::SimpleAtoi(*count, &rows);
-    if (schema.ok() && counted && rows > 0 && rows <= kRowsMax && !schema->key_columns.empty() &&
-        schema->foreign_key_parents.empty() && schema->foreign_key_children.empty() &&
-        absl::StrContains(schema->create_statement, "ENGINE=InnoDB")) {
+    if (counted && rows > 0 && rows <= kRowsMax && movable.contains(table)) {
       tables.push_back(table);
       counts_.rows += rows;
     } else {

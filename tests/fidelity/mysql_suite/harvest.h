@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ class Harvest {
   // Gives the tables of a DROP, or all that are left, a name of their own.
   void Keep(const std::vector<std::string>& tables);
   std::vector<std::string> Standing();
+  [[nodiscard]] std::set<std::string> Movable(mysql::Connection& reader) const;
 
   StreamWorld& world_;
   const std::string root_;

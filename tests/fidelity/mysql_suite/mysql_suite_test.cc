@@ -32,11 +32,12 @@ namespace {
 using schemas::StreamState;
 
 constexpr char kShortForm[] =
-    "t/type_float.test t/type_newdecimal.test t/type_temporal_fractional.test "
-    "t/type_bit_innodb.test "
-    "t/type_enum.test t/type_vector.test t/type_blob.test t/ctype_utf16.test t/ctype_sjis.test "
-    "suite/json/t/json_conversions.test suite/json/t/json_insert_select.test "
-    "suite/gis/t/geometries.test suite/rpl/t/rpl_row_img_blobs.test";
+    "t/type_float.test t/type_newdecimal.test t/type_bit_innodb.test t/type_vector.test "
+    "t/type_blob.test t/type_timestamp.test t/type_year.test t/type_set.test t/type_binary.test "
+    "t/ctype_utf16.test t/ctype_sjis.test suite/json/t/json_insert_innodb.test "
+    "suite/json/t/json_ddl_innodb.test suite/gis/t/all_geometry_types_instantiable.test "
+    "suite/gis/t/geometry_class_attri_prop.test suite/rpl/t/rpl_row_basic_3innodb.test "
+    "suite/rpl/t/rpl_row_invisible_columns.test suite/rpl/t/rpl_row_img_blobs.test";
 
 // The suite's folder, fetched where it is not there yet.
 std::string SuiteFolder() {
@@ -101,11 +102,12 @@ class MysqlSuiteTest : public ::testing::Test {
     const auto session = WritingSession(world_->source_mysqld(), "+00:00");
     const auto reader = ConnectTo(world_->source_mysqld(), kSourceDatabase);
     ASSERT_TRUE(mysql::ConfigureDataSession(*reader).ok());
-    for (const std::string& table : tables) {
-      const auto schema = mysql::ReadTableSchema(*reader, kSourceDatabase, table);
-      ASSERT_TRUE(schema.ok()) << schema.status();
+    const auto schemas = mysql::ReadTableSchemas(*reader, kSourceDatabase, tables);
+    ASSERT_TRUE(schemas.ok()) << schemas.status();
+    for (const mysql::TableSchema& schema : *schemas) {
+      const std::string& table = schema.name;
       std::vector<std::string> columns;
-      for (const mysql::ColumnSchema& column : schema->columns) {
+      for (const mysql::ColumnSchema& column : schema.columns) {
         if (!column.is_generated) {
           columns.push_back(mysql::QuoteName(column.name));
         }

@@ -16,7 +16,7 @@ namespace {
 TEST(CrashLoopTest, ARoundOfFaultsLeavesNoDifference) {
   LoopOptions options;
   options.seed = 20;
-  options.faults = 40;
+  options.faults = 60;
   options.directory =
       absl::StrCat(testing::TempDir(), "/sluice-", getpid(), "-", absl::GetCurrentTimeNanos());
   const char* const programs = std::getenv("SLUICE_BIN_DIR");

@@ -93,7 +93,22 @@ struct Agent::Parts {
                   return PickFrom(keyspace, shard, types);
                 },
             .on_change = [this] { NotifyChanged(); },
-            .tuning = {}};
+            .tuning = {},
+            .check_primary = [this](const std::string& keyspace, const std::string& shard)
+                -> absl::Status { return CheckPrimary(keyspace, shard); }};
+  }
+
+  // Who serves writes in the stream's shard: this tablet, or nobody else.
+  absl::Status CheckPrimary(const std::string& keyspace, const std::string& shard) {
+    const auto picked = PickFrom(keyspace, shard, {schemas::TabletType::PRIMARY});
+    if (absl::IsFailedPrecondition(picked.status())) {
+      return picked.status();
+    }
+    if (picked.ok() && picked->alias != config.alias()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(picked->alias, " is the PRIMARY of ", keyspace, "/", shard, " now"));
+    }
+    return absl::OkStatus();
   }
 
   absl::StatusOr<target::SourceAddress> PickFrom(const std::string& keyspace,
@@ -114,6 +129,8 @@ struct Agent::Parts {
 
   MonitorHooks Hooks() {
     return {.become_primary = [this]() -> absl::Status {
+              // A PRIMARY of old that comes back writable must not get transactions of its own.
+              SLUICE_RETURN_IF_ERROR(CheckPrimary(config.keyspace, config.shard));
               SLUICE_ASSIGN_OR_RETURN(Session session, pool.Borrow());
               return Annotate(
                   sidecar::InstallSidecar(*session, config.database, sidecar::Migrations()),

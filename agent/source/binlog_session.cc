@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/source/binlog_filter.h"
+#include "common/base/crash_point.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 
@@ -63,6 +64,10 @@ void BinlogSession::Read() {
     end = Annotate(end,
                    "the source has purged binlogs that this stream still needs; raise "
                    "binlog_expire_logs_seconds there, then cancel the workflow and create it anew");
+  } else if (absl::IsDataLoss(end)) {
+    end = Annotate(end,
+                   "the source has lost transactions that this stream has applied; cancel the "
+                   "workflow and create it anew");
   }
   const absl::MutexLock lock(&mutex_);
   stream_ = nullptr;
@@ -100,6 +105,9 @@ absl::Status BinlogSession::Queue(std::string& chunk, bool transaction_complete)
     chunks_.push_back(std::move(chunk));
   }
   chunk.clear();
+  if (!transaction_complete) {
+    SLUICE_CRASH_POINT("source.part_queued");
+  }
   if (transaction_complete) {
     ++transactions_queued_;
   }

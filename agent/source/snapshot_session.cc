@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/source/cell_codec.h"
 #include "agent/source/chunk_query.h"
+#include "agent/source/history_check.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 
@@ -19,23 +20,6 @@ constexpr uint32_t kRowsMax = 100'000;
 constexpr uint64_t kFirstRows = 16;
 constexpr uint32_t kBytesMax = 16U << 20U;
 constexpr unsigned kTableDefinitionChanged = 1412;
-
-absl::Status WaitForPosition(mysql::Connection& connection, const SnapshotOptions& options) {
-  if (options.not_before.empty()) {
-    return absl::OkStatus();
-  }
-  const double seconds = std::max(0.001, absl::ToDoubleSeconds(options.wait));
-  SLUICE_ASSIGN_OR_RETURN(const std::string timed_out,
-                          connection.QueryScalar(absl::StrCat(
-                              "SELECT WAIT_FOR_EXECUTED_GTID_SET(",
-                              mysql::QuoteString(options.not_before), ", ", seconds, ")")));
-  if (timed_out != "0") {
-    return absl::DeadlineExceededError(
-        absl::StrCat("the source has not executed the position of the stream within ",
-                     absl::FormatDuration(options.wait)));
-  }
-  return absl::OkStatus();
-}
 
 absl::StatusOr<std::vector<const mysql::ColumnSchema*>> FindColumns(
     const mysql::TableSchema& schema, const std::vector<std::string>& names) {
@@ -108,7 +92,9 @@ absl::StatusOr<std::unique_ptr<SnapshotSession>> SnapshotSession::Open(
         connection->Execute("SET SESSION transaction_isolation = 'REPEATABLE-READ'").status());
     connections.push_back(std::move(connection));
   }
-  SLUICE_RETURN_IF_ERROR(WaitForPosition(*connections.front(), options));
+  if (!options.not_before.empty()) {
+    SLUICE_RETURN_IF_ERROR(CheckHistory(*connections.front(), options.not_before, options.wait));
+  }
   // gtid_executed grows only after a commit is visible, so what is in it is in every later
   // snapshot.
   SLUICE_ASSIGN_OR_RETURN(std::string position,

@@ -56,7 +56,7 @@ struct Chunk {
 // Thread-safe; at most `readers` calls run at once, others wait.
 class SnapshotSession {
  public:
-  // Waits for not_before (DEADLINE_EXCEEDED when the server has not executed it in time), reads
+  // Waits for not_before (CheckHistory says how that fails), reads
   // gtid_executed, then opens the snapshots: they are at position() or later.
   static absl::StatusOr<std::unique_ptr<SnapshotSession>> Open(const SnapshotOptions& options);
   SnapshotSession(const SnapshotSession&) = delete;

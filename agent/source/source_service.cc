@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "agent/source/history_check.h"
+#include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/base/random_id.h"
 #include "common/base/status.h"
@@ -17,6 +19,8 @@
 namespace sluice::source {
 namespace {
 
+// For a server that executes what the stream has applied a moment later.
+constexpr absl::Duration kHistoryWait = absl::Seconds(2);
 constexpr absl::Duration kSnapshotWaitMax = absl::Seconds(50);
 constexpr uint32_t kReadersMax = 16;
 constexpr uint32_t kBatchBytesMax = 16U << 20U;
@@ -207,6 +211,7 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
   session.stream_id = stream_id;
   session.snapshot = std::move(snapshot);
   SLUICE_ASSIGN_OR_RETURN(const std::string id, Add(std::move(session)));
+  SLUICE_CRASH_POINT("source.snapshot_open");
   SLUICE_LOG(kInfo, "snapshot opened", {{"stream", stream_id}, {"session", id}});
   reply.setSession(id);
   reply.setPosition(position);
@@ -233,6 +238,7 @@ absl::Status SourceService::FetchRows(schemas::FetchRowsRequest::Reader request,
   chunk_request.end_key = wire::Str(request.getEndKey());
   chunk_request.skip_rows = request.getSkipRows();
   SLUICE_ASSIGN_OR_RETURN(Chunk chunk, use.snapshot()->FetchRows(chunk_request));
+  SLUICE_CRASH_POINT("source.rows_read");
   if (chunk.rows.size() > kPartBytes) {
     reply.setHeldBytes(chunk.rows.size());
     HeldRows& held = use.snapshot()->held();
@@ -272,6 +278,11 @@ absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader reques
     options.tables.insert(std::move(table));
   }
   SLUICE_ASSIGN_OR_RETURN(options.position, gtid::GtidSet::Parse(wire::Str(request.getPosition())));
+  {
+    SLUICE_ASSIGN_OR_RETURN(const auto connection, mysql::Connection::Connect(options_.connection));
+    SLUICE_RETURN_IF_ERROR(
+        CheckHistory(*connection, wire::Str(request.getPosition()), kHistoryWait));
+  }
   options.queue_bytes_max = options_.queue_bytes_max;
   options.heartbeat = options_.heartbeat;
   SLUICE_ASSIGN_OR_RETURN(const uint32_t slot, TakeSlot());
@@ -286,6 +297,7 @@ absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader reques
     slots_.erase(slot);
     return id.status();
   }
+  SLUICE_CRASH_POINT("source.binlog_open");
   SLUICE_LOG(kInfo, "binlog opened", {{"stream", stream_id}, {"session", *id}});
   reply.setSession(*id);
   return absl::OkStatus();
@@ -307,6 +319,7 @@ absl::Status SourceService::FetchEvents(const rpc::RequestContext& context,
   arguments.closing = [&context] { return context.closing && context.closing(); };
   SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<const EventBatch> batch,
                           use.binlog()->Fetch(arguments));
+  SLUICE_CRASH_POINT("source.events_taken");
   reply.setEvents(wire::Bytes(batch->events));
   reply.setSourceTimeUs(static_cast<uint64_t>(absl::ToUnixMicros(absl::Now())));
   reply.setCaughtUp(batch->caught_up);

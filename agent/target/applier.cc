@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/crash_point.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 
@@ -116,6 +117,9 @@ absl::Status Applier::TryCommit(const ChangeGroup& group) {
     SLUICE_RETURN_IF_ERROR(Begin(group));
   }
   SLUICE_RETURN_IF_ERROR(Write(group));
+  if (open_ == Open::kParallel) {
+    SLUICE_CRASH_POINT("apply.slices_committed");
+  }
   PositionRow row = NextRow();
   SLUICE_RETURN_IF_ERROR(context_.retry.store.Finish(row, CommitKind::kApply));
   Committed(row);
@@ -148,6 +152,7 @@ absl::Status Applier::WritePart(const ChangeGroup& group) {
   if (!status.ok()) {
     context_.retry.store.Rollback();
   }
+  SLUICE_CRASH_POINT("apply.part_written");
   return status;
 }
 

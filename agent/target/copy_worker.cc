@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "agent/target/local_session.h"
 #include "agent/target/transaction_retry.h"
+#include "common/base/crash_point.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 
@@ -114,6 +115,7 @@ absl::Status CopyWorker::WriteNext(FetchedRows rows) {
     SLUICE_RETURN_IF_ERROR(TakeNext(false));
   }
   SLUICE_RETURN_IF_ERROR(Write(std::move(portion)));
+  SLUICE_CRASH_POINT("copy.rows_written");
   return IsFull() ? Commit() : absl::OkStatus();
 }
 
@@ -209,6 +211,7 @@ absl::Status CopyWorker::Split(CopyWork& work) {
   });
   SLUICE_RETURN_IF_ERROR(committed);
   open_ = false;
+  SLUICE_CRASH_POINT("copy.after_split");
   work = context_.queue.HaveSplit(split);
   return absl::OkStatus();
 }

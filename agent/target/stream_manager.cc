@@ -91,7 +91,8 @@ StreamManager::StreamManager(StreamManagerOptions options)
                    .agent_name = std::move(options.agent_name),
                    .pick_source = std::move(options.pick_source),
                    .on_change = std::move(options.on_change),
-                   .tuning = options.tuning} {}
+                   .tuning = options.tuning,
+                   .check_primary = std::move(options.check_primary)} {}
 
 StreamManager::~StreamManager() {
   Stop();
@@ -313,7 +314,9 @@ absl::Status StreamManager::Obey(Stream& stream, StreamAction action, uint64_t e
   if (!keeps_running) {
     stream.runner.Stop();  // its last commit is over when this returns
   }
-  SLUICE_ASSIGN_OR_RETURN(StreamRecord record, store.Load(id));
+  // Another agent may still think that it runs the stream: what it is about to commit must not come
+  // after the answer.
+  SLUICE_ASSIGN_OR_RETURN(StreamRecord record, keeps_running ? store.Load(id) : store.Claim(id));
   if (epoch < record.epoch) {
     return absl::FailedPreconditionError(
         absl::StrCat("a command of a newer epoch for stream ", id, " came in between"));

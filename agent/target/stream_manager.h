@@ -32,6 +32,7 @@ struct StreamManagerOptions {
   std::function<void()> on_change;  // a stream's state has changed, or a marker is applied; from
                                     // any thread, must not block
   StreamTuning tuning;
+  CheckPrimary check_primary = nullptr;  // before a stream writes anything; empty: not asked
 };
 
 // Answers createStream, controlStream, listStreams and awaitMarker. The tables of kStreamTables

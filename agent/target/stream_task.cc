@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/target/local_session.h"
+#include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -77,14 +78,30 @@ absl::Status StreamTask::ConnectTarget() {
   SLUICE_ASSIGN_OR_RETURN(connection_, ConnectLocal(context_.environment.local));
   store_ = std::make_unique<StreamStore>(*connection_);
   SLUICE_RETURN_IF_ERROR(store_->CheckWritable());
-  absl::StatusOr<StreamRecord> claimed = store_->Claim(id_);
-  if (absl::IsNotFound(claimed.status())) {
+  absl::StatusOr<StreamRecord> loaded = store_->Load(id_);
+  if (absl::IsNotFound(loaded.status())) {
     record_.state = StreamState::STOPPED;
     record_.message = "the stream was deleted";
     return absl::OkStatus();
   }
-  SLUICE_RETURN_IF_ERROR(claimed.status());
-  record_ = *std::move(claimed);
+  SLUICE_RETURN_IF_ERROR(loaded.status());
+  record_ = *std::move(loaded);
+  return record_.Active() ? Claim() : absl::OkStatus();
+}
+
+// A PRIMARY of old that comes back writable has the stream too, but must not write: not even claim.
+absl::Status StreamTask::Claim() {
+  const CheckPrimary& check_primary = context_.environment.check_primary;
+  if (check_primary != nullptr) {
+    const absl::Status primary =
+        check_primary(record_.spec.target_keyspace, record_.spec.target_shard);
+    if (!primary.ok()) {
+      return absl::UnavailableError(primary.message());  // until somebody has settled it
+    }
+    SLUICE_RETURN_IF_ERROR(CheckStopping());
+  }
+  SLUICE_ASSIGN_OR_RETURN(record_, store_->Claim(id_));
+  SLUICE_CRASH_POINT("stream.after_claim");
   watched_.database = record_.spec.source_database;
   watched_.tables.insert(record_.spec.tables.begin(), record_.spec.tables.end());
   return absl::OkStatus();
@@ -103,6 +120,7 @@ absl::Status StreamTask::ConnectSource() {
       picked.ok() ? *std::move(picked) : SourceAddress{record_.source_alias, record_.source_url};
   if (address.alias != record_.source_alias || address.agent_url != record_.source_url) {
     SLUICE_RETURN_IF_ERROR(store_->UpdateSource(id_, address.alias, address.agent_url));
+    SLUICE_CRASH_POINT("stream.after_source");
     record_.source_alias = address.alias;
     record_.source_url = address.agent_url;
   }
@@ -195,6 +213,7 @@ absl::Status StreamTask::CopyEpoch() {
     return absl::OkStatus();
   }
   SLUICE_RETURN_IF_ERROR(status);
+  SLUICE_CRASH_POINT("copy.epoch_over");
   source_->CloseSession(snapshot.session);
   return absl::OkStatus();
 }
@@ -235,6 +254,7 @@ absl::Status StreamTask::CatchUp() {
         group.caught_up || (begun_us != 0 && applier.last_transaction_us() > begun_us);
     SLUICE_RETURN_IF_ERROR(applier.SavePosition(caught_up));
     if (caught_up && !group.open) {
+      SLUICE_CRASH_POINT("apply.caught_up");
       return absl::OkStatus();
     }
   }

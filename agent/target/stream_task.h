@@ -42,12 +42,18 @@ struct StreamTuning {
   ApplierOptions applier;
 };
 
+// Whether this agent's tablet is the one that serves writes in a shard: FAILED_PRECONDITION when
+// another one does or may do so too. Asks the coordinator; OK where it can't be asked.
+using CheckPrimary =
+    std::function<absl::Status(const std::string& keyspace, const std::string& shard)>;
+
 struct StreamEnvironment {
   mysql::ConnectionOptions local;  // the agent's own mysqld
   std::string agent_name;
   PickSource pick_source;
   std::function<void()> on_change;  // a state has changed or a marker is applied; must not block
   StreamTuning tuning;
+  CheckPrimary check_primary = nullptr;  // not asked when empty
 };
 
 struct StreamTaskContext {
@@ -77,6 +83,7 @@ class StreamTask {
 
  private:
   absl::Status ConnectTarget();
+  absl::Status Claim();
   absl::Status ConnectSource();
   absl::Status CopyAndCatchUp();
   absl::Status CopyEpoch();

@@ -26,7 +26,8 @@ absl::Status Classify(const absl::Status& status) {
     return status;
   }
   absl::StatusCode code = absl::StatusCode::kInternal;
-  if (absl::StrContains(status.message(), "purged")) {
+  if (absl::StrContains(status.message(), "purged") ||
+      absl::StrContains(status.message(), "more GTIDs than the source has")) {
     code = absl::StatusCode::kDataLoss;
   } else if (absl::StrContains(status.message(), "with the same server_")) {
     code = absl::StatusCode::kAborted;

@@ -108,6 +108,11 @@ absl::StatusOr<TabletInfo> Topology::PickSource(
       return *best;
     }
   }
+  for (const TabletInfo& tablet : tablets) {
+    if (tablet.contested && std::find(types.begin(), types.end(), tablet.type) != types.end()) {
+      return absl::FailedPreconditionError(tablet.problem);
+    }
+  }
   const std::string wanted =
       absl::StrJoin(types, ", ", [](std::string* out, routing::TabletType type) {
         absl::StrAppend(out, routing::TabletTypeName(type));

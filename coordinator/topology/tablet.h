@@ -36,7 +36,8 @@ struct TabletInfo {
   std::string gtid_executed;
 
   absl::Time last_heard = absl::InfinitePast();
-  bool serving = false;  // heard lately, reachable, without a problem, and no rival primary
+  bool serving = false;    // heard lately, reachable, without a problem, and no rival primary
+  bool contested = false;  // a PRIMARY that does not serve because it has a rival
 };
 
 enum class StreamState { kInit, kCopying, kRunning, kStopped, kError };

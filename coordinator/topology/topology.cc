@@ -229,6 +229,7 @@ void Topology::JudgeLocked(absl::Time now) {
       entry.fresh_from = now;
     }
     tablet.problem = entry.reported_problem;
+    tablet.contested = false;
     if (now - entry.fresh_from > options_.stale_after) {
       tablet.problem = "its agent is not heard";
     } else if (tablet.problem.empty() && !tablet.reachable) {
@@ -246,6 +247,7 @@ void Topology::JudgeLocked(absl::Time now) {
     if (tablet.serving && tablet.type == routing::TabletType::kPrimary &&
         primaries[Place(tablet)] > 1) {
       tablet.serving = false;
+      tablet.contested = true;
       tablet.problem = absl::StrCat("more than one writable mysqld in ", Place(tablet),
                                     "; make all but one read_only");
     }

@@ -62,6 +62,7 @@ class Topology {
                                                         absl::string_view shard,
                                                         absl::Time deadline) const;
   // A serving tablet of the first of `types` that has one; of several the one that lags least.
+  // UNAVAILABLE when there is none, FAILED_PRECONDITION when that is because two take writes.
   [[nodiscard]] absl::StatusOr<TabletInfo> PickSource(
       absl::string_view keyspace, absl::string_view shard,
       const std::vector<routing::TabletType>& types) const;

@@ -20,7 +20,7 @@ absl::StatusOr<std::vector<std::string>> ReadRows(mysql::Connection& connection,
   std::vector<std::string> cells;
   cells.reserve(columns.columns.size());
   for (const std::string& column : columns.columns) {
-    cells.push_back("IFNULL(HEX(" + mysql::QuoteName(column) + "), 'NULL')");
+    cells.push_back("IFNULL(HEX(CONCAT(" + mysql::QuoteName(column) + ")), 'NULL')");
   }
   std::vector<std::string> rows;
   SLUICE_RETURN_IF_ERROR(

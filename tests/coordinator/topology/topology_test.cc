@@ -128,6 +128,10 @@ TEST_F(TopologyTest, OfTwoWritableServersNoneServes) {
   EXPECT_THAT(topology_->Register(Tablet(101, TabletType::kPrimary)), IsOk());
   EXPECT_THAT(topology_->PrimaryOf("commerce", "0"),
               StatusIs(Code::kUnavailable, "more than one writable mysqld"));
+  EXPECT_THAT(topology_->PickSource("commerce", "0", {TabletType::kPrimary}),
+              StatusIs(Code::kFailedPrecondition, "more than one writable mysqld"));
+  EXPECT_THAT(topology_->PickSource("commerce", "0", {TabletType::kReplica}),
+              StatusIs(Code::kUnavailable, "no serving tablet of type REPLICA"));
   TabletReport demoted = Tablet(100, TabletType::kPrimary);
   demoted.tablet.type = TabletType::kReplica;
   EXPECT_THAT(topology_->Report(demoted), IsOk());

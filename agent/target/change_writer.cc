@@ -66,8 +66,10 @@ absl::Status ChangeWriter::AppendRow(const TablePlan& plan, const std::vector<si
       continue;
     }
     const binlog::ColumnType& type = row.map->columns[ordinal];
-    SLUICE_RETURN_IF_ERROR(binlog::AppendLiteral(type, plan.schema.columns[ordinal], families_[i],
-                                                 row.image[ordinal], sql_));
+    const mysql::ColumnSchema& column = plan.schema.columns[ordinal];
+    SLUICE_RETURN_IF_ERROR(
+        row.present ? binlog::AppendWrittenLiteral(type, column, families_[i], cell, sql_)
+                    : binlog::AppendLiteral(type, column, families_[i], cell, sql_));
     error_enums_ += binlog::IsErrorEnum(type, row.image[ordinal]) ? 1U : 0U;
   }
   sql_ += ')';

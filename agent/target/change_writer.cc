@@ -86,8 +86,11 @@ absl::Status ChangeWriter::AppendCell(const TablePlan& plan, size_t family, size
                                       const FinalChange& row) {
   const binlog::ColumnType& type = row.map->columns[ordinal];
   error_enums_ += binlog::IsErrorEnum(type, row.image[ordinal]) ? 1U : 0U;
-  return binlog::AppendLiteral(type, plan.schema.columns[ordinal], families_[family],
-                               row.image[ordinal], sql_);
+  const mysql::ColumnSchema& column = plan.schema.columns[ordinal];
+  return row.present
+             ? binlog::AppendWrittenLiteral(type, column, families_[family], row.image[ordinal],
+                                            sql_)
+             : binlog::AppendLiteral(type, column, families_[family], row.image[ordinal], sql_);
 }
 
 absl::Status ChangeWriter::Delete(const ChangeSlice& slice) {

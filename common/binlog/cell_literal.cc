@@ -1,10 +1,18 @@
 // Cells as SQL literals: from row images, and from the text protocol.
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "common/base/byte_reader.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -49,6 +57,41 @@ absl::Status AppendFloating(absl::string_view bytes, std::string& sql) {
   }
   AppendDouble(value, sql);
   return absl::OkStatus();
+}
+
+bool ReadDouble(absl::string_view text, double& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// The nines that a FLOAT(m,d) has room for, as a DOUBLE literal; empty for other types.
+std::string NinesOf(absl::string_view column_type) {
+  size_t digits = 0;
+  size_t scale = 0;
+  if (!absl::ConsumePrefix(&column_type, "float(")) {
+    return "";
+  }
+  const std::vector<absl::string_view> parts =
+      absl::StrSplit(column_type.substr(0, column_type.find(')')), ',');
+  constexpr size_t kDigitsMax = 255;
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &digits) ||
+      !absl::SimpleAtoi(parts[1], &scale) || digits > kDigitsMax || scale > digits) {
+    return "";
+  }
+  return absl::StrCat(std::string(digits - scale, '9'), ".", std::string(scale, '9'), "e0");
+}
+
+// The float that is stored for the largest value of a FLOAT(m,d) may be above it, and is then not
+// taken as it is. False, and nothing is appended, for all other values.
+bool AppendLargestFloat(const mysql::ColumnSchema& column, double value, std::string& sql) {
+  const std::string nines = NinesOf(column.column_type);
+  double largest = 0;
+  if (nines.empty() || !ReadDouble(nines, largest) || std::abs(value) <= largest ||
+      static_cast<double>(static_cast<float>(largest)) != std::abs(value)) {
+    return false;
+  }
+  absl::StrAppend(&sql, value < 0 ? "-" : "", nines);
+  return true;
 }
 
 absl::Status AppendYear(absl::string_view bytes, std::string& sql) {
@@ -153,6 +196,10 @@ absl::Status AppendText(ColumnFamily family, const mysql::ColumnSchema& column,
     case ColumnFamily::kDecimal:
       return AppendNumberText(text, NumberForm::kDecimal, sql);
     case ColumnFamily::kFloat:
+      if (double value = 0; ReadDouble(text, value) && AppendLargestFloat(column, value, sql)) {
+        return absl::OkStatus();
+      }
+      [[fallthrough]];
     case ColumnFamily::kDouble:
       SLUICE_RETURN_IF_ERROR(AppendNumberText(text, NumberForm::kFloating, sql));
       if (text.find_first_of("eE") == absl::string_view::npos) {
@@ -207,6 +254,20 @@ absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& co
   }
   const absl::Status status = AppendCell(type, column, family, cell.bytes, sql);
   return status.ok() ? status : Annotate(status, absl::StrCat("column ", column.name));
+}
+
+absl::Status AppendWrittenLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
+                                  ColumnFamily family, const ImageCell& cell, std::string& sql) {
+  if (family == ColumnFamily::kFloat && cell.present && !cell.null &&
+      cell.bytes.size() == sizeof(float)) {
+    const uint32_t bits = ByteReader(cell.bytes).U32();
+    float value = 0;
+    memcpy(&value, &bits, sizeof bits);
+    if (AppendLargestFloat(column, static_cast<double>(value), sql)) {
+      return absl::OkStatus();
+    }
+  }
+  return AppendLiteral(type, column, family, cell, sql);
 }
 
 absl::StatusOr<ColumnFamily> FittingFamily(const ColumnType& type,

@@ -50,13 +50,18 @@ absl::StatusOr<ColumnFamily> FittingFamily(const ColumnType& type,
 absl::Status AppendLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
                            ColumnFamily family, const ImageCell& cell, std::string& sql);
 
+// A literal for a value that is written to the column, not compared with it: the same but for
+// FLOAT(m,d), whose exact values may be above what it takes.
+absl::Status AppendWrittenLiteral(const ColumnType& type, const mysql::ColumnSchema& column,
+                                  ColumnFamily family, const ImageCell& cell, std::string& sql);
+
 // What the copy selects of a column so that the text protocol carries the value exactly.
 // UNIMPLEMENTED, naming the column, when its type is unknown.
 absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column);
 
 // Appends the SQL literal of a cell that was read by SelectExpression in a session set up by
-// ConfigureDataSession; otherwise as AppendLiteral. INVALID_ARGUMENT, naming the column, when the
-// text is no value of the column's type.
+// ConfigureDataSession; otherwise as AppendWrittenLiteral. INVALID_ARGUMENT, naming the column,
+// when the text is no value of the column's type.
 absl::Status AppendTextLiteral(const mysql::ColumnSchema& column, const mysql::Cell& cell,
                                std::string& sql);
 

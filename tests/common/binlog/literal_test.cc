@@ -142,6 +142,26 @@ TEST(TextLiteralTest, FloatsKeepTheirKindAndSign) {
   EXPECT_EQ(sql, "-0e0");
 }
 
+// 1e30 is stored as the float above it, which FLOAT(30,0) does not take as it is; to find its row
+// it must be.
+TEST(TextLiteralTest, TheLargestFixedFloatIsWrittenAsItsColumnTakesIt) {
+  mysql::ColumnSchema column = Column("float");
+  column.column_type = "float(30,0)";
+  std::string text;
+  EXPECT_TRUE(AppendTextLiteral(column, mysql::Cell("-1.0000000150474662e30"), text).ok());
+  const std::string largest = std::string(30, '9') + ".e0";
+  EXPECT_EQ(text, "-" + largest);
+  const std::string bytes = absl::HexStringToBytes("caf24971");
+  std::string written;
+  EXPECT_TRUE(
+      AppendWrittenLiteral(Type(kTypeFloat, 4), column, ColumnFamily::kFloat, Cell(bytes), written)
+          .ok());
+  EXPECT_EQ(written, largest);
+  std::string compared;
+  EXPECT_TRUE(AppendLiteral(Type(kTypeFloat, 4), column, Cell(bytes), compared).ok());
+  EXPECT_EQ(compared, "1.0000000150474662e+30");
+}
+
 TEST(TextLiteralTest, NullIsNull) {
   std::string sql;
   EXPECT_TRUE(AppendTextLiteral(Column("json"), mysql::Cell(), sql).ok());

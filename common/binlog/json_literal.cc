@@ -2,6 +2,9 @@
 
 #include "common/binlog/json_literal.h"
 
+#include <cstdint>
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/binlog/json_binary.h"
@@ -22,9 +25,20 @@ bool IsContainer(const JsonValue& value) {
   return value.kind == Kind::kObject || value.kind == Kind::kArray;
 }
 
-// The parser makes a signed number of every integer that fits one.
+// mysqld's parser makes an unsigned number of an integer that does not fit 32 bits, unless it is
+// negative, and a signed one of all others.
 bool TextKeepsType(const JsonValue& value) {
-  return value.kind != Kind::kOpaque && (value.kind != Kind::kUint || value.integer < 0);
+  constexpr int64_t kSignedMax = std::numeric_limits<uint32_t>::max();
+  switch (value.kind) {
+    case Kind::kOpaque:
+      return false;
+    case Kind::kInt:
+      return value.integer <= kSignedMax;
+    case Kind::kUint:
+      return value.integer < 0 || value.integer > kSignedMax;
+    default:
+      return true;
+  }
 }
 
 absl::Status CheckText(const JsonValue& value, JsonBudget& budget, int depth, bool* exact) {

@@ -1,7 +1,8 @@
 // JSON documents through the text protocol, inner types included.
 //
 // A document of plain JSON values is selected as its text. Where a scalar has a type that its text
-// does not tell (a decimal, a date, bytes, a small unsigned number), the selected value is
+// does not tell (a decimal, a date, bytes, a small unsigned or a large signed number), the selected
+// value is
 //   \x01 type,type,… \x01 text
 // with the JSON_TYPE of every scalar in the order of the text. The path '$**[0]' names each scalar
 // of a document once, in that order, because a scalar counts as an array of itself.
@@ -271,7 +272,9 @@ std::string JsonSelectExpression(absl::string_view quoted_name) {
   // A null of JSON is a NULL of SQL here.
   return absl::StrCat(
       "IF(EXISTS(SELECT 1", scalars,
-      "JSON_TYPE(t.v) NOT IN ('OBJECT','ARRAY','STRING','INTEGER','DOUBLE','BOOLEAN')), "
+      "JSON_TYPE(t.v) NOT IN ('OBJECT','ARRAY','STRING','INTEGER','DOUBLE','BOOLEAN') "
+      // The parser would make it unsigned.
+      "OR (JSON_TYPE(t.v) = 'INTEGER' AND t.v > 4294967295)), "
       "CONCAT(x'01', (SELECT GROUP_CONCAT(COALESCE(JSON_TYPE(t.v), 'NULL') ORDER BY t.o)",
       scalars, "COALESCE(JSON_TYPE(t.v), 'NULL') NOT IN ('OBJECT','ARRAY')), x'01', ", quoted_name,
       "), ", quoted_name, ")");

@@ -204,6 +204,22 @@ TEST(TextLiteralTest, TypedJsonThatDoesNotFitItsTypesIsRefused) {
   }
 }
 
+TEST(JsonLiteralTest, IntegersBeyond32BitsKeepTheirSign) {
+  const auto literal = [](const std::string& type, const std::string& value) {
+    std::string sql;
+    EXPECT_TRUE(
+        AppendJsonLiteral(absl::HexStringToBytes("0201000f00" + type + "0700" + value), sql).ok());
+    return sql;
+  };
+  // Signed, then unsigned: 2^32-1, 2^32, 2^63-1; the parser makes the last two unsigned.
+  EXPECT_EQ(literal("09", "ffffffff00000000"), "CAST(_utf8mb4'[4294967295]' AS JSON)");
+  EXPECT_EQ(literal("09", "0000000001000000"), "JSON_ARRAY(4294967296)");
+  EXPECT_EQ(literal("09", "ffffffffffffff7f"), "JSON_ARRAY(9223372036854775807)");
+  EXPECT_EQ(literal("0a", "ffffffff00000000"), "JSON_ARRAY(CAST(4294967295 AS UNSIGNED))");
+  EXPECT_EQ(literal("0a", "0000000001000000"), "CAST(_utf8mb4'[4294967296]' AS JSON)");
+  EXPECT_EQ(literal("0a", "ffffffffffffffff"), "CAST(_utf8mb4'[18446744073709551615]' AS JSON)");
+}
+
 TEST(JsonLiteralTest, OverlappingValuesDoNotGrowWithoutEnd) {
   // Forty arrays of two elements, each of which is the next array twice.
   std::string document = "\x02";

@@ -175,6 +175,10 @@ void SourceService::End(const std::function<bool(const std::string&, const Sessi
   }
 }
 
+void SourceService::EndSessionsOf(uint64_t stream_id) {
+  End([&](const std::string&, const Session& session) { return session.stream_id == stream_id; });
+}
+
 absl::StatusOr<uint32_t> SourceService::TakeSlot() {
   const absl::MutexLock lock(&mutex_);
   const auto count = static_cast<uint32_t>(options_.sessions_max);
@@ -192,9 +196,7 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
                                          schemas::OpenSnapshotRequest::Reader request,
                                          schemas::OpenSnapshotReply::Builder reply) {
   const uint64_t stream_id = request.getStreamId();
-  End([&](const std::string&, const Session& session) {
-    return session.stream_id == stream_id && session.snapshot != nullptr;
-  });
+  EndSessionsOf(stream_id);
   SLUICE_RETURN_IF_ERROR(CheckRoom());
   SnapshotOptions options;
   options.connection = options_.connection;
@@ -267,9 +269,7 @@ absl::Status SourceService::FetchHeld(SnapshotSession& session,
 absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader request,
                                        schemas::OpenBinlogReply::Builder reply) {
   const uint64_t stream_id = request.getStreamId();
-  End([&](const std::string&, const Session& session) {
-    return session.stream_id == stream_id && session.binlog != nullptr;
-  });
+  EndSessionsOf(stream_id);
   SLUICE_RETURN_IF_ERROR(CheckRoom());
   BinlogSessionOptions options;
   options.connection = options_.connection;

@@ -36,8 +36,9 @@ struct SourceOptions {
 };
 
 // Answers openSnapshot, fetchRows, openBinlog, fetchEvents and closeSession (schemas/data.capnp). A
-// stream has at most one session of each kind: a new one ends the old. An unknown or ended session
-// answers NOT_FOUND, upon which the target opens a new one. Thread-safe.
+// stream has at most one session: a new one, of whichever kind, ends the old, so that the snapshot
+// of an agent that was killed does not keep its tables locked against DDL any longer. An unknown or
+// ended session answers NOT_FOUND, upon which the target opens a new one. Thread-safe.
 class SourceService {
  public:
   explicit SourceService(SourceOptions options);
@@ -84,6 +85,7 @@ class SourceService {
   // Ends the sessions that `which` picks.
   void End(const std::function<bool(const std::string&, const Session&)>& which)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndSessionsOf(uint64_t stream_id) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<uint32_t> TakeSlot() ABSL_LOCKS_EXCLUDED(mutex_);
   void EndIdleSessions();
 

@@ -63,6 +63,7 @@ class StreamWorld {
   Mysqld& target_mysqld() { return *target_mysqld_; }
   target::StreamManager& manager() { return *manager_; }
   source::SourceService& source() { return *source_; }
+  [[nodiscard]] const std::string& source_url() const { return source_url_; }
 
   static target::StreamSpec Spec(uint64_t id, std::vector<std::string> tables);
   absl::Status Create(const target::StreamSpec& spec, bool start = true);

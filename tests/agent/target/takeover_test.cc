@@ -76,6 +76,41 @@ TEST(TakeoverTest, AStopByAnotherAgentEndsWhatTheFirstIsAboutToCommit) {
   EXPECT_EQ(StreamWorld::Dump(world->target_mysqld(), kTargetDatabase, "t").size(), 1U);
 }
 
+// What an agent leaves that is killed behind its copy: a snapshot that holds the tables.
+TEST(TakeoverTest, TheNextSessionOfAStreamEndsTheSnapshotOfADeadAgent) {
+  const auto world = StreamWorld::Start({});
+  ASSERT_NE(world, nullptr);
+  world->CreateTable("t (id INT PRIMARY KEY, v INT)");
+  const auto dead = target::SourceClient::Connect({"zone1-100", world->source_url()}, "a", kStream);
+  ASSERT_TRUE(dead.ok()) << dead.status();
+  target::SnapshotRequest wanted;
+  wanted.database = kSourceDatabase;
+  wanted.tables = {"t"};
+  wanted.wait = absl::Seconds(1);
+  const auto snapshot = (*dead)->OpenSnapshot(wanted);
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  target::RowsRequest request;
+  request.session = snapshot->session;
+  request.table = "t";
+  request.columns = {"id", "v"};
+  request.key_columns = {"id"};
+  request.rows_max = 10;
+  request.bytes_max = 1000;
+  ASSERT_TRUE((*dead)->FetchRows(request).ok());
+  const auto source = ConnectTo(world->source_mysqld(), kSourceDatabase);
+  ASSERT_TRUE(source->Execute("SET SESSION lock_wait_timeout = 1").ok());
+  ASSERT_FALSE(source->Execute("ALTER TABLE t ADD COLUMN w INT").ok()) << "the snapshot holds t";
+
+  const auto next = target::SourceClient::Connect({"zone1-100", world->source_url()}, "b", kStream);
+  ASSERT_TRUE(next.ok()) << next.status();
+  const auto binlog = (*next)->OpenBinlog(kSourceDatabase, {"t"}, snapshot->position);
+  ASSERT_TRUE(binlog.ok()) << binlog.status();
+  EXPECT_EQ(world->source().sessions(), 1U);
+  EXPECT_TRUE(absl::IsNotFound((*dead)->FetchRows(request).status()));
+  const absl::Status altered = source->Execute("ALTER TABLE t ADD COLUMN w INT").status();
+  EXPECT_TRUE(altered.ok()) << altered;
+}
+
 TEST(TakeoverTest, AStreamIsNotClaimedWhereAnotherTabletIsThePrimary) {
   const auto world = StreamWorld::Start({});
   ASSERT_NE(world, nullptr);

@@ -164,7 +164,7 @@ void SnapshotSession::Seen(const std::string& table, const Chunk& chunk) {
 }
 
 absl::StatusOr<Chunk> SnapshotSession::ReadBoundary(mysql::Connection& connection,
-                                                    ChunkQuery query) {
+                                                    const ChunkQuery& query) {
   SLUICE_ASSIGN_OR_RETURN(const std::string sql, BuildBoundaryQuery(query));
   Chunk chunk;
   chunk.rows_estimate = query.schema->rows_estimate;
@@ -194,7 +194,7 @@ absl::StatusOr<Chunk> SnapshotSession::Read(mysql::Connection& connection,
   SLUICE_RETURN_IF_ERROR(ReadKey(request.end_key, query.key.size(), query.end_key));
   if (request.skip_rows > 0) {
     query.limit = request.skip_rows;
-    return ReadBoundary(connection, std::move(query));
+    return ReadBoundary(connection, query);
   }
   const size_t bytes_max = std::clamp(request.bytes_max, 1U, kBytesMax);
   query.limit = NextLimit(request, bytes_max);

@@ -95,7 +95,7 @@ class SnapshotSession {
   void Seen(const std::string& table, const Chunk& chunk) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Chunk> Read(mysql::Connection& connection, const ChunkRequest& request)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::StatusOr<Chunk> ReadBoundary(mysql::Connection& connection, ChunkQuery query)
+  absl::StatusOr<Chunk> ReadBoundary(mysql::Connection& connection, const ChunkQuery& query)
       ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] bool HasFree() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !free_.empty();

@@ -202,8 +202,8 @@ std::string EncodeContainer(const json& container, bool large) {
 
 Encoded EncodeInteger(const json& value, bool large) {
   Encoded encoded;
-  if (value.is_number_unsigned() &&
-      value.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+  // As mysqld's parser does it.
+  if (value.is_number_unsigned() && value.get<uint64_t>() > std::numeric_limits<uint32_t>::max()) {
     encoded.type = 0x0a;
     AppendLe(value.get<uint64_t>(), 8, encoded.bytes);
     return encoded;

@@ -3,16 +3,29 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ostream>
+#include <string>
+#include <vector>
 
 #include "tests/fuzz/target.h"
 
 namespace sluice::fuzz {
 namespace {
 
-class FuzzSeedsTest : public ::testing::TestWithParam<const Target*> {};
+struct NamedTarget {
+  const char* name;
+  const Target* target;
+};
+
+// For the name that ctest shows.
+void PrintTo(const NamedTarget& target, std::ostream* out) {
+  *out << target.name;
+}
+
+class FuzzSeedsTest : public ::testing::TestWithParam<NamedTarget> {};
 
 TEST_P(FuzzSeedsTest, SeedsAndTheirBeginningsKeepTheInvariants) {
-  const Target& target = *GetParam();
+  const Target& target = *GetParam().target;
   const std::vector<std::string> seeds = target.seeds();
   ASSERT_FALSE(seeds.empty());
   for (const std::string& seed : seeds) {
@@ -23,11 +36,17 @@ TEST_P(FuzzSeedsTest, SeedsAndTheirBeginningsKeepTheInvariants) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, FuzzSeedsTest,
-                         ::testing::Values(&kBinlogEvent, &kBinlogStream, &kGtidSet, &kJsonBinary,
-                                           &kProxyPacket, &kRoutingRules, &kRowImage, &kRowText,
-                                           &kRpcFrame, &kSql, &kStoredOperation,
-                                           &kTransactionPayload, &kValues));
+INSTANTIATE_TEST_SUITE_P(
+    Targets, FuzzSeedsTest,
+    ::testing::Values(
+        NamedTarget{"BinlogEvent", &kBinlogEvent}, NamedTarget{"BinlogStream", &kBinlogStream},
+        NamedTarget{"GtidSet", &kGtidSet}, NamedTarget{"JsonBinary", &kJsonBinary},
+        NamedTarget{"ProxyPacket", &kProxyPacket}, NamedTarget{"RoutingRules", &kRoutingRules},
+        NamedTarget{"RowImage", &kRowImage}, NamedTarget{"RowText", &kRowText},
+        NamedTarget{"RpcFrame", &kRpcFrame}, NamedTarget{"Sql", &kSql},
+        NamedTarget{"StoredOperation", &kStoredOperation},
+        NamedTarget{"TransactionPayload", &kTransactionPayload}, NamedTarget{"Values", &kValues}),
+    [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace sluice::fuzz

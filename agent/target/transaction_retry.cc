@@ -18,6 +18,23 @@ constexpr unsigned kReadOnlyMode = 1836;
 constexpr int kAttemptsMax = 20;
 constexpr absl::Duration kDelay = absl::Milliseconds(50);
 
+bool IsLockConflict(const absl::Status& failure) {
+  const unsigned number = MysqlErrnoOf(failure);
+  return number == kLockWaitTimeout || number == kDeadlock;
+}
+
+// Rolls back, then waits for the next attempt where the failure is worth one.
+absl::Status RollBackAndWait(StreamStore& store, const absl::Notification& stopping,
+                             const absl::Status& failure, int attempt, bool worth_another) {
+  store.Rollback();
+  if (attempt >= kAttemptsMax || !worth_another) {
+    return failure;
+  }
+  return stopping.WaitForNotificationWithTimeout(kDelay)
+             ? absl::CancelledError("the stream is being stopped")
+             : absl::OkStatus();
+}
+
 }  // namespace
 
 bool HasMoved(const absl::Status& failure) {
@@ -26,28 +43,14 @@ bool HasMoved(const absl::Status& failure) {
 
 absl::Status RollBackForRetry(StreamStore& store, const absl::Notification& stopping,
                               const absl::Status& failure, int attempt) {
-  store.Rollback();
-  const unsigned number = MysqlErrnoOf(failure);
-  if (attempt >= kAttemptsMax || (number != kLockWaitTimeout && number != kDeadlock)) {
-    return failure;
-  }
-  return stopping.WaitForNotificationWithTimeout(kDelay)
-             ? absl::CancelledError("the stream is being stopped")
-             : absl::OkStatus();
+  return RollBackAndWait(store, stopping, failure, attempt, IsLockConflict(failure));
 }
 
 absl::Status PrepareRetry(const RetryContext& context, const absl::Status& failure, int attempt) {
-  if (!HasMoved(failure)) {
-    return RollBackForRetry(context.store, context.stopping, failure, attempt);
-  }
-  context.store.Rollback();
-  if (attempt >= kAttemptsMax) {
-    return failure;
-  }
-  if (context.stopping.WaitForNotificationWithTimeout(kDelay)) {
-    return absl::CancelledError("the stream is being stopped");
-  }
-  return context.plans.Reload(context.connection);
+  const bool moved = HasMoved(failure);
+  SLUICE_RETURN_IF_ERROR(RollBackAndWait(context.store, context.stopping, failure, attempt,
+                                         moved || IsLockConflict(failure)));
+  return moved ? context.plans.Reload(context.connection) : absl::OkStatus();
 }
 
 absl::Status RunWithRetries(const RetryContext& context,

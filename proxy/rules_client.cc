@@ -134,12 +134,13 @@ void RulesClient::Receive(schemas::RuleSet::Reader set) {
     Refuse(epoch, std::string(snapshot.status().message()));
     return;
   }
-  traffic_.Install(*std::move(snapshot));
   {
+    // Before the rules are obeyed: whoever hears of the new epoch hears of no refusal before it.
     absl::MutexLock lock(&mutex_);
     refused_epoch_ = 0;
     refused_reason_.clear();
   }
+  traffic_.Install(*std::move(snapshot));
   SLUICE_LOG(kInfo, "rules received", {{"epoch", epoch}, {"holds", set.getHolds().size()}});
   if (options_.state_file.empty()) {
     return;

@@ -3,7 +3,6 @@
 #include "proxy/state_file.h"
 
 #include <capnp/message.h>
-#include <capnp/serialize.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -16,13 +15,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/wire/message_bytes.h"
 #include "proxy/channel.h"
 
 namespace sluice::proxy {
 namespace {
 
 constexpr absl::string_view kMagic = "SLUICER1";
-constexpr uint64_t kWordsMax = uint64_t{128} << 20U;
 
 absl::Status FileError(const std::string& path, absl::string_view what) {
   return absl::UnavailableError(
@@ -47,11 +46,7 @@ absl::Status WriteWhole(const std::string& path, absl::string_view bytes) {
 std::string Serialize(schemas::RuleSet::Reader set) {
   capnp::MallocMessageBuilder message;
   message.setRoot(set);
-  const kj::Array<capnp::word> words = capnp::messageToFlatArray(message);
-  const auto bytes = words.asBytes();
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast)
-  return absl::StrCat(
-      kMagic, absl::string_view(reinterpret_cast<const char*>(bytes.begin()), bytes.size()));
+  return absl::StrCat(kMagic, wire::Serialize(message));
 }
 
 }  // namespace
@@ -80,21 +75,11 @@ absl::StatusOr<std::shared_ptr<const RuleSnapshot>> LoadRules(const std::string&
   text << file.rdbuf();
   const std::string bytes = text.str();
   const absl::string_view view = bytes;
-  if (!absl::StartsWith(view, kMagic) || (view.size() - kMagic.size()) % sizeof(capnp::word) != 0) {
+  if (!absl::StartsWith(view, kMagic)) {
     return absl::DataLossError(absl::StrCat("state file ", path, " is not a rule set"));
   }
-  const absl::string_view body = view.substr(kMagic.size());
-  kj::Array<capnp::word> words = kj::heapArray<capnp::word>(body.size() / sizeof(capnp::word));
-  std::memcpy(words.asBytes().begin(), body.data(), body.size());
-  try {
-    capnp::ReaderOptions options;
-    options.traversalLimitInWords = kWordsMax;
-    capnp::FlatArrayMessageReader message(words, options);
-    return RuleSnapshot::Create(message.getRoot<schemas::RuleSet>());
-  } catch (const kj::Exception& error) {
-    return absl::DataLossError(
-        absl::StrCat("state file ", path, ": ", error.getDescription().cStr()));
-  }
+  return wire::ReadStored<schemas::RuleSet>(absl::StrCat("state file ", path),
+                                            view.substr(kMagic.size()), &RuleSnapshot::Create);
 }
 
 }  // namespace sluice::proxy

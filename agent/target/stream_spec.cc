@@ -3,16 +3,15 @@
 #include "agent/target/stream_spec.h"
 
 #include <capnp/message.h>
-#include <capnp/serialize.h>
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/gtid/gtid_set.h"
+#include "common/wire/message_bytes.h"
 #include "common/wire/wire.h"
 
 namespace sluice::target {
@@ -81,27 +80,12 @@ void WriteStreamSpec(const StreamSpec& spec, schemas::StreamSpec::Builder builde
 std::string EncodeStreamSpec(const StreamSpec& spec) {
   capnp::MallocMessageBuilder message;
   WriteStreamSpec(spec, message.initRoot<schemas::StreamSpec>());
-  const kj::Array<capnp::word> words = capnp::messageToFlatArray(message);
-  const auto bytes = words.asChars();
-  return {bytes.begin(), bytes.size()};
+  return wire::Serialize(message);
 }
 
 absl::StatusOr<StreamSpec> DecodeStreamSpec(absl::string_view bytes) {
-  try {
-    // Words must be aligned; bytes of a result row need not be.
-    kj::Array<capnp::word> words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
-    const size_t whole = words.size() * sizeof(capnp::word);
-    if (whole == 0 || whole != bytes.size()) {
-      return absl::DataLossError(
-          absl::StrCat("a stored stream specification of ", bytes.size(), " bytes"));
-    }
-    std::memcpy(words.begin(), bytes.data(), whole);
-    capnp::FlatArrayMessageReader reader(words);
-    return ReadStreamSpec(reader.getRoot<schemas::StreamSpec>());
-  } catch (const kj::Exception& exception) {
-    return absl::DataLossError(absl::StrCat("a stored stream specification cannot be read: ",
-                                            exception.getDescription().cStr()));
-  }
+  return wire::ReadStored<schemas::StreamSpec>("a stored stream specification", bytes,
+                                               &ReadStreamSpec);
 }
 
 }  // namespace sluice::target

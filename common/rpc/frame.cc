@@ -5,8 +5,6 @@
 #include <kj/exception.h>
 #include <kj/io.h>
 
-#include <algorithm>
-#include <cstdint>
 #include <cstring>
 #include <exception>
 
@@ -15,9 +13,6 @@
 
 namespace sluice::rpc {
 namespace {
-
-constexpr uint64_t kTraversalFactor = 8;
-constexpr uint64_t kTraversalWordsMin = 8192;
 
 absl::StatusCode CodeFromKj(kj::Exception::Type type) {
   switch (type) {
@@ -52,22 +47,6 @@ absl::Status Guard(absl::string_view what, absl::FunctionRef<absl::Status()> bod
   } catch (const std::exception& exception) {
     return absl::InternalError(absl::StrCat(what, ": ", exception.what()));
   }
-}
-
-FrameReader::FrameReader(absl::string_view bytes) {
-  constexpr size_t kWord = sizeof(capnp::word);
-  const size_t words = bytes.size() / kWord;
-  capnp::ReaderOptions options;
-  options.traversalLimitInWords = std::max<uint64_t>(kTraversalFactor * words, kTraversalWordsMin);
-  kj::ArrayPtr<const capnp::word> aligned;
-  if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(capnp::word) != 0) {
-    copy_ = kj::heapArray<capnp::word>(words);
-    std::memcpy(copy_.begin(), bytes.data(), words * kWord);
-    aligned = copy_;
-  } else {
-    aligned = {reinterpret_cast<const capnp::word*>(bytes.data()), words};
-  }
-  reader_.emplace(aligned, options);
 }
 
 absl::Status Encode(capnp::MessageBuilder& builder, size_t bytes_max, Message& message) {

@@ -3,16 +3,14 @@
 #pragma once
 
 #include <capnp/message.h>
-#include <capnp/serialize.h>
 
 #include <cstddef>
-#include <optional>
-#include <string>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "common/rpc/nng_handles.h"
+#include "common/wire/message_bytes.h"
 
 namespace sluice::rpc {
 
@@ -22,26 +20,8 @@ inline constexpr size_t kFrameBytesMax = 64U << 20U;
 // Runs body. An exception of Cap'n Proto becomes a status: malformed data is INVALID_ARGUMENT.
 absl::Status Guard(absl::string_view what, absl::FunctionRef<absl::Status()> body);
 
-// Reads one frame in place, or from an aligned copy where the bytes are not aligned. A reader may
-// touch eight times the frame's size in all.
-//
-// Constructor and accessors throw kj::Exception on malformed bytes: use inside Guard. The bytes
-// must outlive the object. Thread-compatible.
-class FrameReader {
- public:
-  explicit FrameReader(absl::string_view bytes);
-  FrameReader(const FrameReader&) = delete;
-  FrameReader& operator=(const FrameReader&) = delete;
-
-  template <typename Root>
-  typename Root::Reader root() {
-    return reader_->getRoot<Root>();
-  }
-
- private:
-  kj::Array<capnp::word> copy_;
-  std::optional<capnp::FlatArrayMessageReader> reader_;
-};
+// Its constructor and accessors throw kj::Exception on malformed bytes: use inside Guard.
+using FrameReader = wire::MessageReader;
 
 // The message's bytes in a new nng message. RESOURCE_EXHAUSTED, with the size, above bytes_max.
 absl::Status Encode(capnp::MessageBuilder& builder, size_t bytes_max, Message& message);

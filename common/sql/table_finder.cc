@@ -321,9 +321,10 @@ void TableFinder::OtherQualifiers() {
   for (const Qualifier& qualifier : out_.qualifiers) {
     known.insert(qualifier.begin);
   }
-  for (size_t i = 0; i + 3 < tokens_.size(); ++i) {
-    const bool pair = IsName(i) && Punct(i + 1, '.') && IsName(i + 2) &&
-                      !(i > 0 && Punct(i - 1, '.')) && !known.contains(tokens_[i].begin);
+  // The first word is the statement's own: UPDATE .db.t is no name in a schema UPDATE.
+  for (size_t i = 1; i + 3 < tokens_.size(); ++i) {
+    const bool pair = IsName(i) && Punct(i + 1, '.') && IsName(i + 2) && !Punct(i - 1, '.') &&
+                      !known.contains(tokens_[i].begin);
     if (pair && (Punct(i + 3, '.') || Punct(i + 3, '('))) {
       out_.qualifiers.push_back(
           {tokens_[i].value, tokens_[i + 2].value, tokens_[i].begin, tokens_[i].end});

@@ -3,16 +3,12 @@
 #include "coordinator/cutover/codec.h"
 
 #include <capnp/message.h>
-#include <capnp/serialize.h>
-#include <kj/array.h>
-#include <kj/exception.h>
 
-#include <cstring>
-#include <exception>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/wire/message_bytes.h"
 #include "common/wire/wire.h"
 #include "schemas/cutover.capnp.h"
 
@@ -224,26 +220,12 @@ std::string EncodeOperation(const StoredOperation& operation) {
     builder.setRenameTables(teardown.rename_tables);
     builder.setEpoch(teardown.epoch);
   }
-  const kj::Array<capnp::word> words = capnp::messageToFlatArray(message);
-  const auto bytes = words.asBytes();
-  return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
+  return wire::Serialize(message);
 }
 
 absl::StatusOr<StoredOperation> DecodeOperation(absl::string_view bytes) {
-  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0) {
-    return Damaged(absl::StrCat("a length of ", bytes.size(), " bytes"));
-  }
-  // The bytes of a store need not be aligned as words.
-  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
-  std::memcpy(words.begin(), bytes.data(), bytes.size());
-  try {
-    capnp::FlatArrayMessageReader reader(words.asPtr());
-    return Decode(reader.getRoot<schemas::StoredOperation>());
-  } catch (const kj::Exception& error) {
-    return Damaged(error.getDescription().cStr());
-  } catch (const std::exception& error) {
-    return Damaged(error.what());
-  }
+  return wire::ReadStored<schemas::StoredOperation>("the stored state of a command", bytes,
+                                                    &Decode);
 }
 
 }  // namespace sluice::cutover

@@ -3,13 +3,10 @@
 #include "coordinator/store/codec.h"
 
 #include <capnp/message.h>
-#include <capnp/serialize.h>
 
-#include <cstring>
-#include <limits>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "common/wire/message_bytes.h"
 #include "common/wire/wire.h"
 #include "schemas/store.capnp.h"
 
@@ -20,32 +17,6 @@ using wire::Fill;
 using wire::Size;
 using wire::Str;
 using wire::Strs;
-
-std::string Bytes(capnp::MessageBuilder& message) {
-  const kj::Array<capnp::word> words = capnp::messageToFlatArray(message);
-  const auto bytes = words.asBytes();
-  return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
-}
-
-// Our own bytes: no limit on how much of them is read.
-template <typename Root, typename Result>
-absl::StatusOr<Result> Decode(absl::string_view bytes, absl::string_view what,
-                              Result (*read)(typename Root::Reader)) {
-  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0) {
-    return absl::DataLossError(absl::StrCat("stored ", what, " has ", bytes.size(), " bytes"));
-  }
-  kj::Array<capnp::word> words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
-  std::memcpy(words.begin(), bytes.data(), bytes.size());
-  try {
-    capnp::ReaderOptions options;
-    options.traversalLimitInWords = std::numeric_limits<uint64_t>::max();
-    capnp::FlatArrayMessageReader reader(words, options);
-    return read(reader.getRoot<Root>());
-  } catch (const kj::Exception& exception) {
-    return absl::DataLossError(
-        absl::StrCat("stored ", what, ": ", exception.getDescription().cStr()));
-  }
-}
 
 schemas::WorkflowPhase ToStored(workflow::WorkflowPhase phase) {
   switch (phase) {
@@ -164,11 +135,11 @@ std::string EncodeWorkflow(const workflow::WorkflowRecord& record) {
   stored.setUndoing(record.undoing);
   stored.setStartPending(record.start_pending);
   stored.setMessage(record.message);
-  return Bytes(message);
+  return wire::Serialize(message);
 }
 
 absl::StatusOr<workflow::WorkflowRecord> DecodeWorkflow(absl::string_view bytes) {
-  return Decode<schemas::StoredWorkflow>(bytes, "workflow", &ReadWorkflow);
+  return wire::ReadStored<schemas::StoredWorkflow>("a stored workflow", bytes, &ReadWorkflow);
 }
 
 std::string EncodeRules(const RuleState& rules) {
@@ -196,11 +167,11 @@ std::string EncodeRules(const RuleState& rules) {
     homes[i].setTable(rules.homes[i].table);
     homes[i].setKeyspace(rules.homes[i].keyspace);
   }
-  return Bytes(message);
+  return wire::Serialize(message);
 }
 
 absl::StatusOr<RuleState> DecodeRules(absl::string_view bytes) {
-  return Decode<schemas::StoredRules>(bytes, "rules", &ReadRules);
+  return wire::ReadStored<schemas::StoredRules>("the stored rules", bytes, &ReadRules);
 }
 
 }  // namespace sluice::store

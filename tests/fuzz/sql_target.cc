@@ -122,6 +122,7 @@ std::vector<std::string> Seeds() {
       "LOCK TABLES shop.customer AS c READ, t WRITE",
       "CALL shop.p(1, 'x')",
       "SELECT `a`op.`t`.b, op.`t`.c",
+      "UPDATE .shop.customer(1)",
       "TRUNCATE customer",
       "EXPLAIN FORMAT=JSON SELECT * FROM t",
       "TABLE customer ORDER BY 1 LIMIT 1",

@@ -81,6 +81,14 @@ TEST(RewriteQualifiersTest, BackTicksInNamesAreDoubled) {
             "`a``b`.t");
 }
 
+TEST(RewriteQualifiersTest, TheFirstWordOfAStatementIsNoSchema) {
+  const auto tokens = Tokenize("UPDATE .hop.customer(1, 2)");
+  ASSERT_TRUE(tokens.ok());
+  const auto statement = AnalyzeStatement(*tokens);
+  ASSERT_TRUE(statement.ok());
+  EXPECT_TRUE(statement->qualifiers.empty());
+}
+
 TEST(RewriteQualifiersTest, ANameBesideAQuotedOneStaysAnotherName) {
   const auto rewrite = [](absl::string_view sql, const Qualifier& qualifier) {
     return RewriteQualifiers(sql, {qualifier},

@@ -15,6 +15,7 @@
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/mysql/create_statement.h"
 
 namespace sluice::gate {
 namespace {
@@ -150,11 +151,9 @@ class Preparation {
 
   // The existing table has the columns that the statement would make.
   absl::Status CheckColumns(const TableNames& names, const std::string& statement) {
-    SLUICE_ASSIGN_OR_RETURN(
-        const mysql::QueryResult result,
-        session_.Query(absl::StrCat("SHOW CREATE TABLE ", Quoted(names.table))));
-    if (result.rows.empty() || result.rows[0].size() < 2 ||
-        !SameColumns(result.rows[0][1].value_or(""), statement)) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string existing,
+                            mysql::ReadCreateStatement(session_, wanted_.id.database, names.table));
+    if (!SameColumns(existing, statement)) {
       return Refuse(absl::StrCat("table ", names.table, " exists in ", wanted_.id.database,
                                  " with other columns than at the source; drop it or move it away"),
                     names.table);

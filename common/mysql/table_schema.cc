@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/mysql/create_statement.h"
 #include "common/mysql/table_schema_keys.h"
 
 namespace sluice::mysql {
@@ -182,17 +183,6 @@ absl::Status ReadForeignKeys(Connection& connection, TableSchema& table) {
   return absl::OkStatus();
 }
 
-absl::Status ReadCreateStatement(Connection& connection, TableSchema& table) {
-  SLUICE_ASSIGN_OR_RETURN(
-      const QueryResult result,
-      connection.Query(absl::StrCat("SHOW CREATE TABLE ", QuoteTable(table.database, table.name))));
-  if (result.rows.empty() || result.rows[0].size() < 2) {
-    return absl::InternalError("SHOW CREATE TABLE gave no statement");
-  }
-  table.create_statement = result.rows[0][1].value_or("");
-  return absl::OkStatus();
-}
-
 // Servers before 8.0.30 have no invisible primary keys, and no variable to show them.
 absl::Status ShowInvisibleKeys(Connection& connection) {
   constexpr unsigned kUnknownSystemVariable = 1193;
@@ -250,7 +240,10 @@ absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string
   TableSchema schema = std::move(schemas.front());
   absl::Status status = ReadForeignKeys(connection, schema);
   if (status.ok()) {
-    status = ReadCreateStatement(connection, schema);
+    absl::StatusOr<std::string> create =
+        ReadCreateStatement(connection, schema.database, schema.name);
+    status = create.status();
+    schema.create_statement = std::move(create).value_or("");
   }
   if (!status.ok()) {
     return Annotate(status, absl::StrCat("reading the schema of ", database, ".", table));

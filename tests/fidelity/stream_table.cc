@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "agent/gate/closed_name.h"
 #include "agent/gate/create_statement.h"
+#include "common/mysql/create_statement.h"
 
 namespace sluice::testing {
 namespace {
@@ -174,11 +175,9 @@ void CreateBehindGate(StreamWorld& world, const std::vector<std::string>& tables
     ASSERT_NO_FATAL_FAILURE(Do(*session, "SET NAMES utf8mb4"));
   }
   for (const std::string& table : tables) {
-    const auto shown = source->Query(
-        absl::StrCat("SHOW CREATE TABLE ", mysql::QuoteTable(kSourceDatabase, table)));
+    const auto shown = mysql::ReadCreateStatement(*source, kSourceDatabase, table);
     ASSERT_TRUE(shown.ok()) << shown.status();
-    const auto create =
-        gate::RewriteCreateTable(shown->rows.at(0).at(1).value_or(""), gate::ClosedName(table), {});
+    const auto create = gate::RewriteCreateTable(*shown, gate::ClosedName(table), {});
     ASSERT_TRUE(create.ok()) << create.status();
     ASSERT_NO_FATAL_FAILURE(Do(*target, *create));
   }

@@ -1,0 +1,111 @@
+// Definitions with characters that mysqld does not print.
+
+#include "common/mysql/create_statement.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/common/mysql/server_test.h"
+
+namespace sluice::mysql {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::vector<std::string> Describe(absl::string_view create) {
+  std::vector<std::string> found;
+  for (const DoubtfulMembers& members : FindDoubtfulMembers(create)) {
+    found.push_back(absl::StrCat(members.column, " ", members.count, " ",
+                                 create.substr(members.begin, members.end - members.begin)));
+  }
+  return found;
+}
+
+TEST(FindDoubtfulMembersTest, OtherTextIsNotLookedAt) {
+  EXPECT_THAT(Describe("CREATE TABLE `t?` (\n"
+                       "  `a?` int DEFAULT '1' COMMENT 'enum(\\'?\\') DEFAULT \\'?\\'',\n"
+                       "  `g` varchar(9) GENERATED ALWAYS AS (concat(`b`,_utf8mb4'?')) VIRTUAL,\n"
+                       "  `x` varchar(9) DEFAULT '?',\n"
+                       "  KEY `?` (`b`),\n"
+                       "  CONSTRAINT `c` CHECK ((`b` <> _utf8mb4' DEFAULT ?'))\n"
+                       ") ENGINE=InnoDB COMMENT='?'"),
+              IsEmpty());
+}
+
+TEST(FindDoubtfulMembersTest, MembersAreFoundInOrder) {
+  EXPECT_THAT(Describe("CREATE TABLE `t` (\n"
+                       "  `d``'` varchar(9) NOT NULL DEFAULT 'it''s ?' COMMENT 'x',\n"
+                       "  `e``'` enum('a','it''s ?','\\'),?') COLLATE utf8mb4_bin DEFAULT '?',\n"
+                       "  `s` set('a','b') DEFAULT NULL,\n"
+                       "  `z` set('a)','b?') DEFAULT 'a)'\n"
+                       ") ENGINE=InnoDB"),
+              ::testing::ElementsAre("e`' 3 'a','it''s ?','\\'),?'", "z 2 'a)','b?'"));
+}
+
+TEST(FindDoubtfulMembersTest, WhatIsCutEndsTheSearch) {
+  const std::string create = "CREATE TABLE `t` (\n  `e` enum('?','b') DEFAULT '?'";
+  for (size_t size = 0; size <= create.size(); ++size) {
+    for (const DoubtfulMembers& members : FindDoubtfulMembers(create.substr(0, size))) {
+      EXPECT_LE(members.end, size);
+    }
+  }
+}
+
+class ReadCreateStatementTest : public ServerTest {
+ protected:
+  void SetUp() override {
+    ServerTest::SetUp();
+    Run("CREATE DATABASE IF NOT EXISTS _sluice");
+  }
+};
+
+TEST_F(ReadCreateStatementTest, CharactersBeyondTheBasicPlaneAreKept) {
+  Run("CREATE TABLE t (_key INT PRIMARY KEY, e ENUM('?','😀','') CHARACTER SET utf8mb4 NOT NULL "
+      "DEFAULT '😀', s SET('a','𝄞') CHARACTER SET utf16, v VARCHAR(9) DEFAULT 'x😀')");
+  const auto create = ReadCreateStatement(*connection_, "d", "t");
+  ASSERT_TRUE(create.ok()) << create.status();
+  EXPECT_THAT(*create, HasSubstr("enum(x'3F',x'F09F9880',x'')"));
+  EXPECT_THAT(*create, HasSubstr("DEFAULT 0xF09F9880"));
+  EXPECT_THAT(*create, HasSubstr("set(x'0061',x'D834DD1E')"));
+  EXPECT_THAT(*create, HasSubstr("DEFAULT 0x78F09F9880"));
+
+  Run("CREATE TABLE source LIKE t");
+  Run("DROP TABLE t");
+  Run(*create);
+  EXPECT_EQ(ReadCreateStatement(*connection_, "d", "t").value_or(""), *create);
+  for (const char* table : {"source", "t"}) {
+    Run(absl::StrCat("INSERT INTO ", table, " (_key, s) VALUES (1, 3)"));
+  }
+  const auto same = connection_->Query(
+      "SELECT COUNT(*) FROM source JOIN t USING (_key) WHERE HEX(source.e) = HEX(t.e) AND "
+      "HEX(source.s) = HEX(t.s) AND HEX(source.v) = HEX(t.v) AND HEX(t.e) = 'F09F9880'");
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_EQ(same->rows[0][0], "1");
+}
+
+TEST_F(ReadCreateStatementTest, AQuestionMarkStaysOne) {
+  Run("CREATE TABLE t (id INT PRIMARY KEY, _key ENUM('?') DEFAULT '?')");
+  const auto create = ReadCreateStatement(*connection_, "d", "t");
+  ASSERT_TRUE(create.ok()) << create.status();
+  EXPECT_THAT(*create, HasSubstr("`_key` enum(x'3F') DEFAULT '?'"));
+}
+
+TEST_F(ReadCreateStatementTest, AMissingPrivilegeIsNamed) {
+  Run("CREATE TABLE t (id INT PRIMARY KEY, e ENUM('?'))");
+  Run("CREATE USER limited@'%' IDENTIFIED BY 'secret'");
+  Run("GRANT SELECT ON d.* TO limited@'%'");
+  ConnectionOptions options = server().RootOverTcp();
+  options.user = "limited";
+  options.password = "secret";
+  auto limited = Connect(options);
+  ASSERT_NE(limited, nullptr);
+  const auto create = ReadCreateStatement(*limited, "d", "t");
+  EXPECT_EQ(create.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(create.status().message(), HasSubstr("CREATE TEMPORARY TABLES"));
+  Run("DROP USER limited@'%'");
+}
+
+}  // namespace
+}  // namespace sluice::mysql

@@ -184,12 +184,17 @@ void CreateBehindGate(StreamWorld& world, const std::vector<std::string>& tables
 }
 
 void OpenGate(StreamWorld& world, const std::vector<std::string>& tables) {
+  // Hundreds of tables in one statement take longer than a session waits for an answer.
+  constexpr size_t kTablesMax = 50;
   std::vector<std::string> renames;
-  for (const std::string& table : tables) {
-    renames.push_back(
-        absl::StrCat(mysql::QuoteName(gate::ClosedName(table)), " TO ", mysql::QuoteName(table)));
+  for (size_t i = 0; i < tables.size(); ++i) {
+    renames.push_back(absl::StrCat(mysql::QuoteName(gate::ClosedName(tables[i])), " TO ",
+                                   mysql::QuoteName(tables[i])));
+    if (renames.size() == kTablesMax || i + 1 == tables.size()) {
+      world.OnTarget({absl::StrCat("RENAME TABLE ", absl::StrJoin(renames, ", "))});
+      renames.clear();
+    }
   }
-  world.OnTarget({absl::StrCat("RENAME TABLE ", absl::StrJoin(renames, ", "))});
 }
 
 RawDifferences MoveAndCompare(StreamWorld& world, std::vector<StreamTable>& tables) {

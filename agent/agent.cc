@@ -21,6 +21,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/server.h"
+#include "common/wire/wire.h"
 
 namespace sluice::agent {
 namespace {
@@ -38,19 +39,20 @@ uint32_t ServerIdBase(uint32_t uid) {
 }
 
 absl::StatusOr<target::SourceAddress> PickSource(rpc::Client& coordinator,
-                                                 const std::string& keyspace,
-                                                 const std::string& shard,
-                                                 const std::vector<schemas::TabletType>& types) {
+                                                 const target::StreamSpec& spec,
+                                                 const std::string& cell) {
   target::SourceAddress picked;
   SLUICE_RETURN_IF_ERROR((coordinator.Call<schemas::PickSourceRequest, schemas::PickSourceReply>(
       schemas::Method::PICK_SOURCE,
       [&](schemas::PickSourceRequest::Builder request) {
-        request.setKeyspace(keyspace);
-        request.setShard(shard);
-        auto list = request.initTypes(static_cast<unsigned>(types.size()));
+        request.setKeyspace(spec.source_keyspace);
+        request.setShard(spec.source_shard);
+        auto list = request.initTypes(wire::Size(spec.source_types));
         for (unsigned i = 0; i < list.size(); ++i) {
-          list.set(i, types[i]);
+          list.set(i, spec.source_types[i]);
         }
+        wire::Fill(request.initCells(wire::Size(spec.options.cells)), spec.options.cells);
+        request.setNearCell(cell);
       },
       [&](schemas::PickSourceReply::Reader reply) {
         picked = {.alias = reply.getAlias(), .agent_url = reply.getAgentUrl()};
@@ -87,11 +89,7 @@ struct Agent::Parts {
   target::StreamManagerOptions StreamOptions() {
     return {.local = config.mysql,
             .agent_name = config.alias(),
-            .pick_source =
-                [this](const std::string& keyspace, const std::string& shard,
-                       const std::vector<schemas::TabletType>& types) {
-                  return PickFrom(keyspace, shard, types);
-                },
+            .pick_source = [this](const target::StreamSpec& spec) { return PickFrom(spec); },
             .on_change = [this] { NotifyChanged(); },
             .tuning = {},
             .check_primary = [this](const std::string& keyspace, const std::string& shard)
@@ -100,7 +98,11 @@ struct Agent::Parts {
 
   // Who serves writes in the stream's shard: this tablet, or nobody else.
   absl::Status CheckPrimary(const std::string& keyspace, const std::string& shard) {
-    const auto picked = PickFrom(keyspace, shard, {schemas::TabletType::PRIMARY});
+    target::StreamSpec shard_of;
+    shard_of.source_keyspace = keyspace;
+    shard_of.source_shard = shard;
+    shard_of.source_types = {schemas::TabletType::PRIMARY};
+    const auto picked = PickFrom(shard_of);
     if (absl::IsFailedPrecondition(picked.status())) {
       return picked.status();
     }
@@ -111,14 +113,12 @@ struct Agent::Parts {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<target::SourceAddress> PickFrom(const std::string& keyspace,
-                                                 const std::string& shard,
-                                                 const std::vector<schemas::TabletType>& types) {
+  absl::StatusOr<target::SourceAddress> PickFrom(const target::StreamSpec& spec) {
     Registrar* const teller = started_registrar.load();
     if (teller == nullptr) {
       return absl::UnavailableError("the agent is starting");
     }
-    return PickSource(teller->coordinator(), keyspace, shard, types);
+    return PickSource(teller->coordinator(), spec, config.cell);
   }
 
   void NotifyChanged() {

@@ -2,6 +2,7 @@
 @0xe2370dfd9d2b4065;
 
 using Cxx = import "/capnp/c++.capnp";
+using Control = import "control.capnp";
 using Routing = import "routing.capnp";
 $Cxx.namespace("sluice::schemas");
 
@@ -53,6 +54,7 @@ struct MoveTablesCreate {
   autoStart @6 :Bool = true;
   stopAfterCopy @7 :Bool;
   dryRun @8 :Bool;
+  options @9 :Control.StreamOptions;  # without targetTimeZone, which is UTC
 }
 
 struct SwitchTraffic {

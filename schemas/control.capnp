@@ -52,6 +52,8 @@ struct PickSourceRequest {
   keyspace @0 :Text;
   shard @1 :Text;
   types @2 :List(Routing.TabletType);  # in order of preference
+  cells @3 :List(Text);        # not empty: only tablets of these
+  nearCell @4 :Text;           # where the asker is; its own cell is preferred
 }
 
 struct PickSourceReply {
@@ -106,6 +108,37 @@ struct PrepareTargetRequest {
   tables @2 :List(TableDescription);
 }
 
+# What to do about a DDL statement of the source that names a table of the stream.
+enum OnDdl {
+  ignore @0;                   # pass over it
+  stop @1;                     # stop before it, in state error
+  exec @2;                     # run it on the target; a failure stops the stream
+  execIgnore @3;               # run it on the target; go on when it fails
+}
+
+# Whether secondary keys are left out of a table until its rows are copied.
+enum DeferKeys {
+  auto @0;                     # where the table is large enough to gain
+  always @1;
+  never @2;
+}
+
+struct NamedValue {
+  name @0 :Text;
+  value @1 :Text;
+}
+
+# What an operator may say of the streams of a workflow.
+struct StreamOptions {
+  onDdl @0 :OnDdl = stop;
+  allowNoKey @1 :Bool;         # tables without a usable key may be moved
+  deferSecondaryKeys @2 :DeferKeys;
+  cells @3 :List(Text);        # not empty: only tablets of these are read from
+  sourceTimeZone @4 :Text;     # not empty: DATETIMEs are converted from this zone …
+  tuning @5 :List(NamedValue); # this workflow's values where they differ from the agent's
+  targetTimeZone @6 :Text;     # … to this one; both are empty or neither
+}
+
 struct StreamSpec {
   id @0 :UInt64;               # given by the coordinator, unique in the cluster
   workflow @1 :Text;           # keyspace.name of the workflow that it belongs to
@@ -120,6 +153,7 @@ struct StreamSpec {
   startPosition @10 :Text;     # not empty: no copy, apply from this GTID set on
   stopAfterCopy @11 :Bool;
   workflowType @12 :Text;      # MoveTables
+  options @13 :StreamOptions;
 }
 
 struct CreateStreamRequest {

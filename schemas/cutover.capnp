@@ -2,6 +2,7 @@
 @0xb7a4f0c9d2e85a31;
 
 using Cxx = import "/capnp/c++.capnp";
+using Control = import "control.capnp";
 using Routing = import "routing.capnp";
 $Cxx.namespace("sluice::schemas");
 
@@ -55,6 +56,7 @@ struct CutoverPlan {
   makeReadable @19 :Bool;
   restoreClosed @20 :Bool;
   closeBehind @21 :Bool;
+  reverseOptions @22 :Control.StreamOptions;
 }
 
 struct CutoverSlot {

@@ -2,6 +2,7 @@
 @0xe1355017f24f819f;
 
 using Cxx = import "/capnp/c++.capnp";
+using Control = import "control.capnp";
 using Routing = import "routing.capnp";
 $Cxx.namespace("sluice::schemas");
 
@@ -44,6 +45,7 @@ struct StoredWorkflow {
   undoing @19 :Bool;
   startPending @20 :Bool;
   message @21 :Text;
+  options @22 :Control.StreamOptions;
 }
 
 # The rules as they stand; epoch and topology are kept elsewhere.

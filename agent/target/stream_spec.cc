@@ -34,6 +34,10 @@ absl::Status CheckStreamSpec(const StreamSpec& spec) {
                                                      "' cannot be moved, or is named twice"));
     }
   }
+  if (spec.options.source_time_zone.empty() != spec.options.target_time_zone.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stream ", spec.id, " needs both time zones, or neither"));
+  }
   return Annotate(gtid::GtidSet::Parse(spec.start_position).status(),
                   absl::StrCat("start position of stream ", spec.id));
 }
@@ -55,6 +59,7 @@ StreamSpec ReadStreamSpec(schemas::StreamSpec::Reader reader) {
   spec.start_position = wire::Str(reader.getStartPosition());
   spec.stop_after_copy = reader.getStopAfterCopy();
   spec.workflow_type = wire::Str(reader.getWorkflowType());
+  spec.options = stream::ReadStreamOptions(reader.getOptions());
   return spec;
 }
 
@@ -75,6 +80,7 @@ void WriteStreamSpec(const StreamSpec& spec, schemas::StreamSpec::Builder builde
   builder.setStartPosition(spec.start_position);
   builder.setStopAfterCopy(spec.stop_after_copy);
   builder.setWorkflowType(spec.workflow_type);
+  stream::WriteStreamOptions(spec.options, builder.initOptions());
 }
 
 std::string EncodeStreamSpec(const StreamSpec& spec) {

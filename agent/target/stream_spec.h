@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/stream/stream_options.h"
 #include "schemas/control.capnp.h"
 
 namespace sluice::target {
@@ -28,11 +29,12 @@ struct StreamSpec {
   std::string start_position;
   bool stop_after_copy = false;
   std::string workflow_type;
+  stream::StreamOptions options;
   friend bool operator==(const StreamSpec&, const StreamSpec&) = default;
 };
 
 // INVALID_ARGUMENT, naming the field, when it has no id, tables or databases, names a table twice
-// or one of ours, or its start position is not a GTID set.
+// or one of ours, has one time zone of two, or its start position is not a GTID set.
 absl::Status CheckStreamSpec(const StreamSpec& spec);
 
 StreamSpec ReadStreamSpec(schemas::StreamSpec::Reader reader);

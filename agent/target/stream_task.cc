@@ -109,8 +109,7 @@ absl::Status StreamTask::Claim() {
 
 absl::Status StreamTask::ConnectSource() {
   const StreamSpec& spec = record_.spec;
-  absl::StatusOr<SourceAddress> picked =
-      context_.environment.pick_source(spec.source_keyspace, spec.source_shard, spec.source_types);
+  absl::StatusOr<SourceAddress> picked = context_.environment.pick_source(spec);
   if (!picked.ok() && record_.source_url.empty()) {
     // Whatever the reason is, it may be another one in a while.
     return absl::UnavailableError(absl::StrCat("no source for ", spec.source_keyspace, "/",

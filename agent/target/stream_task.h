@@ -26,9 +26,7 @@
 namespace sluice::target {
 
 // Names the tablet to read from. Asks the coordinator; may block for a few seconds.
-using PickSource = std::function<absl::StatusOr<SourceAddress>(
-    const std::string& keyspace, const std::string& shard,
-    const std::vector<schemas::TabletType>& types)>;
+using PickSource = std::function<absl::StatusOr<SourceAddress>(const StreamSpec& spec)>;
 
 struct StreamTuning {
   absl::Duration copy_epoch = absl::Minutes(5);  // a snapshot's life; then the binlog is followed

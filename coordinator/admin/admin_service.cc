@@ -142,6 +142,7 @@ absl::StatusOr<std::string> AdminService::CreateMoveTables(
   args.source_types = wire::TypesOf(request.getSourceTypes());
   args.auto_start = request.getAutoStart();
   args.stop_after_copy = request.getStopAfterCopy();
+  args.stream = stream::ReadStreamOptions(request.getOptions());
   args.dry_run = request.getDryRun();
   return deps_.move_tables.Create(args, deadline);
 }

@@ -42,6 +42,7 @@ void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder creat
   create.setAutoStart(command.auto_start);
   create.setStopAfterCopy(command.stop_after_copy);
   create.setDryRun(command.dry_run);
+  stream::WriteStreamOptions(command.stream, create.initOptions());
 }
 
 void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request) {

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "common/routing/target.h"
+#include "common/stream/stream_options.h"
 
 namespace sluice::cli {
 
@@ -57,6 +58,7 @@ struct Command {
   std::string rules_file;
   absl::Duration timeout = absl::Seconds(30);
   absl::Duration max_lag = absl::Seconds(30);
+  stream::StreamOptions stream;
   bool all_tables = false;
   bool auto_start = true;
   bool stop_after_copy = false;

@@ -73,6 +73,39 @@ absl::Status SetTabletTypes(Command& command, const std::string& value) {
   return absl::OkStatus();
 }
 
+absl::Status SetCells(Command& command, const std::string& value) {
+  command.stream.cells = ParseList(value);
+  return command.stream.cells.empty() ? Refusal("--cells names no cell") : absl::OkStatus();
+}
+
+absl::Status SetOnDdl(Command& command, const std::string& value) {
+  const absl::StatusOr<stream::OnDdl> on_ddl = stream::ParseOnDdl(value);
+  if (!on_ddl.ok()) {
+    return Refusal(absl::StrCat("--on-ddl: ", on_ddl.status().message()));
+  }
+  command.stream.on_ddl = *on_ddl;
+  return absl::OkStatus();
+}
+
+absl::Status SetDeferKeys(Command& command, const std::string& value) {
+  command.stream.defer_secondary_keys =
+      value == "true" ? stream::DeferKeys::kAlways : stream::DeferKeys::kNever;
+  return absl::OkStatus();
+}
+
+absl::Status SetSourceTimeZone(Command& command, const std::string& value) {
+  if (value.empty()) {
+    return UsageError("--source-time-zone: an empty value");
+  }
+  command.stream.source_time_zone = value;
+  return absl::OkStatus();
+}
+
+absl::Status SetAllowNoKey(Command& command, const std::string& value) {
+  command.stream.allow_no_key = value == "true";
+  return absl::OkStatus();
+}
+
 absl::Status SetNothing(Command& /*command*/, const std::string& /*value*/) {
   return absl::OkStatus();
 }
@@ -109,6 +142,21 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      &SetBool<&Command::auto_start>},
     {Flag::kStopAfterCopy, "stop-after-copy", "", 0, "", "false",
      "stop the streams when every table is copied", &SetBool<&Command::stop_after_copy>},
+    {Flag::kCells, "cells", "", 'c', "CELL,...", "",
+     "only tablets of these cells are read from; unless said the target's own cell is preferred",
+     &SetCells},
+    {Flag::kOnDdl, "on-ddl", "", 0, "IGNORE|STOP|EXEC|EXEC_IGNORE", "STOP",
+     "what to do about a DDL statement on a moving table: pass over it, stop, run it on the "
+     "target, "
+     "or run it and go on when it fails",
+     &SetOnDdl},
+    {Flag::kDeferSecondaryKeys, "defer-secondary-keys", "", 0, "", "by size",
+     "add a table's secondary keys after its copy; unless said, to tables that are large",
+     &SetDeferKeys},
+    {Flag::kSourceTimeZone, "source-time-zone", "", 0, "ZONE", "",
+     "DATETIMEs of the source are of this zone and become UTC", &SetSourceTimeZone},
+    {Flag::kAllowNoKey, "allow-no-key", "", 0, "", "false",
+     "move tables without a primary key or a NOT NULL unique key too", &SetAllowNoKey},
     {Flag::kTimeout, "timeout", "", 0, "DURATION", "30s",
      "how long the cutover may take before it is rolled back", &SetTimeout},
     {Flag::kMaxLag, "max-replication-lag-allowed", "", 0, "DURATION", "30s",
@@ -141,7 +189,9 @@ constexpr FlagSet kSwitch = kMoveRef | SetOf({Flag::kTabletTypes, Flag::kTimeout
 constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kMoveTablesCreate, "movetables", "create", "", Argument::kWorkflow,
      kMoveRef | SetOf({Flag::kSourceKeyspace, Flag::kTables, Flag::kAllTables, Flag::kExcludeTables,
-                       Flag::kTabletTypes, Flag::kAutoStart, Flag::kStopAfterCopy, Flag::kDryRun}),
+                       Flag::kTabletTypes, Flag::kAutoStart, Flag::kStopAfterCopy, Flag::kCells,
+                       Flag::kOnDdl, Flag::kDeferSecondaryKeys, Flag::kSourceTimeZone,
+                       Flag::kAllowNoKey, Flag::kDryRun}),
      SetOf({Flag::kSourceKeyspace}), "start copying tables into another keyspace"},
     {Verb::kWorkflowShow, "movetables", "show", "", Argument::kWorkflow, kMoveRef, 0,
      "print everything known of a workflow, as JSON"},

@@ -299,6 +299,7 @@ EffectOutcome AgentEffects::CreateReverse(const Job& job) {
   spec.target_database = job.side->database;
   spec.tables = job.plan.tables;
   spec.source_types = job.plan.source_types;
+  spec.options = job.plan.reverse_options;
   spec.start_position = job.state.positions.at(pair.target);
   const absl::Status status =
       agents_.CreateStream(job.agent, spec, false, BudgetUntil(job.deadline));

@@ -65,6 +65,7 @@ void EncodeLists(const Plan& plan, schemas::CutoverPlan::Builder builder) {
   for (unsigned i = 0; i < types.size(); ++i) {
     types.set(i, static_cast<schemas::TabletType>(plan.source_types[i]));
   }
+  stream::WriteStreamOptions(plan.reverse_options, builder.initReverseOptions());
 }
 
 void EncodePlan(const Plan& plan, schemas::CutoverPlan::Builder builder) {
@@ -103,6 +104,7 @@ void DecodeLists(schemas::CutoverPlan::Reader reader, Plan& plan) {
   for (const auto type : reader.getSourceTypes()) {
     plan.source_types.push_back(static_cast<routing::TabletType>(type));
   }
+  plan.reverse_options = stream::ReadStreamOptions(reader.getReverseOptions());
 }
 
 absl::StatusOr<Plan> DecodePlan(schemas::CutoverPlan::Reader reader) {

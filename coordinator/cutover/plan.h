@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/routing/target.h"
+#include "common/stream/stream_options.h"
 
 namespace sluice::cutover {
 
@@ -52,6 +53,7 @@ struct Plan {
   std::vector<StaleStream> stale;
   // Of the tablets that the reverse streams read from, in order of preference.
   std::vector<routing::TabletType> source_types;
+  stream::StreamOptions reverse_options;  // of the reverse streams
 
   // Requests to gates and streams carry `epoch` before the commit and epoch + 1 after it or when
   // undoing, so that a late request of the first part can't disturb the second.

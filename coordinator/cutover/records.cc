@@ -48,6 +48,7 @@ WorkflowRecord NewReverse(const WorkflowRecord& original, const Plan& plan, int6
   reverse.source_shards = original.target_shards;
   reverse.target_shards = original.source_shards;
   reverse.options.source_types = plan.source_types;
+  reverse.options.stream = plan.reverse_options;
   reverse.reverse_of = workflow::WorkflowKey(original);
   reverse.created_at_ms = now_ms;
   return reverse;

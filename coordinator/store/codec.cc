@@ -74,6 +74,7 @@ workflow::WorkflowRecord ReadWorkflow(schemas::StoredWorkflow::Reader stored) {
   record.options.source_types = wire::TypesOf(stored.getSourceTypes());
   record.options.stop_after_copy = stored.getStopAfterCopy();
   record.options.auto_start = stored.getAutoStart();
+  record.options.stream = stream::ReadStreamOptions(stored.getOptions());
   record.reverse_of = Str(stored.getReverseOf());
   record.created_at_ms = stored.getCreatedAtMs();
   record.undoing = stored.getUndoing();
@@ -130,6 +131,7 @@ std::string EncodeWorkflow(const workflow::WorkflowRecord& record) {
   Fill(stored.initSourceTypes(Size(record.options.source_types)), record.options.source_types);
   stored.setStopAfterCopy(record.options.stop_after_copy);
   stored.setAutoStart(record.options.auto_start);
+  stream::WriteStreamOptions(record.options.stream, stored.initOptions());
   stored.setReverseOf(record.reverse_of);
   stored.setCreatedAtMs(record.created_at_ms);
   stored.setUndoing(record.undoing);

@@ -30,8 +30,11 @@ void RegisterHandlers(rpc::Server& server, Topology& topology) {
       [&topology](const rpc::RequestContext&, auto request, auto reply) -> absl::Status {
         SLUICE_ASSIGN_OR_RETURN(
             const TabletInfo tablet,
-            topology.PickSource(wire::Str(request.getKeyspace()), wire::Str(request.getShard()),
-                                wire::TypesOf(request.getTypes())));
+            topology.PickSource({.keyspace = wire::Str(request.getKeyspace()),
+                                 .shard = wire::Str(request.getShard()),
+                                 .types = wire::TypesOf(request.getTypes()),
+                                 .cells = wire::Strs(request.getCells()),
+                                 .near_cell = wire::Str(request.getNearCell())}));
         reply.setAlias(tablet.alias);
         reply.setAgentUrl(tablet.agent_url);
         return absl::OkStatus();

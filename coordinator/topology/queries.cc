@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
+#include <string>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
 #include "coordinator/topology/topology.h"
 
 namespace sluice::topology {
@@ -14,6 +18,45 @@ namespace {
 std::string WhyNot(const TabletInfo& tablet) {
   return absl::StrCat(tablet.alias, " (", routing::TabletTypeName(tablet.type),
                       "): ", tablet.problem.empty() ? "serving" : tablet.problem);
+}
+
+// Above it a replica is read from only where nothing better serves.
+constexpr int64_t kLagMsMax = 30'000;
+
+int64_t LagOf(const TabletInfo& tablet) {
+  if (tablet.type == routing::TabletType::kPrimary) {
+    return 0;
+  }
+  return tablet.replica_lag_ms < 0 ? std::numeric_limits<int64_t>::max() : tablet.replica_lag_ms;
+}
+
+// The least is the best: healthy, near, type, lag.
+auto CostOf(const SourceWish& wish, const TabletInfo& tablet) {
+  const int64_t lag = LagOf(tablet);
+  const bool far = !wish.near_cell.empty() && tablet.cell != wish.near_cell;
+  return std::make_tuple(lag > kLagMsMax, far,
+                         std::find(wish.types.begin(), wish.types.end(), tablet.type), lag);
+}
+
+absl::Status KeepCells(const SourceWish& wish, std::vector<TabletInfo>& tablets) {
+  if (wish.cells.empty()) {
+    return absl::OkStatus();
+  }
+  std::set<std::string> there;
+  for (const TabletInfo& tablet : tablets) {
+    there.insert(tablet.cell);
+  }
+  for (const std::string& cell : wish.cells) {
+    if (!there.contains(cell) && !there.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("no tablet of ", wish.keyspace, "/", wish.shard, " is in cell ", cell,
+                       "; its cells are ", absl::StrJoin(there, ", ")));
+    }
+  }
+  std::erase_if(tablets, [&](const TabletInfo& tablet) {
+    return std::find(wish.cells.begin(), wish.cells.end(), tablet.cell) == wish.cells.end();
+  });
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -90,31 +133,29 @@ absl::StatusOr<TabletInfo> Topology::AwaitPrimary(absl::string_view keyspace,
   return PrimaryOfLocked(keyspace, shard);
 }
 
-absl::StatusOr<TabletInfo> Topology::PickSource(
-    absl::string_view keyspace, absl::string_view shard,
-    const std::vector<routing::TabletType>& types) const {
-  const std::vector<TabletInfo> tablets = TabletsOf(keyspace, shard);
-  const auto lag = [](const TabletInfo& tablet) {
-    return tablet.replica_lag_ms < 0 ? std::numeric_limits<int64_t>::max() : tablet.replica_lag_ms;
-  };
-  for (const routing::TabletType type : types) {
-    const TabletInfo* best = nullptr;
-    for (const TabletInfo& tablet : tablets) {
-      if (tablet.serving && tablet.type == type && (best == nullptr || lag(tablet) < lag(*best))) {
-        best = &tablet;
-      }
-    }
-    if (best != nullptr) {
-      return *best;
+absl::StatusOr<TabletInfo> Topology::PickSource(const SourceWish& wish) const {
+  std::vector<TabletInfo> tablets = TabletsOf(wish.keyspace, wish.shard);
+  SLUICE_RETURN_IF_ERROR(KeepCells(wish, tablets));
+  const TabletInfo* best = nullptr;
+  for (const TabletInfo& tablet : tablets) {
+    const bool wanted =
+        std::find(wish.types.begin(), wish.types.end(), tablet.type) != wish.types.end();
+    if (tablet.serving && wanted &&
+        (best == nullptr || CostOf(wish, tablet) < CostOf(wish, *best))) {
+      best = &tablet;
     }
   }
+  if (best != nullptr) {
+    return *best;
+  }
   for (const TabletInfo& tablet : tablets) {
-    if (tablet.contested && std::find(types.begin(), types.end(), tablet.type) != types.end()) {
+    if (tablet.contested &&
+        std::find(wish.types.begin(), wish.types.end(), tablet.type) != wish.types.end()) {
       return absl::FailedPreconditionError(tablet.problem);
     }
   }
   const std::string wanted =
-      absl::StrJoin(types, ", ", [](std::string* out, routing::TabletType type) {
+      absl::StrJoin(wish.types, ", ", [](std::string* out, routing::TabletType type) {
         absl::StrAppend(out, routing::TabletTypeName(type));
       });
   const std::string found =
@@ -123,8 +164,8 @@ absl::StatusOr<TabletInfo> Topology::PickSource(
           : absl::StrJoin(tablets, "; ", [](std::string* out, const TabletInfo& tablet) {
               absl::StrAppend(out, WhyNot(tablet));
             });
-  return absl::UnavailableError(absl::StrCat("no serving tablet of type ", wanted, " in ", keyspace,
-                                             "/", shard, ": ", found));
+  return absl::UnavailableError(absl::StrCat("no serving tablet of type ", wanted, " in ",
+                                             wish.keyspace, "/", wish.shard, ": ", found));
 }
 
 void Topology::NoteTables(absl::string_view alias, const std::vector<std::string>& tables) {

@@ -28,6 +28,15 @@ struct TopologyOptions {
   std::function<absl::Time()> now = absl::Now;
 };
 
+// What a stream may be read from.
+struct SourceWish {
+  std::string keyspace;
+  std::string shard;
+  std::vector<routing::TabletType> types;  // in order of preference
+  std::vector<std::string> cells;          // empty: any
+  std::string near_cell;                   // where the stream runs; empty: nowhere is near
+};
+
 // Thread-safe. Methods that return tablets or streams return copies of this moment.
 class Topology {
  public:
@@ -61,11 +70,11 @@ class Topology {
   [[nodiscard]] absl::StatusOr<TabletInfo> AwaitPrimary(absl::string_view keyspace,
                                                         absl::string_view shard,
                                                         absl::Time deadline) const;
-  // A serving tablet of the first of `types` that has one; of several the one that lags least.
-  // UNAVAILABLE when there is none, FAILED_PRECONDITION when that is because two take writes.
-  [[nodiscard]] absl::StatusOr<TabletInfo> PickSource(
-      absl::string_view keyspace, absl::string_view shard,
-      const std::vector<routing::TabletType>& types) const;
+  // A serving tablet as wished: one that is up to date before one that lags much, a near one before
+  // a far one, then the first of the types that has one; of several the one that lags least.
+  // FAILED_PRECONDITION names a cell that has no tablet of the shard, or says that none serves
+  // because two take writes; UNAVAILABLE says what keeps each candidate from serving.
+  [[nodiscard]] absl::StatusOr<TabletInfo> PickSource(const SourceWish& wish) const;
 
   // Adds tables that stand on a tablet, as its agent has just said outside its reports (which go on
   // to count). Callers that remove rules do this first, so that the homes of that epoch are right.

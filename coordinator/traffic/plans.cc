@@ -48,6 +48,8 @@ cutover::Plan Base(const Records& records, bool reversal, const PlanNumbers& num
   plan.sources = std::move(direction.from);
   plan.targets = std::move(direction.to);
   plan.source_types = original.options.source_types;
+  plan.reverse_options =
+      reversal ? original.options.stream : stream::ReverseOptions(original.options.stream);
   plan.epoch = numbers.epoch;
   plan.timeout_ms = numbers.timeout_ms;
   plan.hold_ms = std::min(numbers.timeout_ms / 3, kHoldMsMax);

@@ -82,6 +82,7 @@ struct StreamSpec {
   std::string start_position;  // not empty: no copy
   bool stop_after_copy = false;
   std::string workflow_type = "MoveTables";
+  stream::StreamOptions options;
 };
 
 enum class StreamAction { kStart, kStop, kFreeze, kUnfreeze, kDelete };

@@ -150,6 +150,7 @@ void EncodeSpec(const StreamSpec& spec, schemas::StreamSpec::Builder builder) {
   builder.setStartPosition(spec.start_position);
   builder.setStopAfterCopy(spec.stop_after_copy);
   builder.setWorkflowType(spec.workflow_type);
+  stream::WriteStreamOptions(spec.options, builder.initOptions());
 }
 
 }  // namespace sluice::workflow

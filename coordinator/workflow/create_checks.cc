@@ -64,6 +64,22 @@ bool IsBehindGate(GateState state) {
 
 }  // namespace
 
+absl::Status CheckStreamOptions(const stream::StreamOptions& options) {
+  const auto refused = [](absl::string_view what) {
+    return absl::UnimplementedError(absl::StrCat(what, " is not supported by this version"));
+  };
+  if (options.on_ddl != stream::OnDdl::kStop) {
+    return refused(absl::StrCat("--on-ddl ", stream::OnDdlName(options.on_ddl)));
+  }
+  if (options.defer_secondary_keys == stream::DeferKeys::kAlways) {
+    return refused("--defer-secondary-keys");
+  }
+  if (options.ConvertsTimes()) {
+    return refused("--source-time-zone");
+  }
+  return options.allow_no_key ? refused("--allow-no-key") : absl::OkStatus();
+}
+
 absl::Status CheckSelection(const TableSelection& selection) {
   if (selection.all_tables == !selection.tables.empty()) {
     return absl::InvalidArgumentError(

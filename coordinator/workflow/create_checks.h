@@ -20,6 +20,9 @@ struct TableSelection {
   std::vector<std::string> exclude_tables;
 };
 
+// UNIMPLEMENTED names an option that streams do not obey.
+absl::Status CheckStreamOptions(const stream::StreamOptions& options);
+
 // INVALID_ARGUMENT unless exactly one of tables and all_tables is given; names what is twice.
 absl::Status CheckSelection(const TableSelection& selection);
 

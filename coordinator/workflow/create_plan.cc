@@ -15,6 +15,7 @@ namespace sluice::workflow {
 namespace {
 
 constexpr absl::Duration kDescribeMax = absl::Seconds(60);
+constexpr char kTargetTimeZone[] = "UTC";
 
 CallBudget DescribeBudget(absl::Time deadline) {
   CallBudget budget;
@@ -59,9 +60,13 @@ absl::Status PlanStreams(const Services& services, WorkflowRecord& record) {
                             services.topology.PrimaryOf(record.source_keyspace, shard));
     SLUICE_ASSIGN_OR_RETURN(const topology::TabletInfo target,
                             services.topology.PrimaryOf(record.target_keyspace, shard));
-    SLUICE_RETURN_IF_ERROR(
-        services.topology.PickSource(record.source_keyspace, shard, record.options.source_types)
-            .status());
+    SLUICE_RETURN_IF_ERROR(services.topology
+                               .PickSource({.keyspace = record.source_keyspace,
+                                            .shard = shard,
+                                            .types = record.options.source_types,
+                                            .cells = record.options.stream.cells,
+                                            .near_cell = target.cell})
+                               .status());
     StreamRecord stream;
     stream.source_shard = shard;
     stream.target_shard = shard;
@@ -126,6 +131,7 @@ absl::StatusOr<CreatePlan> PlanCreate(const Services& services, const CreateArgs
                                       absl::Time deadline) {
   CreatePlan plan;
   WorkflowRecord& record = plan.record;
+  SLUICE_RETURN_IF_ERROR(CheckStreamOptions(args.stream));
   SLUICE_RETURN_IF_ERROR(PlanPlaces(services, args, record));
   record.options.source_types = args.source_types;
   if (record.options.source_types.empty()) {
@@ -133,6 +139,8 @@ absl::StatusOr<CreatePlan> PlanCreate(const Services& services, const CreateArgs
   }
   record.options.auto_start = args.auto_start;
   record.options.stop_after_copy = args.stop_after_copy;
+  record.options.stream = args.stream;
+  record.options.stream.target_time_zone = args.stream.ConvertsTimes() ? kTargetTimeZone : "";
   record.created_at_ms = absl::ToUnixMillis(absl::Now());
   SLUICE_ASSIGN_OR_RETURN(const std::vector<WorkflowRecord> others,
                           store::ListWorkflows(services.store));

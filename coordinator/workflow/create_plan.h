@@ -35,6 +35,7 @@ struct CreateArgs {
   std::vector<routing::TabletType> source_types;  // empty: REPLICA, else PRIMARY
   bool auto_start = true;
   bool stop_after_copy = false;
+  stream::StreamOptions stream;  // its target_time_zone is not looked at
   bool dry_run = false;
 };
 

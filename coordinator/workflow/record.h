@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "common/routing/rules.h"
 #include "common/routing/target.h"
+#include "common/stream/stream_options.h"
 
 namespace sluice::workflow {
 
@@ -43,6 +44,7 @@ struct WorkflowOptions {
   std::vector<routing::TabletType> source_types;  // in order of preference; never empty
   bool stop_after_copy = false;
   bool auto_start = true;
+  stream::StreamOptions stream;
   friend bool operator==(const WorkflowOptions&, const WorkflowOptions&) = default;
 };
 

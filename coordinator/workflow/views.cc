@@ -97,6 +97,25 @@ Json ShowStreamJson(const WorkflowRecord& record, const StreamView& stream) {
   return json;
 }
 
+Json OptionsJson(const WorkflowOptions& options) {
+  Json types = Json::array();
+  for (const routing::TabletType type : options.source_types) {
+    types.push_back(routing::TabletTypeName(type));
+  }
+  Json tuning = Json::object();
+  for (const stream::NamedValue& item : options.stream.tuning) {
+    tuning[item.name] = item.value;
+  }
+  return {{"tablet_types", types},
+          {"cells", options.stream.cells},
+          {"on_ddl", stream::OnDdlName(options.stream.on_ddl)},
+          {"defer_secondary_keys", stream::DeferKeysName(options.stream.defer_secondary_keys)},
+          {"allow_no_key", options.stream.allow_no_key},
+          {"auto_start", options.auto_start},
+          {"stop_after_copy", options.stop_after_copy},
+          {"tuning", tuning}};
+}
+
 // `denied`: clients of the target side may not write these tables, because the other side serves.
 std::string ShowDocument(const WorkflowRecord& record, const topology::Topology& topology,
                          bool denied) {
@@ -119,8 +138,9 @@ std::string ShowDocument(const WorkflowRecord& record, const topology::Topology&
   json["MaxVReplicationTransactionLag"] = lag_s;
   json["Frozen"] = record.phase == WorkflowPhase::kFrozen;
   json["ShardStatuses"] = shards;
-  json["SourceTimeZone"] = "";
-  json["TargetTimeZone"] = "";
+  json["SourceTimeZone"] = record.options.stream.source_time_zone;
+  json["TargetTimeZone"] = record.options.stream.target_time_zone;
+  json["Options"] = OptionsJson(record.options);
   json["Phase"] = WorkflowPhaseName(record.phase);
   json["TrafficState"] = TrafficStateText(record);
   json["Message"] = record.message;

@@ -25,6 +25,13 @@ StreamSpec Spec() {
   spec.start_position = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5";
   spec.stop_after_copy = true;
   spec.workflow_type = "MoveTables";
+  spec.options = {.on_ddl = stream::OnDdl::kIgnore,
+                  .allow_no_key = true,
+                  .defer_secondary_keys = stream::DeferKeys::kAlways,
+                  .cells = {"zone1"},
+                  .source_time_zone = "Europe/Berlin",
+                  .target_time_zone = "UTC",
+                  .tuning = {{.name = "copy_epoch", .value = "1m"}}};
   return spec;
 }
 
@@ -62,6 +69,9 @@ TEST(StreamSpecTest, WhatCannotBeMovedIsRefusedByName) {
   spec = Spec();
   spec.source_database.clear();
   EXPECT_FALSE(CheckStreamSpec(spec).ok());
+  spec = Spec();
+  spec.options.target_time_zone.clear();
+  EXPECT_THAT(std::string(CheckStreamSpec(spec).message()), ::testing::HasSubstr("time zones"));
 }
 
 TEST(StreamSpecTest, ATextWithANulByteIsRefused) {

@@ -114,8 +114,7 @@ void StreamWorld::StartTarget() {
   manager_ = std::make_unique<target::StreamManager>(target::StreamManagerOptions{
       .local = target_mysqld_->Root(),
       .agent_name = "zone1-200",
-      .pick_source = [this](const auto&, const auto&,
-                            const auto&) -> absl::StatusOr<target::SourceAddress> {
+      .pick_source = [this](const auto&) -> absl::StatusOr<target::SourceAddress> {
         return target::SourceAddress{.alias = "zone1-100", .agent_url = source_url_};
       },
       .on_change = [] {},

@@ -24,8 +24,7 @@ class SecondAgent {
   explicit SecondAgent(const Mysqld& target)
       : manager_({.local = target.Root(),
                   .agent_name = "zone1-200",
-                  .pick_source = [](const auto&, const auto&,
-                                    const auto&) -> absl::StatusOr<target::SourceAddress> {
+                  .pick_source = [](const auto&) -> absl::StatusOr<target::SourceAddress> {
                     return absl::UnavailableError("none");
                   },
                   .on_change = [] {},
@@ -125,8 +124,9 @@ TEST(TakeoverTest, AStreamIsNotClaimedWhereAnotherTabletIsThePrimary) {
   target::StreamManager old(
       {.local = world->target_mysqld().Root(),
        .agent_name = "zone1-200",
-       .pick_source = [](const auto&, const auto&, const auto&)
-           -> absl::StatusOr<target::SourceAddress> { return absl::UnavailableError("none"); },
+       .pick_source = [](const auto&) -> absl::StatusOr<target::SourceAddress> {
+         return absl::UnavailableError("none");
+       },
        .on_change = [] {},
        .tuning = {},
        .check_primary = [&](const std::string& keyspace, const std::string& shard) -> absl::Status {

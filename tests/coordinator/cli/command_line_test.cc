@@ -316,6 +316,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Wrong{"movetables switchtraffic customer.w --tablet-types replica,master2",
               "unknown tablet type \"master2\"", ""},
+        Wrong{"movetables create a.b --source c --all --on-ddl maybe",
+              "--on-ddl: \"maybe\" is none of IGNORE, STOP, EXEC and EXEC_IGNORE", ""},
+        Wrong{"movetables create a.b --source c --all --cells ,", "--cells names no cell", ""},
         Wrong{"movetables switchtraffic customer.w --tablet-types ,", "names no type", ""},
         Wrong{"movetables switchtraffic customer.w --timeout 10ms", "--timeout 10ms is too short",
               ""},

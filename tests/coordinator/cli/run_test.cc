@@ -17,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "common/rpc/server.h"
+#include "common/stream/stream_options.h"
 #include "schemas/admin.capnp.h"
 
 namespace sluice::cli {
@@ -237,13 +238,37 @@ TEST_F(RunTest, ACreateCarriesAllItsFlags) {
     EXPECT_EQ(create.getSourceTypes().size(), 2U);
     EXPECT_FALSE(create.getAutoStart());
     EXPECT_TRUE(create.getStopAfterCopy());
+    EXPECT_EQ(stream::ReadStreamOptions(create.getOptions()),
+              (stream::StreamOptions{.on_ddl = stream::OnDdl::kExecIgnore,
+                                     .allow_no_key = true,
+                                     .defer_secondary_keys = stream::DeferKeys::kNever,
+                                     .cells = {"zone1", "zone2"},
+                                     .source_time_zone = "Europe/Berlin",
+                                     .target_time_zone = {},
+                                     .tuning = {}}));
     EXPECT_FALSE(create.getDryRun());
     return R"({"workflow": "customer.w", "traffic_state": "Reads Not Switched."})";
   });
-  const Result result =
-      Sluice({"movetables", "create", "customer.w", "--source", "commerce", "--all", "--exclude",
-              "product,audit", "--tablet-types", "in_order:REPLICA,PRIMARY", "--auto-start=false",
-              "--stop-after-copy"});
+  const Result result = Sluice({"movetables",
+                                "create",
+                                "customer.w",
+                                "--source",
+                                "commerce",
+                                "--all",
+                                "--exclude",
+                                "product,audit",
+                                "--tablet-types",
+                                "in_order:REPLICA,PRIMARY",
+                                "--auto-start=false",
+                                "--stop-after-copy",
+                                "--on-ddl",
+                                "exec_ignore",
+                                "--allow-no-key",
+                                "--defer-secondary-keys=false",
+                                "--cells",
+                                "zone1,zone2",
+                                "--source-time-zone",
+                                "Europe/Berlin"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("exist for workflow customer.w:"));
 }

@@ -18,6 +18,13 @@ StoredCutover Example() {
   state.plan = testing::WritesPlan(2);
   state.plan.stale = {{.source = 1, .id = 99}};
   state.plan.source_types = {routing::TabletType::kReplica, routing::TabletType::kPrimary};
+  state.plan.reverse_options = {.on_ddl = stream::OnDdl::kExec,
+                                .allow_no_key = true,
+                                .defer_secondary_keys = stream::DeferKeys::kAlways,
+                                .cells = {},
+                                .source_time_zone = "UTC",
+                                .target_time_zone = "Europe/Berlin",
+                                .tuning = {{.name = "copy_epoch", .value = "1m"}}};
   state.plan.source_readable = true;
   Transition transition = Step(std::move(state), Event::Begin());
   const Effect hold = transition.effects.at(0);

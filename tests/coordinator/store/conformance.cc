@@ -71,6 +71,13 @@ WorkflowRecord ExampleWorkflow() {
   record.options.source_types = {routing::TabletType::kReplica, routing::TabletType::kPrimary};
   record.options.stop_after_copy = true;
   record.options.auto_start = false;
+  record.options.stream = {.on_ddl = stream::OnDdl::kExecIgnore,
+                           .allow_no_key = true,
+                           .defer_secondary_keys = stream::DeferKeys::kNever,
+                           .cells = {"zone1", "zone2"},
+                           .source_time_zone = "Europe/Berlin",
+                           .target_time_zone = "UTC",
+                           .tuning = {{.name = "copy_epoch", .value = "1m"}}};
   record.reverse_of = "x.y";
   record.created_at_ms = 1234567890123;
   record.undoing = record.start_pending = true;

@@ -128,9 +128,13 @@ TEST_F(TopologyTest, OfTwoWritableServersNoneServes) {
   EXPECT_THAT(topology_->Register(Tablet(101, TabletType::kPrimary)), IsOk());
   EXPECT_THAT(topology_->PrimaryOf("commerce", "0"),
               StatusIs(Code::kUnavailable, "more than one writable mysqld"));
-  EXPECT_THAT(topology_->PickSource("commerce", "0", {TabletType::kPrimary}),
+  const auto pick = [&](TabletType type) {
+    return topology_->PickSource(
+        {.keyspace = "commerce", .shard = "0", .types = {type}, .cells = {}, .near_cell = {}});
+  };
+  EXPECT_THAT(pick(TabletType::kPrimary),
               StatusIs(Code::kFailedPrecondition, "more than one writable mysqld"));
-  EXPECT_THAT(topology_->PickSource("commerce", "0", {TabletType::kReplica}),
+  EXPECT_THAT(pick(TabletType::kReplica),
               StatusIs(Code::kUnavailable, "no serving tablet of type REPLICA"));
   TabletReport demoted = Tablet(100, TabletType::kPrimary);
   demoted.tablet.type = TabletType::kReplica;
@@ -186,14 +190,51 @@ TEST_F(TopologyTest, PickSourceObeysTheOrderOfTypesAndPrefersTheLeastLag) {
   EXPECT_THAT(topology_->Register(slow), IsOk());
   EXPECT_THAT(topology_->Register(fast), IsOk());
   const auto pick = [&](std::vector<TabletType> types) {
-    const auto tablet = topology_->PickSource("commerce", "0", types);
+    const auto tablet = topology_->PickSource(
+        {.keyspace = "commerce", .shard = "0", .types = types, .cells = {}, .near_cell = {}});
     return tablet.ok() ? tablet->alias : tablet.status().ToString();
   };
   EXPECT_EQ(pick({TabletType::kReplica, TabletType::kPrimary}), "zone1-102");
   EXPECT_EQ(pick({TabletType::kPrimary, TabletType::kReplica}), "zone1-100");
   EXPECT_EQ(pick({TabletType::kRdonly, TabletType::kPrimary}), "zone1-100");
-  EXPECT_THAT(topology_->PickSource("commerce", "0", {TabletType::kRdonly}),
+  EXPECT_THAT(topology_->PickSource({.keyspace = "commerce",
+                                     .shard = "0",
+                                     .types = {TabletType::kRdonly},
+                                     .cells = {},
+                                     .near_cell = {}}),
               StatusIs(Code::kUnavailable, "no serving tablet of type RDONLY in commerce/0"));
+}
+
+TEST_F(TopologyTest, PickSourcePrefersWhatIsUpToDateThenWhatIsNear) {
+  const auto with = [&](uint32_t uid, TabletType type, const std::string& cell, int64_t lag_ms) {
+    TabletReport report = Tablet(uid, type);
+    report.tablet.cell = cell;
+    report.tablet.alias = absl::StrCat(cell, "-", uid);
+    report.tablet.replica_lag_ms = lag_ms;
+    EXPECT_THAT(topology_->Register(report), IsOk());
+  };
+  const auto pick = [&](std::vector<std::string> cells, const std::string& near) {
+    const auto tablet =
+        topology_->PickSource({.keyspace = "commerce",
+                               .shard = "0",
+                               .types = {TabletType::kReplica, TabletType::kPrimary},
+                               .cells = std::move(cells),
+                               .near_cell = near});
+    return tablet.ok() ? tablet->alias : std::string(tablet.status().message());
+  };
+  with(100, TabletType::kPrimary, "zone1", -1);
+  with(101, TabletType::kReplica, "zone2", 900);
+  with(102, TabletType::kReplica, "zone3", 20);
+  EXPECT_EQ(pick({}, ""), "zone3-102");
+  EXPECT_EQ(pick({}, "zone2"), "zone2-101");
+  EXPECT_EQ(pick({}, "zone1"), "zone1-100");
+  EXPECT_EQ(pick({"zone2"}, "zone1"), "zone2-101");
+  EXPECT_EQ(pick({"zone2", "zone3"}, "zone1"), "zone3-102");
+  EXPECT_EQ(pick({"zone9"}, "zone1"),
+            "no tablet of commerce/0 is in cell zone9; its cells are zone1, zone2, zone3");
+  with(101, TabletType::kReplica, "zone2", 3'600'000);
+  EXPECT_EQ(pick({}, "zone2"), "zone3-102");
+  EXPECT_EQ(pick({"zone2"}, "zone2"), "zone2-101");
 }
 
 TEST_F(TopologyTest, StreamsAreThoseOfTheLastReportOfTheirTablet) {

@@ -27,6 +27,20 @@ TableDescription Missing(const std::string& name) {
   return table;
 }
 
+TEST(CreateChecksTest, OptionsThatNoStreamObeysAreRefusedByName) {
+  stream::StreamOptions options;
+  options.cells = {"zone1"};
+  EXPECT_THAT(CheckStreamOptions(options), IsOk());
+  options.allow_no_key = true;
+  EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--allow-no-key"));
+  options.source_time_zone = "Europe/Berlin";
+  EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--source-time-zone"));
+  options.defer_secondary_keys = stream::DeferKeys::kAlways;
+  EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--defer-secondary"));
+  options.on_ddl = stream::OnDdl::kExec;
+  EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--on-ddl EXEC"));
+}
+
 TEST(CreateChecksTest, ExactlyOneWayToSayWhichTables) {
   EXPECT_THAT(CheckSelection({"commerce", {"a"}, false, {}}), IsOk());
   EXPECT_THAT(CheckSelection({"commerce", {}, true, {"a"}}), IsOk());

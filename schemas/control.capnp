@@ -86,6 +86,9 @@ struct TableDescription {
   foreignKeyParents @9 :List(Text);   # tables that its foreign keys refer to ("table" or "db.table")
   foreignKeyChildren @10 :List(Text); # tables whose foreign keys refer to it
   gateState @11 :GateState;    # closed: it stands under its closed name
+  cascades @12 :List(Text);    # its foreign keys by which a change of the parent changes it
+  views @14 :List(Text);       # that read it ("view" or "db.view")
+  cascadesLogged @13 :Bool;    # this server's binlog holds such changes; also of an absent table
 }
 
 struct DescribeTablesReply {

@@ -37,6 +37,7 @@ absl::StatusOr<DescribedTable> Describe(mysql::Connection& connection, const std
                            .exists = false,
                            .has_rows = false,
                            .gate = gate::StateOf(names),
+                           .cascades_logged = false,
                            .schema = {}};
   const bool closed = names.closed == gate::Object::kTable;
   if (!closed && names.name == gate::Object::kAbsent) {
@@ -80,6 +81,7 @@ absl::StatusOr<std::vector<DescribedTable>> DescribeTables(mysql::Connection& co
   for (const std::string& table : tables) {
     open_names[gate::ClosedName(table)] = table;
   }
+  SLUICE_ASSIGN_OR_RETURN(const bool cascades_logged, mysql::LogsCascades(connection));
   SLUICE_ASSIGN_OR_RETURN(const auto observed, gate::ObserveTables(connection, database, tables));
   std::vector<DescribedTable> described;
   for (const gate::TableNames& names : observed) {
@@ -89,6 +91,7 @@ absl::StatusOr<std::vector<DescribedTable>> DescribeTables(mysql::Connection& co
           Annotate(table.status(), absl::StrCat("table ", database, ".", names.table)),
           names.table);
     }
+    table->cascades_logged = cascades_logged;
     described.push_back(*std::move(table));
   }
   return described;
@@ -112,6 +115,9 @@ void FillDescription(const DescribedTable& table, schemas::TableDescription::Bui
            schema.foreign_key_parents);
   SetNames(description.initForeignKeyChildren(count(schema.foreign_key_children)),
            schema.foreign_key_children);
+  SetNames(description.initViews(count(schema.views)), schema.views);
+  SetNames(description.initCascades(count(schema.cascades)), schema.cascades);
+  description.setCascadesLogged(table.cascades_logged);
   description.setGateState(WireState(table.gate));
 }
 

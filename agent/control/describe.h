@@ -18,6 +18,7 @@ struct DescribedTable {
   bool exists = false;
   bool has_rows = false;
   gate::State gate = gate::State::kAbsent;
+  bool cascades_logged = false;  // a fact of the server
   mysql::TableSchema schema;  // of the table wherever it stands, named and referring by open names
 };
 

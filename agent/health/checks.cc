@@ -25,10 +25,6 @@ void CheckBinlog(const MysqldFacts& facts, std::vector<std::string>& problems) {
     problems.push_back(absl::StrCat("binlog_row_image is ", facts.binlog_row_image,
                                     "; SET PERSIST binlog_row_image = FULL"));
   }
-  if (!facts.binlog_row_value_options.empty()) {
-    problems.push_back(absl::StrCat("binlog_row_value_options is ", facts.binlog_row_value_options,
-                                    "; SET PERSIST binlog_row_value_options = ''"));
-  }
 }
 
 void CheckGtids(const MysqldFacts& facts, std::vector<std::string>& problems) {

@@ -30,7 +30,6 @@ struct MysqldFacts {
   bool log_bin = false;
   std::string binlog_format;
   std::string binlog_row_image;
-  std::string binlog_row_value_options;
   uint32_t server_id = 0;
   bool log_replica_updates = false;
   int lower_case_table_names = 0;

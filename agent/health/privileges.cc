@@ -174,6 +174,7 @@ MissingPrivileges FindMissingPrivileges(const Privileges& privileges, absl::stri
   std::vector<absl::string_view> global = {"REPLICATION SLAVE", "REPLICATION CLIENT",
                                            "CREATE USER"};
   global.emplace_back(version >= kSetAnyDefinerSince ? "SET_ANY_DEFINER" : "SET_USER_ID");
+  global.emplace_back("XA_RECOVER_ADMIN");
   if (!privileges.HasGlobal("SYSTEM_VARIABLES_ADMIN")) {
     global.emplace_back("SESSION_VARIABLES_ADMIN");
   }

@@ -90,7 +90,6 @@ absl::StatusOr<MysqldFacts> ReadFacts(mysql::Connection& connection) {
       connection.Query("SELECT @@GLOBAL.gtid_mode gtid_mode, @@GLOBAL.enforce_gtid_consistency"
                        " enforce_gtid_consistency, @@GLOBAL.log_bin log_bin, @@GLOBAL.binlog_format"
                        " binlog_format, @@GLOBAL.binlog_row_image binlog_row_image,"
-                       " @@GLOBAL.binlog_row_value_options binlog_row_value_options,"
                        " @@GLOBAL.server_id server_id, @@GLOBAL.log_replica_updates"
                        " log_replica_updates, @@GLOBAL.lower_case_table_names"
                        " lower_case_table_names, @@GLOBAL.read_only read_only,"
@@ -111,7 +110,6 @@ absl::StatusOr<MysqldFacts> ReadFacts(mysql::Connection& connection) {
   facts.log_bin = row["log_bin"] == "1";
   facts.binlog_format = row["binlog_format"];
   facts.binlog_row_image = row["binlog_row_image"];
-  facts.binlog_row_value_options = row["binlog_row_value_options"];
   facts.server_id = Number<uint32_t>(row["server_id"], 0);
   facts.log_replica_updates = row["log_replica_updates"] == "1";
   facts.lower_case_table_names = Number<int>(row["lower_case_table_names"], 0);

@@ -9,7 +9,7 @@
 namespace sluice::sidecar {
 namespace {
 
-static_assert(target::kStreamTablesVersion == 2,
+static_assert(target::kStreamTablesVersion == 3,
               "changed stream tables need a migration of their own");
 
 // Version 1 copied a table from its start to its end in one go.
@@ -71,7 +71,11 @@ std::vector<Migration> Migrations() {
   }
   second.statements.emplace_back(kCopyStateToRanges);
   const Migration third{.version = 3, .statements = {"DROP TABLE IF EXISTS _sluice.copy_state"}};
-  return {std::move(first), std::move(second), third};
+  Migration fourth{.version = 4, .statements = {}};
+  for (const absl::string_view statement : target::kStreamTables) {
+    fourth.statements.emplace_back(statement);
+  }
+  return {std::move(first), std::move(second), third, std::move(fourth)};
 }
 
 }  // namespace sluice::sidecar

@@ -30,9 +30,6 @@ constexpr uint8_t kRand = 13;
 constexpr uint8_t kUserVar = 14;
 constexpr uint8_t kBeginLoadQuery = 17;
 constexpr uint8_t kExecuteLoadQuery = 18;
-constexpr uint8_t kWriteRowsV1 = 23;
-constexpr uint8_t kUpdateRowsV1 = 24;
-constexpr uint8_t kDeleteRowsV1 = 25;
 constexpr uint8_t kIncident = 26;
 constexpr uint8_t kTransactionContext = 36;
 constexpr uint8_t kViewChange = 37;
@@ -55,18 +52,14 @@ absl::Status Refuse(uint8_t raw_type) {
       return absl::FailedPreconditionError(
           "LOAD DATA stands as a statement in the source's binlog; set binlog_format=ROW for the "
           "session that runs it, and copy the tables again");
-    case kWriteRowsV1:
-    case kUpdateRowsV1:
-    case kDeleteRowsV1:
-      return absl::FailedPreconditionError(
-          "the source writes row events of version 1; set log_bin_use_v1_row_events=OFF");
     case kIncident:
       return absl::DataLossError(
           "the source's binlog holds an incident event: it has lost changes; copy the tables "
           "again");
     default:
-      return absl::UnimplementedError(absl::StrCat(
-          "the source's binlog holds an event of the unknown type ", static_cast<int>(raw_type)));
+      return absl::UnimplementedError(
+          absl::StrCat("the source's binlog holds an event that cannot be followed: ",
+                       binlog::EventTypeName(raw_type), "; cancel the workflow"));
   }
 }
 

@@ -27,8 +27,8 @@ class BinlogFilter {
 
   // Appends what is to be handed on of one event as mysqld sent it. FAILED_PRECONDITION, naming the
   // cause and remedy, for a binlog that cannot be followed (anonymous transactions, statements of
-  // LOAD DATA, old row events); DATA_LOSS for an incident event; INVALID_ARGUMENT for malformed
-  // bytes.
+  // LOAD DATA); DATA_LOSS for an incident event; UNIMPLEMENTED, with its name,
+  // for an event that may hold data and is not known; INVALID_ARGUMENT for malformed bytes.
   //
   // One event may be a whole transaction of any size, compressed, or hold rows of any size: `drain`
   // is then called whenever a good deal of it stands in `out`, to take it away, in the middle of an

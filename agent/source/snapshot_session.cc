@@ -9,6 +9,7 @@
 #include "agent/source/cell_codec.h"
 #include "agent/source/chunk_query.h"
 #include "agent/source/history_check.h"
+#include "agent/source/prepared_wait.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 
@@ -99,6 +100,10 @@ absl::StatusOr<std::unique_ptr<SnapshotSession>> SnapshotSession::Open(
   // snapshot.
   SLUICE_ASSIGN_OR_RETURN(std::string position,
                           connections.front()->QueryScalar("SELECT @@GLOBAL.gtid_executed"));
+  if (options.not_before.empty()) {
+    // A stream that has begun knows what was prepared since: its position has gaps there.
+    SLUICE_RETURN_IF_ERROR(AwaitPrepared(*connections.front(), options.wait));
+  }
   for (const auto& connection : connections) {
     SLUICE_RETURN_IF_ERROR(
         connection->Execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").status());

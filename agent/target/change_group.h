@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/target/change_set.h"
+#include "agent/target/source_ddl.h"
 #include "common/gtid/gtid_set.h"
 
 namespace sluice::target {
@@ -25,6 +27,9 @@ struct ChangeGroup {
   // The last transaction is not whole: it goes on in the next group, and nothing may become visible
   // before its end.
   bool open = false;
+  // Behind all of the above a statement follows that is to be carried out on the target; no further
+  // group does.
+  std::optional<SourceDdl> ddl;
 
   int64_t source_time_us = 0;  // the source's clock at the last answer; 0 when there was none
   bool caught_up = false;      // at that answer there was nothing behind this group

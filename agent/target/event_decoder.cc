@@ -7,8 +7,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "agent/source/event_splitter.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/binlog/json_patch.h"
 
 namespace sluice::target {
 namespace {
@@ -25,6 +28,12 @@ absl::Status NotWhole(const TablePlan& plan, size_t ordinal) {
           "a row of ", plan.table, " comes without column ", plan.schema.columns[ordinal].name,
           "; set binlog_row_image=FULL on the source, cancel the workflow and create it anew")),
       plan.table);
+}
+
+bool OfRows(EventType type) {
+  return type == EventType::kTableMap || type == EventType::kWriteRows ||
+         type == EventType::kUpdateRows || type == EventType::kDeleteRows ||
+         type == EventType::kPartialUpdateRows;
 }
 
 absl::Status CheckImage(const TablePlan& plan, const std::vector<size_t>& ordinals,
@@ -66,8 +75,15 @@ absl::Status EventDecoder::Feed(absl::string_view event) {
     return FeedGtid(event);
   }
   if (!in_transaction_) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("event type ", static_cast<int>(header.raw_type), " outside a transaction"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the event ", binlog::EventTypeName(header.raw_type), " outside a transaction"));
+  }
+  if (xid_.has_value() && OfRows(header.type)) {
+    if (xa_events_.size() + event.size() > kPreparedBytesMax) {
+      return prepared_.TooLarge(*xid_, xa_events_.size() + event.size());
+    }
+    xa_events_.append(event.data(), event.size());
+    return absl::OkStatus();
   }
   switch (header.type) {
     case EventType::kQuery:
@@ -77,17 +93,15 @@ absl::Status EventDecoder::Feed(absl::string_view event) {
     case EventType::kWriteRows:
     case EventType::kUpdateRows:
     case EventType::kDeleteRows:
-      return FeedRows(event);
     case EventType::kPartialUpdateRows:
-      return absl::FailedPreconditionError(
-          "the source writes partial JSON updates of a moving table; set "
-          "binlog_row_value_options='' there, cancel the workflow and create it anew");
+      return FeedRows(event);
+    case EventType::kXaPrepare:
+      return FeedXaPrepare(event);
     case EventType::kXid:
-    case EventType::kXaPrepare:  // with rows of ours, XA START has been refused before
       return End();
     default:
       return absl::InvalidArgumentError(
-          absl::StrCat("event type ", static_cast<int>(header.raw_type), " from the source"));
+          absl::StrCat("the event ", binlog::EventTypeName(header.raw_type), " from the source"));
   }
 }
 
@@ -99,6 +113,8 @@ absl::Status EventDecoder::FeedGtid(absl::string_view event) {
   in_transaction_ = true;
   begun_ = false;
   has_rows_ = false;
+  gtid_ = gtid.gtid;
+  xid_.reset();
   open_.clear();
   if (maps_.size() > kKnownMapsMax) {
     maps_.clear();
@@ -108,7 +124,7 @@ absl::Status EventDecoder::FeedGtid(absl::string_view event) {
 
 absl::Status EventDecoder::FeedQuery(absl::string_view event) {
   SLUICE_ASSIGN_OR_RETURN(const binlog::QueryEvent query, binlog::DecodeQuery(event));
-  const absl::string_view sql = query.sql;
+  absl::string_view sql = query.sql;
   if (sql == "BEGIN") {
     begun_ = true;
     return absl::OkStatus();
@@ -116,13 +132,18 @@ absl::Status EventDecoder::FeedQuery(absl::string_view event) {
   if (sql == "COMMIT") {
     return End();
   }
-  if (absl::StartsWithIgnoreCase(sql, "XA START")) {
-    return absl::FailedPreconditionError(
-        "an XA transaction on the source touches a moving table, and XA transactions cannot be "
-        "followed; end the use of XA there, cancel the workflow and create it anew");
+  if (absl::ConsumePrefix(&sql, "XA ")) {
+    if (absl::ConsumePrefix(&sql, "START ")) {
+      begun_ = true;
+      xid_ = std::string(sql);
+      xa_events_.clear();
+    }
+    const bool commit = absl::ConsumePrefix(&sql, "COMMIT ");
+    return commit || absl::ConsumePrefix(&sql, "ROLLBACK ") ? Decide(sql, commit)
+                                                            : absl::OkStatus();
   }
   if (sql == "ROLLBACK" || absl::StartsWithIgnoreCase(sql, "ROLLBACK TO")) {
-    if (has_rows_) {
+    if (has_rows_ || !xa_events_.empty()) {
       return absl::FailedPreconditionError(
           "a transaction of the source that touches a moving table and was rolled back stands in "
           "its "
@@ -134,8 +155,62 @@ absl::Status EventDecoder::FeedQuery(absl::string_view event) {
   if (absl::StartsWithIgnoreCase(sql, "SAVEPOINT ")) {
     return absl::OkStatus();
   }
-  SLUICE_RETURN_IF_ERROR(CheckStatement(watched_, query.database, sql));
+  SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(event));
+  return FeedStatement(query, header.timestamp);
+}
+
+absl::Status EventDecoder::FeedStatement(const binlog::QueryEvent& query, uint32_t seconds) {
+  const StatementEffect effect = JudgeStatement(watched_, query.database, query.sql);
+  const bool of_definition =
+      effect == StatementEffect::kDefinition || effect == StatementEffect::kTables;
+  if (watched_.on_ddl == DdlPolicy::kHandOver && of_definition && !begun_) {
+    sink_.OnDdl({.gtid = gtid_, .query = query, .seconds = seconds});
+    return absl::OkStatus();
+  }
+  if (watched_.on_ddl != DdlPolicy::kIgnore || effect != StatementEffect::kDefinition) {
+    SLUICE_RETURN_IF_ERROR(RefuseStatement(effect, query.sql));
+  }
   return begun_ ? absl::OkStatus() : End();
+}
+
+absl::Status EventDecoder::FeedXaPrepare(absl::string_view event) {
+  if (!xid_.has_value()) {
+    return End();  // without rows of ours, XA START does not come
+  }
+  SLUICE_ASSIGN_OR_RETURN(const bool one_phase, binlog::DecodeXaPrepareIsOnePhase(event));
+  auto events = std::make_shared<const std::string>(std::move(xa_events_));
+  const std::string xid = *std::exchange(xid_, std::nullopt);
+  xa_events_.clear();
+  if (one_phase) {
+    SLUICE_RETURN_IF_ERROR(Replay(events));
+    return End();
+  }
+  in_transaction_ = false;
+  sink_.OnHeld();
+  return prepared_.Keep(xid, {gtid_, std::move(events)});
+}
+
+// What is not kept had no rows of ours, or was decided before the first snapshot was opened.
+absl::Status EventDecoder::Decide(absl::string_view xid, bool commit) {
+  const std::optional<PreparedTransactions::Prepared> prepared = prepared_.Take(xid);
+  if (prepared.has_value()) {
+    sink_.OnDecided(prepared->gtid);
+    if (commit) {
+      SLUICE_RETURN_IF_ERROR(Replay(prepared->events));
+    }
+  }
+  return End();
+}
+
+absl::Status EventDecoder::Replay(const std::shared_ptr<const std::string>& events) {
+  sink_.OnKeep(events);
+  absl::string_view rest = *events;
+  while (!rest.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const absl::string_view event, source::NextEvent(rest));
+    rest.remove_prefix(event.size());
+    SLUICE_RETURN_IF_ERROR(Feed(event));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status EventDecoder::FeedTableMap(absl::string_view event) {
@@ -185,12 +260,47 @@ absl::Status EventDecoder::FeedRows(absl::string_view event) {
     if (rows_.before() != nullptr) {
       SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->key, *rows_.before()));
     }
-    if (rows_.after() != nullptr) {
-      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->written, *rows_.after()));
-      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->key, *rows_.after()));
+    const binlog::RowImage* after = rows_.after();
+    if (after != nullptr) {
+      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->written, *after));
+      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->key, *after));
     }
-    SLUICE_RETURN_IF_ERROR(sink_.OnChange(*known.plan, known.map, rows_.before(), rows_.after()));
+    if (rows.type == EventType::kPartialUpdateRows) {
+      SLUICE_RETURN_IF_ERROR(MakeWhole(*known.plan, *rows_.before(), *after));
+      after = &whole_;
+    }
+    SLUICE_RETURN_IF_ERROR(sink_.OnChange(*known.plan, known.map, rows_.before(), after));
   }
+}
+
+absl::Status EventDecoder::MakeWhole(const TablePlan& plan, const binlog::RowImage& before,
+                                     const binlog::RowImage& after) {
+  whole_ = after;
+  for (size_t i = 0; i < whole_.size(); ++i) {
+    binlog::ImageCell& cell = whole_[i];
+    if (!cell.present || !cell.partial) {
+      continue;
+    }
+    cell.partial = false;
+    if (cell.null || plan.schema.columns[i].is_generated) {
+      continue;
+    }
+    if (!before[i].present) {
+      return NotWhole(plan, i);
+    }
+    auto document = before[i].null ? absl::InvalidArgumentError("a partial update of NULL")
+                                   : binlog::ApplyJsonDiffs(before[i].bytes, cell.bytes);
+    if (!document.ok()) {
+      return WithSubject(
+          Annotate(document.status(),
+                   absl::StrCat("column ", plan.schema.columns[i].name, " of ", plan.table)),
+          plan.table);
+    }
+    auto kept = std::make_shared<const std::string>(*std::move(document));
+    cell.bytes = *kept;
+    sink_.OnKeep(std::move(kept));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status EventDecoder::FeedMarker(const binlog::RowImage* after) {
@@ -205,6 +315,10 @@ absl::Status EventDecoder::FeedMarker(const binlog::RowImage* after) {
 }
 
 absl::Status EventDecoder::End() {
+  if (xid_.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the XA transaction ", *xid_, " ends without being prepared"));
+  }
   in_transaction_ = false;
   return sink_.OnEnd();
 }

@@ -8,7 +8,8 @@ namespace sluice::target {
 
 absl::Status GroupBuilder::Add(absl::string_view event,
                                const std::shared_ptr<const std::string>& buffer) {
-  if (group_.buffers.empty() || group_.buffers.back() != buffer) {
+  if (last_buffer_ != buffer.get()) {
+    last_buffer_ = buffer.get();
     group_.buffers.push_back(buffer);
     buffer_bytes_ += buffer->size();
   }
@@ -22,11 +23,14 @@ void GroupBuilder::Heard(int64_t source_time_us, bool caught_up) {
 }
 
 bool GroupBuilder::Full() const {
-  return group_.changes.changes() >= limits_.changes_max ||
+  return at_ddl_ || group_.changes.changes() >= limits_.changes_max ||
          group_.changes.bytes() + buffer_bytes_ >= limits_.bytes_max;
 }
 
 bool GroupBuilder::WorthTaking() const {
+  if (at_ddl_) {
+    return group_.ddl.has_value();
+  }
   const bool something = heard_ || !group_.changes.empty() || !group_.markers.empty();
   return Full() || (something && transaction_rows_ == 0);
 }
@@ -35,6 +39,7 @@ ChangeGroup GroupBuilder::Take() {
   ChangeGroup group = std::exchange(group_, ChangeGroup());
   group.open = transaction_rows_ > 0;
   buffer_bytes_ = 0;
+  last_buffer_ = nullptr;
   heard_ = false;
   return group;
 }
@@ -57,8 +62,30 @@ void GroupBuilder::OnMarker(std::string id) {
   transaction_markers_.push_back(std::move(id));
 }
 
+void GroupBuilder::OnKeep(std::shared_ptr<const std::string> bytes) {
+  buffer_bytes_ += bytes->size();
+  group_.buffers.push_back(std::move(bytes));
+}
+
+void GroupBuilder::OnDecided(const gtid::Gtid& held) {
+  transaction_decides_.push_back(held);
+}
+
+void GroupBuilder::OnHeld() {
+  transaction_markers_.clear();
+}
+
+void GroupBuilder::OnDdl(SourceDdl ddl) {
+  group_.ddl = std::move(ddl);
+  at_ddl_ = true;
+}
+
 absl::Status GroupBuilder::OnEnd() {
   group_.ended.Add(current_.gtid);
+  for (const gtid::Gtid& held : transaction_decides_) {
+    group_.ended.Add(held);
+  }
+  transaction_decides_.clear();
   group_.transaction_us = static_cast<int64_t>(current_.immediate_commit_us);
   group_.transactions += transaction_rows_ > 0 ? 1 : 0;
   for (std::string& id : transaction_markers_) {

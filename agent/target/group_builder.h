@@ -50,15 +50,22 @@ class GroupBuilder final : private TransactionSink {
                         const std::shared_ptr<const binlog::TableMapEvent>& map,
                         const binlog::RowImage* before, const binlog::RowImage* after) override;
   void OnMarker(std::string id) override;
+  void OnKeep(std::shared_ptr<const std::string> bytes) override;
+  void OnDecided(const gtid::Gtid& held) override;
+  void OnHeld() override;
+  void OnDdl(SourceDdl ddl) override;
   absl::Status OnEnd() override;
 
   const GroupLimits limits_;
   EventDecoder decoder_;
   ChangeGroup group_;
   size_t buffer_bytes_ = 0;
-  bool heard_ = false;             // since the last group was taken
-  uint64_t transaction_rows_ = 0;  // of the transaction that has not ended
+  const std::string* last_buffer_ = nullptr;  // among the group's
+  bool heard_ = false;                        // since the last group was taken
+  bool at_ddl_ = false;                       // nothing more is to be added, ever
+  uint64_t transaction_rows_ = 0;             // of the transaction that has not ended
   std::vector<std::string> transaction_markers_;
+  std::vector<gtid::Gtid> transaction_decides_;  // held ones that it decides
   binlog::GtidEvent current_;
 };
 

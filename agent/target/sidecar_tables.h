@@ -9,10 +9,10 @@
 namespace sluice::target {
 
 // Grows with every change of the statements below.
-inline constexpr int kStreamTablesVersion = 2;
+inline constexpr int kStreamTablesVersion = 3;
 
 // Each may be run again at any time.
-inline constexpr std::array<absl::string_view, 3> kStreamTables = {
+inline constexpr std::array<absl::string_view, 4> kStreamTables = {
     // spec: control.capnp StreamSpec. epoch: of the last command that was obeyed. source_*: the
     // tablet
     // that was read from last, for when the coordinator cannot be asked.
@@ -61,6 +61,14 @@ inline constexpr std::array<absl::string_view, 3> kStreamTables = {
   rows_estimate BIGINT UNSIGNED NOT NULL DEFAULT 0,
   bytes_estimate BIGINT UNSIGNED NOT NULL DEFAULT 0,
   PRIMARY KEY (stream_id, table_name, slot)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
+
+    // The statement of the source that a stream is about to run here (ddl_intent.h).
+    R"(CREATE TABLE IF NOT EXISTS _sluice.stream_ddl (
+  stream_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+  gtid VARCHAR(128) NOT NULL,
+  statement LONGTEXT NOT NULL,
+  definition LONGTEXT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
 };
 

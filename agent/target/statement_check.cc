@@ -24,7 +24,8 @@ std::string Shown(absl::string_view sql) {
 absl::Status RefuseDdl(absl::string_view sql) {
   return absl::FailedPreconditionError(
       absl::StrCat("the definition of a moving table was changed on the source: ", Shown(sql),
-                   "; cancel the workflow and create it anew"));
+                   "; cancel the workflow and create it anew (--on-ddl=EXEC has such statements "
+                   "run on the target)"));
 }
 
 absl::Status RefuseRows(absl::string_view sql) {
@@ -71,11 +72,35 @@ bool Names(const WatchedTables& watched, absl::string_view default_database,
   return database == watched.database && watched.tables.contains(name.table);
 }
 
-absl::Status CheckDdl(const WatchedTables& watched, absl::string_view default_database,
-                      absl::string_view sql, const std::vector<sql::Token>& tokens,
-                      const sql::Statement& statement) {
+// ALTER TABLE with one of these takes rows away or brings some, or renames the table.
+bool ChangesTables(const std::vector<sql::Token>& tokens, const sql::Statement& statement) {
+  if (statement.verb == "RENAME" || statement.verb == "TRUNCATE") {
+    return true;
+  }
+  const absl::string_view kind = ObjectKind(tokens);
+  if (statement.verb != "ALTER") {
+    return kind != "INDEX";
+  }
+  for (size_t i = 0; i + 1 < tokens.size(); ++i) {
+    const sql::Token& token = tokens[i];
+    const sql::Token& next = tokens[i + 1];
+    const bool of_partition =
+        next.Is("PARTITION") && (token.Is("DROP") || token.Is("TRUNCATE") || token.Is("EXCHANGE"));
+    const bool of_files = (token.Is("DISCARD") || token.Is("IMPORT")) &&
+                          (next.Is("PARTITION") || next.Is("TABLESPACE"));
+    const bool renames =
+        token.Is("RENAME") && !next.Is("COLUMN") && !next.Is("INDEX") && !next.Is("KEY");
+    if (of_partition || of_files || renames) {
+      return true;
+    }
+  }
+  return false;
+}
+
+StatementEffect JudgeDdl(const WatchedTables& watched, absl::string_view default_database,
+                         const std::vector<sql::Token>& tokens, const sql::Statement& statement) {
   if (IsMaintenance(statement.verb) || IsTemporary(tokens)) {
-    return absl::OkStatus();
+    return StatementEffect::kNone;
   }
   if (statement.is_database_ddl) {
     const bool drops = statement.verb == "DROP" &&
@@ -83,18 +108,18 @@ absl::Status CheckDdl(const WatchedTables& watched, absl::string_view default_da
                                    [&](const sql::Qualifier& qualifier) {
                                      return qualifier.schema == watched.database;
                                    });
-    return drops ? RefuseDdl(sql) : absl::OkStatus();
+    return drops ? StatementEffect::kTables : StatementEffect::kNone;
   }
   const absl::string_view kind = ObjectKind(tokens);
   const bool of_table = statement.verb == "RENAME" || statement.verb == "TRUNCATE" ||
                         kind == "TABLE" || kind == "TABLES" || kind == "INDEX";
   if (!of_table) {
-    return absl::OkStatus();
+    return StatementEffect::kNone;
   }
   if (statement.verb == "RENAME" &&
       std::any_of(statement.tables.begin(), statement.tables.end(),
                   [](const sql::TableName& name) { return IsOurs(name.table); })) {
-    return absl::OkStatus();
+    return StatementEffect::kNone;
   }
   // A new table may refer to a moving one (LIKE, REFERENCES) without a change to it.
   const size_t judged = statement.verb == "CREATE" && kind == "TABLE"
@@ -102,18 +127,19 @@ absl::Status CheckDdl(const WatchedTables& watched, absl::string_view default_da
                             : statement.tables.size();
   for (size_t i = 0; i < judged; ++i) {
     if (Names(watched, default_database, statement.tables[i])) {
-      return RefuseDdl(sql);
+      return ChangesTables(tokens, statement) ? StatementEffect::kTables
+                                              : StatementEffect::kDefinition;
     }
   }
-  return absl::OkStatus();
+  return StatementEffect::kNone;
 }
 
-absl::Status CheckParsed(const WatchedTables& watched, absl::string_view default_database,
-                         absl::string_view sql, const std::vector<sql::Token>& tokens,
-                         const sql::Statement& statement) {
+StatementEffect JudgeParsed(const WatchedTables& watched, absl::string_view default_database,
+                            const std::vector<sql::Token>& tokens,
+                            const sql::Statement& statement) {
   switch (statement.kind) {
     case sql::StatementKind::kDdl:
-      return CheckDdl(watched, default_database, sql, tokens, statement);
+      return JudgeDdl(watched, default_database, tokens, statement);
     case sql::StatementKind::kInsert:
     case sql::StatementKind::kUpdate:
     case sql::StatementKind::kDelete:
@@ -122,12 +148,12 @@ absl::Status CheckParsed(const WatchedTables& watched, absl::string_view default
     case sql::StatementKind::kSelect:  // a function that writes is logged as SELECT
       for (const sql::TableName& name : statement.tables) {
         if (Names(watched, default_database, name)) {
-          return RefuseRows(sql);
+          return StatementEffect::kRows;
         }
       }
-      return absl::OkStatus();
+      return StatementEffect::kNone;
     default:
-      return absl::OkStatus();
+      return StatementEffect::kNone;
   }
 }
 
@@ -140,8 +166,8 @@ bool Mentions(const WatchedTables& watched, absl::string_view sql) {
 
 }  // namespace
 
-absl::Status CheckStatement(const WatchedTables& watched, absl::string_view default_database,
-                            absl::string_view sql) {
+StatementEffect JudgeStatement(const WatchedTables& watched, absl::string_view default_database,
+                               absl::string_view sql) {
   // The session's sql_mode is not known here: with ANSI_QUOTES, "x" is a name.
   const bool ambiguous = absl::StrContains(sql, "\"");
   for (const bool ansi_quotes : {false, true}) {
@@ -149,25 +175,37 @@ absl::Status CheckStatement(const WatchedTables& watched, absl::string_view defa
       break;
     }
     const auto tokens = sql::Tokenize(sql, {.ansi_quotes = ansi_quotes});
-    if (!tokens.ok()) {
-      if (Mentions(watched, sql)) {
-        return RefuseDdl(sql);
-      }
-      continue;
+    const auto statement = tokens.ok() ? sql::AnalyzeStatement(*tokens) : tokens.status();
+    StatementEffect effect = StatementEffect::kNone;
+    if (statement.ok()) {
+      effect = JudgeParsed(watched, default_database, *tokens, *statement);
+    } else if (Mentions(watched, sql)) {
+      effect = StatementEffect::kUnreadable;
     }
-    const auto statement = sql::AnalyzeStatement(*tokens);
-    if (!statement.ok()) {
-      if (Mentions(watched, sql)) {
-        return RefuseDdl(sql);
-      }
-      continue;
-    }
-    absl::Status status = CheckParsed(watched, default_database, sql, *tokens, *statement);
-    if (!status.ok()) {
-      return status;
+    if (effect != StatementEffect::kNone) {
+      return effect;
     }
   }
-  return absl::OkStatus();
+  return StatementEffect::kNone;
+}
+
+absl::Status RefuseStatement(StatementEffect effect, absl::string_view sql) {
+  switch (effect) {
+    case StatementEffect::kNone:
+      return absl::OkStatus();
+    case StatementEffect::kRows:
+      return RefuseRows(sql);
+    case StatementEffect::kDefinition:
+    case StatementEffect::kTables:
+    case StatementEffect::kUnreadable:
+      break;
+  }
+  return RefuseDdl(sql);
+}
+
+absl::Status CheckStatement(const WatchedTables& watched, absl::string_view default_database,
+                            absl::string_view sql) {
+  return RefuseStatement(JudgeStatement(watched, default_database, sql), sql);
 }
 
 }  // namespace sluice::target

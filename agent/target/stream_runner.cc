@@ -92,6 +92,7 @@ void StreamRunner::Work(Run& run) {
   while (!run.stopping.HasBeenNotified()) {
     absl::Status status;
     bool made_progress = false;
+    bool again = false;
     {
       StreamTask task(id_, {.environment = environment_,
                             .board = board_,
@@ -101,6 +102,10 @@ void StreamRunner::Work(Run& run) {
                             }});
       status = task.Run();
       made_progress = task.made_progress();
+      again = task.again();
+    }
+    if (again) {
+      continue;
     }
     if (status.ok() || run.stopping.HasBeenNotified() ||
         (!IsTransient(status) && KeepError(run, status))) {

@@ -291,8 +291,8 @@ absl::Status StreamStore::UpdateSource(uint64_t id, const std::string& alias,
 
 absl::Status StreamStore::Delete(uint64_t id) {
   const auto remove = [&]() -> absl::Status {
-    for (const char* table :
-         {"stream_position WHERE stream_id", "copy_range WHERE stream_id", "stream WHERE id"}) {
+    for (const char* table : {"stream_position WHERE stream_id", "copy_range WHERE stream_id",
+                              "stream_ddl WHERE stream_id", "stream WHERE id"}) {
       SLUICE_RETURN_IF_ERROR(
           connection_.Execute(absl::StrCat("DELETE FROM _sluice.", table, " = ", id)).status());
     }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/target/ddl_runner.h"
 #include "agent/target/local_session.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
@@ -14,6 +15,23 @@
 namespace sluice::target {
 
 using schemas::StreamState;
+
+namespace {
+
+DdlPolicy PolicyOf(stream::OnDdl on_ddl) {
+  switch (on_ddl) {
+    case stream::OnDdl::kIgnore:
+      return DdlPolicy::kIgnore;
+    case stream::OnDdl::kExec:
+    case stream::OnDdl::kExecIgnore:
+      return DdlPolicy::kHandOver;
+    case stream::OnDdl::kStop:
+      break;
+  }
+  return DdlPolicy::kRefuse;
+}
+
+}  // namespace
 
 StreamTask::StreamTask(uint64_t id, const StreamTaskContext& context) : id_(id), context_(context) {
   record_.spec.id = id;
@@ -104,6 +122,7 @@ absl::Status StreamTask::Claim() {
   SLUICE_CRASH_POINT("stream.after_claim");
   watched_.database = record_.spec.source_database;
   watched_.tables.insert(record_.spec.tables.begin(), record_.spec.tables.end());
+  watched_.on_ddl = PolicyOf(record_.spec.options.on_ddl);
   return absl::OkStatus();
 }
 
@@ -154,15 +173,20 @@ absl::Status StreamTask::EnterState(StreamState state, const std::string& messag
 }
 
 absl::Status StreamTask::CopyAndCatchUp() {
-  const bool had_to_copy = !record_.CopyDone();
   // Copying may have ended without the events up to the last snapshot.
   do {
+    absl::Status copied;
     if (!record_.CopyDone()) {
-      SLUICE_RETURN_IF_ERROR(CopyEpoch());
+      copied = CopyEpoch();
     }
-    SLUICE_RETURN_IF_ERROR(CatchUp());
+    // What a copy cannot read or write may be of a definition that the binlog tells of.
+    if (copied.ok() || (!IsTransient(copied) && record_.position.position.has_value())) {
+      SLUICE_RETURN_IF_ERROR(CatchUp());
+    }
+    SLUICE_RETURN_IF_ERROR(copied);
   } while (!record_.CopyDone());
-  if (record_.spec.stop_after_copy && had_to_copy) {
+  // Started again after that, it is running at once and does not come here.
+  if (record_.spec.stop_after_copy && !record_.copy.empty()) {
     return EnterState(StreamState::STOPPED, "stopped after copy");
   }
   return EnterState(StreamState::RUNNING, "");
@@ -236,6 +260,24 @@ void StreamTask::Heard(const ChangeGroup& group, const Applier& applier) {
   made_progress_ = made_progress_ || group.caught_up;
 }
 
+// Plans, layouts and the copy's ranges are of definitions that this may change, so the task ends
+// with it.
+absl::Status StreamTask::CarryOut(const SourceDdl& ddl) {
+  DdlRunner runner({.connection = *connection_,
+                    .store = *store_,
+                    .local = context_.environment.local,
+                    .watched = watched_,
+                    .plans = *plans_,
+                    .record = record_,
+                    .stopping = context_.stopping,
+                    .ignore_failures = record_.spec.options.on_ddl == stream::OnDdl::kExecIgnore});
+  SLUICE_RETURN_IF_ERROR(runner.Run(ddl));
+  made_progress_ = true;
+  again_ = true;
+  context_.board.SetPosition(record_.position);
+  return absl::AbortedError("the definition of a table has changed");
+}
+
 // Until everything is applied that the source had committed when this began, hence everything that
 // the last snapshot held.
 absl::Status StreamTask::CatchUp() {
@@ -248,6 +290,10 @@ absl::Status StreamTask::CatchUp() {
     SLUICE_ASSIGN_OR_RETURN(const ChangeGroup group, feed->Next());
     begun_us = begun_us == 0 ? group.source_time_us : begun_us;
     SLUICE_RETURN_IF_ERROR(applier.Apply(group));
+    if (group.ddl.has_value()) {
+      SLUICE_RETURN_IF_ERROR(applier.SavePosition(true));
+      return CarryOut(*group.ddl);
+    }
     Heard(group, applier);
     const bool caught_up =
         group.caught_up || (begun_us != 0 && applier.last_transaction_us() > begun_us);
@@ -267,6 +313,10 @@ absl::Status StreamTask::Follow() {
     SLUICE_RETURN_IF_ERROR(CheckStopping());
     SLUICE_ASSIGN_OR_RETURN(const ChangeGroup group, feed->Next());
     SLUICE_RETURN_IF_ERROR(applier.Apply(group));
+    if (group.ddl.has_value()) {
+      SLUICE_RETURN_IF_ERROR(applier.SavePosition(true));
+      return CarryOut(*group.ddl);
+    }
     SLUICE_RETURN_IF_ERROR(applier.SavePosition(group.caught_up));
     Heard(group, applier);
   }

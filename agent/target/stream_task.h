@@ -78,6 +78,8 @@ class StreamTask {
 
   // Whether anything was committed or the source was caught up with.
   [[nodiscard]] bool made_progress() const { return made_progress_; }
+  // Run has returned an error only because a definition has changed: another task goes on at once.
+  [[nodiscard]] bool again() const { return again_; }
 
  private:
   absl::Status ConnectTarget();
@@ -85,6 +87,7 @@ class StreamTask {
   absl::Status ConnectSource();
   absl::Status CopyAndCatchUp();
   absl::Status CopyEpoch();
+  absl::Status CarryOut(const SourceDdl& ddl);
   absl::Status StorePosition(const std::string& position);
   absl::Status CatchUp();
   absl::Status Follow();
@@ -105,6 +108,7 @@ class StreamTask {
   std::unique_ptr<TablePlans> plans_;
   std::shared_ptr<SourceClient> source_;
   bool made_progress_ = false;
+  bool again_ = false;
 };
 
 }  // namespace sluice::target

@@ -26,7 +26,13 @@ uint8_t RawType(absl::string_view event) {
 }
 
 EventType KnownType(uint8_t raw) {
+  constexpr uint8_t kFromVersion1 = 30 - 23;
   switch (raw) {
+    // Rows events of version 1 (23, 24, 25) differ in their envelope only.
+    case 23:
+    case 24:
+    case 25:
+      return static_cast<EventType>(raw + kFromVersion1);
     case 2:
     case 3:
     case 4:
@@ -216,7 +222,7 @@ absl::StatusOr<QueryEvent> DecodeQuery(absl::string_view event) {
   const size_t database_bytes = reader.U8();
   query.error_code = reader.U16();
   const size_t status_bytes = reader.U16();
-  reader.Bytes(status_bytes);
+  query.status = std::string(reader.Bytes(status_bytes));
   query.database = std::string(reader.Bytes(database_bytes));
   reader.Bytes(1);  // NUL
   if (reader.failed()) {
@@ -224,6 +230,15 @@ absl::StatusOr<QueryEvent> DecodeQuery(absl::string_view event) {
   }
   query.sql = std::string(reader.Rest());
   return query;
+}
+
+absl::StatusOr<bool> DecodeXaPrepareIsOnePhase(absl::string_view event) {
+  SLUICE_ASSIGN_OR_RETURN(ByteReader reader, Body(event, "XA_PREPARE event"));
+  const uint8_t one_phase = reader.U8();
+  if (reader.failed() || KnownType(RawType(event)) != EventType::kXaPrepare) {
+    return Malformed("XA_PREPARE event", "another type, or cut short");
+  }
+  return one_phase != 0;
 }
 
 absl::StatusOr<bool> DecodeFormatDescriptionHasChecksum(absl::string_view event) {

@@ -43,8 +43,8 @@ enum class EventType : uint8_t {
 inline constexpr size_t kHeaderBytes = 19;
 
 struct EventHeader {
-  uint32_t timestamp = 0;  // seconds
-  EventType type = EventType::kUnknown;
+  uint32_t timestamp = 0;                // seconds
+  EventType type = EventType::kUnknown;  // of rows events the one of version 2
   uint8_t raw_type = 0;
   uint32_t server_id = 0;
   uint32_t length = 0;  // of the whole event
@@ -54,6 +54,10 @@ struct EventHeader {
   [[nodiscard]] bool artificial() const { return (flags & 0x20U) != 0; }
   [[nodiscard]] bool ignorable() const { return (flags & 0x80U) != 0; }
 };
+
+// "PARTIAL_UPDATE_ROWS (39)", also for types that only other servers write; "type 99" when no
+// server is known that does.
+std::string EventTypeName(uint8_t raw_type);
 
 // INVALID_ARGUMENT when shorter than a header, or the length field is not the size of the bytes.
 // The other functions here take events whose checksum has been taken off, and look at no length
@@ -72,6 +76,7 @@ struct QueryEvent {
   std::string database;  // the session's current one
   std::string sql;
   uint16_t error_code = 0;
+  std::string status;  // for DecodeQuerySession
 };
 
 // enum_field_types of the binlog (field_types.h).
@@ -125,7 +130,7 @@ struct TableMapEvent {
 // The envelope of a rows event. Views point into the event's bytes.
 struct RowsEvent {
   uint64_t table_id = 0;
-  EventType type = EventType::kUnknown;  // kWriteRows, kUpdateRows, kDeleteRows
+  EventType type = EventType::kUnknown;  // kWriteRows, kUpdateRows, kDeleteRows, partial update
   bool statement_end = false;
   absl::string_view columns_before;  // bitmaps of present columns
   absl::string_view columns_after;
@@ -144,9 +149,11 @@ struct TableName {
 };
 absl::StatusOr<TableName> PeekTableMap(absl::string_view event);
 absl::StatusOr<uint64_t> PeekRowsTableId(absl::string_view event);
-// Write, update, delete (v2). Events of older servers (v1) and PARTIAL_UPDATE_ROWS are refused with
-// FAILED_PRECONDITION and the remedy.
+// Write, update, delete, of version 1 or 2, and PARTIAL_UPDATE_ROWS. Those of servers before MySQL
+// 5.1 are refused with FAILED_PRECONDITION.
 absl::StatusOr<RowsEvent> DecodeRows(absl::string_view event);
+// XA_PREPARE: true when it also commits (XA COMMIT … ONE PHASE).
+absl::StatusOr<bool> DecodeXaPrepareIsOnePhase(absl::string_view event);
 // True when events that follow this format description end in a CRC-32.
 absl::StatusOr<bool> DecodeFormatDescriptionHasChecksum(absl::string_view event);
 // INVALID_ARGUMENT when the CRC-32 does not fit. Returns the event without it, as a view; note that

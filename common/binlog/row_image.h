@@ -19,6 +19,7 @@ namespace sluice::binlog {
 struct ImageCell {
   bool present = false;
   bool null = false;
+  bool partial = false;     // the bytes are diffs to the JSON document of the image before
   absl::string_view bytes;  // as in the binlog, length prefix of the type taken off
 };
 using RowImage = std::vector<ImageCell>;

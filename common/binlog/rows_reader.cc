@@ -77,6 +77,9 @@ absl::StatusOr<TableLayout> TableLayout::Create(const TableMapEvent& table) {
     if ((cell.fixed == 0 && cell.prefix == 0) || cell.fixed > 32 || cell.prefix > 4) {
       return Malformed("TABLE_MAP event", absl::StrCat("metadata of column type ", column.type));
     }
+    if (column.type == kTypeJson) {
+      layout.json_.push_back(layout.cells_.size());
+    }
     layout.cells_.push_back(cell);
   }
   return layout;
@@ -96,6 +99,7 @@ void RowsReader::Prepare(absl::string_view bits, size_t width, Side& side) {
 absl::Status RowsReader::Start(const TableLayout& layout, const RowsEvent& rows) {
   has_before_ = rows.type != EventType::kWriteRows;
   has_after_ = rows.type != EventType::kDeleteRows;
+  partial_ = rows.type == EventType::kPartialUpdateRows;
   const size_t bitmap_bytes = (layout.width() + 7) / 8;
   if ((has_before_ && rows.columns_before.size() != bitmap_bytes) ||
       (has_after_ && rows.columns_after.size() != bitmap_bytes)) {
@@ -126,6 +130,25 @@ void RowsReader::Read(Side& side) {
   }
 }
 
+// In front of an image after: options, and with the first of them one bit per JSON column of the
+// table.
+void RowsReader::ReadPartialColumns() {
+  constexpr uint64_t kPartialJson = 1;
+  const uint64_t options = bytes_.PackedInt();
+  if (options > kPartialJson) {
+    bytes_.Fail();
+    return;
+  }
+  const absl::string_view bits =
+      options == kPartialJson ? bytes_.Bytes((layout_->json_.size() + 7) / 8) : absl::string_view();
+  if (bytes_.failed()) {
+    return;
+  }
+  for (size_t i = 0; i < layout_->json_.size(); ++i) {
+    after_.image[layout_->json_[i]].partial = !bits.empty() && TestBit(bits, i);
+  }
+}
+
 absl::StatusOr<bool> RowsReader::Next() {
   if (bytes_.failed() || bytes_.done()) {
     return false;
@@ -133,6 +156,9 @@ absl::StatusOr<bool> RowsReader::Next() {
   const size_t start = bytes_.position();
   if (has_before_) {
     Read(before_);
+  }
+  if (partial_ && !bytes_.failed()) {
+    ReadPartialColumns();
   }
   if (has_after_) {
     Read(after_);

@@ -34,6 +34,7 @@ class TableLayout {
   static absl::StatusOr<Cell> LayoutOf(const ColumnType& type);
 
   std::vector<Cell> cells_;
+  std::vector<size_t> json_;  // ordinals of the JSON columns
 };
 
 // Start, then Next until it returns false. Every length is checked against the bytes left. Owned by
@@ -59,10 +60,12 @@ class RowsReader {
   };
   static void Prepare(absl::string_view bits, size_t width, Side& side);
   void Read(Side& side);
+  void ReadPartialColumns();
 
   const TableLayout* layout_ = nullptr;
   bool has_before_ = false;
   bool has_after_ = false;
+  bool partial_ = false;  // JSON columns of the image after may be diffs
   Side before_;
   Side after_;
   ByteReader bytes_{absl::string_view()};

@@ -161,29 +161,41 @@ absl::Status ReadOptionalMetadata(ByteReader& reader, TableMapEvent& table) {
   return reader.failed() ? Malformed(kTableMap, "optional metadata cut short") : absl::OkStatus();
 }
 
-absl::Status CheckRowsType(uint8_t type) {
+constexpr uint8_t kWriteRowsV1 = 23;
+constexpr uint8_t kDeleteRowsV1 = 25;
+
+bool IsVersion1(uint8_t type) {
+  return type >= kWriteRowsV1 && type <= kDeleteRowsV1;
+}
+
+absl::StatusOr<EventType> RowsType(uint8_t type) {
+  constexpr uint8_t kToVersion2 = static_cast<uint8_t>(EventType::kWriteRows) - kWriteRowsV1;
   switch (type) {
     case static_cast<uint8_t>(EventType::kWriteRows):
     case static_cast<uint8_t>(EventType::kUpdateRows):
     case static_cast<uint8_t>(EventType::kDeleteRows):
-      return absl::OkStatus();
     case static_cast<uint8_t>(EventType::kPartialUpdateRows):
-      return absl::FailedPreconditionError(
-          "PARTIAL_UPDATE_ROWS events hold parts of JSON documents only; run SET PERSIST "
-          "binlog_row_value_options='' on the source and reconnect its clients");
+      return static_cast<EventType>(type);
     case 20:
     case 21:
     case 22:
-    case 23:
-    case 24:
-    case 25:
       return absl::FailedPreconditionError(absl::StrCat(
-          "rows events of version ", type < 23 ? 0 : 1,
-          " come from a server before MySQL 5.6 or with log_bin_use_v1_row_events; run SET GLOBAL "
-          "log_bin_use_v1_row_events=OFF on the source"));
+          EventTypeName(type), " events come from a server before MySQL 5.1, and cannot be read"));
     default:
-      return Malformed(kRows, absl::StrCat("event type ", type));
+      return IsVersion1(type)
+                 ? absl::StatusOr<EventType>(static_cast<EventType>(type + kToVersion2))
+                 : Malformed(kRows, absl::StrCat("event type ", type));
   }
+}
+
+// The extra data that version 2 has brought.
+absl::Status PassExtraData(ByteReader& reader) {
+  const uint16_t extra_bytes = reader.U16();  // its own two bytes included
+  if (extra_bytes < 2) {
+    return Malformed(kRows, "length of the extra data");
+  }
+  reader.Bytes(extra_bytes - size_t{2});
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -235,16 +247,13 @@ absl::StatusOr<uint64_t> PeekRowsTableId(absl::string_view event) {
 absl::StatusOr<RowsEvent> DecodeRows(absl::string_view event) {
   constexpr uint16_t kStatementEnd = 1;
   SLUICE_ASSIGN_OR_RETURN(ByteReader reader, Body(event, kRows));
-  SLUICE_RETURN_IF_ERROR(CheckRowsType(RawType(event)));
   RowsEvent rows;
-  rows.type = static_cast<EventType>(RawType(event));
+  SLUICE_ASSIGN_OR_RETURN(rows.type, RowsType(RawType(event)));
   rows.table_id = reader.UintLe(6);
   rows.statement_end = (reader.U16() & kStatementEnd) != 0;
-  const uint16_t extra_bytes = reader.U16();  // its own two bytes included
-  if (extra_bytes < 2) {
-    return Malformed(kRows, "length of the extra data");
+  if (!IsVersion1(RawType(event))) {
+    SLUICE_RETURN_IF_ERROR(PassExtraData(reader));
   }
-  reader.Bytes(extra_bytes - size_t{2});
   const uint64_t width = reader.PackedInt();
   if (width > kColumnsMax) {
     return Malformed(kRows, absl::StrCat(width, " columns"));
@@ -256,7 +265,7 @@ absl::StatusOr<RowsEvent> DecodeRows(absl::string_view event) {
   } else {
     rows.columns_before = first;
   }
-  if (rows.type == EventType::kUpdateRows) {
+  if (rows.type == EventType::kUpdateRows || rows.type == EventType::kPartialUpdateRows) {
     rows.columns_after = reader.Bytes(bitmap_bytes);
   }
   if (reader.failed()) {

@@ -164,7 +164,7 @@ absl::StatusOr<std::vector<std::string>> ReadTableNames(Connection& connection,
   return names;
 }
 
-absl::Status ReadForeignKeys(Connection& connection, TableSchema& table) {
+absl::Status ReadReferences(Connection& connection, TableSchema& table) {
   const Where where(table.database, {table.name});
   SLUICE_ASSIGN_OR_RETURN(
       table.foreign_key_parents,
@@ -180,6 +180,22 @@ absl::Status ReadForeignKeys(Connection& connection, TableSchema& table) {
                                   "FROM information_schema.REFERENTIAL_CONSTRAINTS",
                                   where.For("UNIQUE_CONSTRAINT_SCHEMA", "REFERENCED_TABLE_NAME"),
                                   " ORDER BY 1, 2")));
+  SLUICE_ASSIGN_OR_RETURN(
+      table.views,
+      ReadTableNames(connection, table,
+                     absl::StrCat("SELECT DISTINCT VIEW_SCHEMA, VIEW_NAME "
+                                  "FROM information_schema.VIEW_TABLE_USAGE",
+                                  where.For("TABLE_SCHEMA", "TABLE_NAME"), " ORDER BY 1, 2")));
+  SLUICE_ASSIGN_OR_RETURN(
+      const QueryResult cascades,
+      connection.Query(
+          absl::StrCat("SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS",
+                       where.For("CONSTRAINT_SCHEMA", "TABLE_NAME"),
+                       " AND (DELETE_RULE NOT IN ('NO ACTION', 'RESTRICT')"
+                       " OR UPDATE_RULE NOT IN ('NO ACTION', 'RESTRICT')) ORDER BY 1")));
+  for (const Row& row : cascades.rows) {
+    table.cascades.push_back(row[0].value_or(""));
+  }
   return absl::OkStatus();
 }
 
@@ -238,7 +254,7 @@ absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string
     return absl::NotFoundError(absl::StrCat("table ", database, ".", table, " does not exist"));
   }
   TableSchema schema = std::move(schemas.front());
-  absl::Status status = ReadForeignKeys(connection, schema);
+  absl::Status status = ReadReferences(connection, schema);
   if (status.ok()) {
     absl::StatusOr<std::string> create =
         ReadCreateStatement(connection, schema.database, schema.name);
@@ -249,6 +265,14 @@ absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string
     return Annotate(status, absl::StrCat("reading the schema of ", database, ".", table));
   }
   return schema;
+}
+
+absl::StatusOr<bool> LogsCascades(Connection& connection) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const QueryResult result,
+      connection.Query("SHOW GLOBAL VARIABLES LIKE 'innodb\\_native\\_foreign\\_keys'"));
+  // The variable came with the rows.
+  return result.rows.size() == 1 && result.rows[0][1].value_or("") == "OFF";
 }
 
 absl::StatusOr<std::vector<std::string>> ListTables(Connection& connection,

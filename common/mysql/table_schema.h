@@ -50,6 +50,8 @@ struct TableSchema {
   std::vector<std::string> triggers;
   std::vector<std::string> foreign_key_parents;  // "table", or "db.table" when in another schema
   std::vector<std::string> foreign_key_children;
+  std::vector<std::string> views;     // that read it, named as the tables above
+  std::vector<std::string> cascades;  // its foreign keys by which a change of the parent changes it
 
   [[nodiscard]] const ColumnSchema* FindColumn(absl::string_view column) const;
 };
@@ -57,11 +59,14 @@ struct TableSchema {
 // The schema of one table. NOT_FOUND names database.table when it does not exist.
 absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string_view database,
                                             absl::string_view table);
-// The schemas of those of the tables that exist, in no order, without create_statement and foreign
-// keys: a handful of statements for many tables.
+// The schemas of those of the tables that exist, in no order, without create_statement, foreign
+// keys and views: a handful of statements for many tables.
 absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection,
                                                           absl::string_view database,
                                                           const std::vector<std::string>& tables);
+// Whether this server's binlog holds the rows that a foreign key's cascade changes: since
+// MySQL 9.6, unless foreign keys are left to InnoDB.
+absl::StatusOr<bool> LogsCascades(Connection& connection);
 // Base tables of a database, sorted; the views, and names that begin with "_sluice_", left out.
 absl::StatusOr<std::vector<std::string>> ListTables(Connection& connection,
                                                     absl::string_view database);

@@ -100,6 +100,9 @@ struct TableDescription {
   std::vector<std::string> triggers;
   std::vector<std::string> foreign_key_parents;
   std::vector<std::string> foreign_key_children;
+  std::vector<std::string> cascades;
+  std::vector<std::string> views;
+  bool cascades_logged = false;
   GateState gate_state = GateState::kAbsent;
 };
 

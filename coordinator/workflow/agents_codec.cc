@@ -116,6 +116,9 @@ TableDescription DecodeTable(schemas::TableDescription::Reader table) {
   result.triggers = Strs(table.getTriggers());
   result.foreign_key_parents = Strs(table.getForeignKeyParents());
   result.foreign_key_children = Strs(table.getForeignKeyChildren());
+  result.views = Strs(table.getViews());
+  result.cascades = Strs(table.getCascades());
+  result.cascades_logged = table.getCascadesLogged();
   result.gate_state = GateOf(table.getGateState());
   return result;
 }
@@ -133,6 +136,9 @@ void EncodeTable(const TableDescription& table, schemas::TableDescription::Build
   Fill(builder.initForeignKeyParents(Size(table.foreign_key_parents)), table.foreign_key_parents);
   Fill(builder.initForeignKeyChildren(Size(table.foreign_key_children)),
        table.foreign_key_children);
+  Fill(builder.initViews(Size(table.views)), table.views);
+  Fill(builder.initCascades(Size(table.cascades)), table.cascades);
+  builder.setCascadesLogged(table.cascades_logged);
   builder.setGateState(WireGate(table.gate_state));
 }
 

@@ -58,6 +58,16 @@ absl::Status CheckForeignKeys(const std::string& keyspace, const TableDescriptio
   return absl::OkStatus();
 }
 
+absl::Status RefuseCascades(const std::string& keyspace, const TableDescription& table,
+                            absl::string_view server) {
+  return Refuse(
+      keyspace, table.name,
+      absl::StrCat("rows that its foreign key(s) ", absl::StrJoin(table.cascades, ", "),
+                   " change by ON DELETE or ON UPDATE are not in the binlog of the ", server,
+                   ", which holds them since MySQL 9.6 with innodb_native_foreign_keys=OFF; "
+                   "upgrade it, or give the key the rule RESTRICT for the time of the move"));
+}
+
 bool IsBehindGate(GateState state) {
   return state == GateState::kClosed || state == GateState::kReadable || state == GateState::kMixed;
 }
@@ -68,9 +78,6 @@ absl::Status CheckStreamOptions(const stream::StreamOptions& options) {
   const auto refused = [](absl::string_view what) {
     return absl::UnimplementedError(absl::StrCat(what, " is not supported by this version"));
   };
-  if (options.on_ddl != stream::OnDdl::kStop) {
-    return refused(absl::StrCat("--on-ddl ", stream::OnDdlName(options.on_ddl)));
-  }
   if (options.defer_secondary_keys == stream::DeferKeys::kAlways) {
     return refused("--defer-secondary-keys");
   }
@@ -161,8 +168,44 @@ absl::Status CheckSourceTables(const std::string& keyspace,
                                  ", which would run twice; drop them for the time of the move"));
     }
     SLUICE_RETURN_IF_ERROR(CheckForeignKeys(keyspace, table, moved));
+    if (!table.cascades.empty() && !table.cascades_logged) {
+      return RefuseCascades(keyspace, table, "source");
+    }
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckCascadesOfTarget(const std::string& keyspace,
+                                   const std::vector<TableDescription>& source,
+                                   const std::vector<TableDescription>& target) {
+  for (const TableDescription& table : source) {
+    const bool unlogged =
+        std::any_of(target.begin(), target.end(), [&table](const TableDescription& candidate) {
+          return candidate.name == table.name && !candidate.cascades_logged;
+        });
+    if (!table.cascades.empty() && unlogged) {
+      return RefuseCascades(keyspace, table, "target");
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> NoteViews(const std::string& keyspace,
+                                   const std::vector<TableDescription>& tables) {
+  std::map<std::string, std::vector<std::string>> tables_of;
+  for (const TableDescription& table : tables) {
+    for (const std::string& view : table.views) {
+      tables_of[view].push_back(table.name);
+    }
+  }
+  std::vector<std::string> notes;
+  for (const auto& [view, names] : tables_of) {
+    notes.push_back(absl::StrCat("View ", view, " of keyspace ", keyspace, " reads ",
+                                 absl::StrJoin(names, ", "),
+                                 "; views are not moved: create it on the target before writes are "
+                                 "switched, after which it fails on the source"));
+  }
+  return notes;
 }
 
 absl::Status CheckTargetTables(const std::string& keyspace,

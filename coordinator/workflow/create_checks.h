@@ -33,9 +33,22 @@ absl::StatusOr<std::vector<std::string>> SelectTables(
     const TableSelection& selection, const std::vector<TableDescription>& existing);
 
 // FAILED_PRECONDITION names the table and the remedy: a view, a trigger, no usable unique key, a
-// foreign key that leaves the set, a closed gate that another workflow left.
+// foreign key that leaves the set or whose cascades are not in the binlog, a closed gate that
+// another workflow left.
 absl::Status CheckSourceTables(const std::string& keyspace,
                                const std::vector<TableDescription>& tables);
+
+// FAILED_PRECONDITION names a table and its foreign keys that cascade, where the binlog of the
+// target, which the way back reads, does not hold the rows that a cascade changes. `source` and
+// `target` are descriptions of the same tables.
+absl::Status CheckCascadesOfTarget(const std::string& keyspace,
+                                   const std::vector<TableDescription>& source,
+                                   const std::vector<TableDescription>& target);
+
+// One line for each view of the source that reads tables of the move: views are not moved, and fail
+// where they stand once writes are switched.
+std::vector<std::string> NoteViews(const std::string& keyspace,
+                                   const std::vector<TableDescription>& tables);
 
 // ALREADY_EXISTS "non-empty tables found in target keyspace(customer): corder", or names tables
 // that stand there empty or behind a gate.

@@ -99,14 +99,16 @@ absl::Status PlanSelection(const Services& services, const CreateArgs& args, abs
   return absl::OkStatus();
 }
 
-absl::Status CheckTargets(const Services& services, const WorkflowRecord& record,
-                          absl::Time deadline) {
-  for (const StreamRecord& stream : record.streams) {
+absl::Status CheckTargets(const Services& services, const CreatePlan& plan, absl::Time deadline) {
+  const WorkflowRecord& record = plan.record;
+  for (size_t i = 0; i < record.streams.size(); ++i) {
+    const StreamRecord& stream = record.streams[i];
     SLUICE_ASSIGN_OR_RETURN(const std::vector<TableDescription> tables,
                             services.agents.DescribeTables(
                                 AgentRef::Primary(record.target_keyspace, stream.target_shard),
                                 stream.target_database, record.tables, DescribeBudget(deadline)));
     SLUICE_RETURN_IF_ERROR(CheckTargetTables(record.target_keyspace, tables));
+    SLUICE_RETURN_IF_ERROR(CheckCascadesOfTarget(record.target_keyspace, plan.tables[i], tables));
   }
   return absl::OkStatus();
 }
@@ -152,7 +154,7 @@ absl::StatusOr<CreatePlan> PlanCreate(const Services& services, const CreateArgs
   SLUICE_RETURN_IF_ERROR(CheckOtherWorkflows(record, others));
   SLUICE_RETURN_IF_ERROR(CheckExistingRules(record, services.rules.Rules().table_rules));
   SLUICE_ASSIGN_OR_RETURN(plan.tables, DescribeSources(services, record, deadline));
-  SLUICE_RETURN_IF_ERROR(CheckTargets(services, record, deadline));
+  SLUICE_RETURN_IF_ERROR(CheckTargets(services, plan, deadline));
   return plan;
 }
 
@@ -174,6 +176,9 @@ std::vector<std::string> DescribePlan(const CreatePlan& plan) {
                                record.source_keyspace));
   if (record.options.auto_start) {
     lines.emplace_back("Start the streams");
+  }
+  for (const std::string& note : NoteViews(record.source_keyspace, plan.tables.front())) {
+    lines.push_back(note);
   }
   return lines;
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "coordinator/workflow/create_checks.h"
 #include "coordinator/workflow/create_effects.h"
 #include "coordinator/workflow/views.h"
 
@@ -58,6 +59,10 @@ absl::StatusOr<std::string> MoveTables::Create(const CreateArgs& args, absl::Tim
     return DryRunDocument(
         absl::StrCat("MoveTables create dry run results for workflow ", WorkflowKey(record)),
         DescribePlan(plan));
+  }
+  for (const std::string& note : NoteViews(record.source_keyspace, plan.tables.front())) {
+    SLUICE_LOG(kWarning, "a view is left behind",
+               {{"workflow", WorkflowKey(record)}, {"reason", note}});
   }
   SLUICE_RETURN_IF_ERROR(RecordCreating(services_, record));
   SLUICE_LOG(kInfo, "workflow is being created", {{"workflow", WorkflowKey(record)}});

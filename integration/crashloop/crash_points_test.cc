@@ -61,6 +61,8 @@ const std::map<std::string, std::string>& TestedElsewhere() {
       {"gate.after_rename", "tests/agent/gate/gate_keeper_test.cc"},
       {"gate.after_marker", "tests/agent/gate/gate_keeper_test.cc"},
       {"gate.after_outcome", "tests/agent/gate/gate_keeper_test.cc"},
+      {"ddl.after_intent", "tests/agent/target/ddl_test.cc"},
+      {"ddl.after_statement", "tests/agent/target/ddl_test.cc"},
       {"prepare.after_create", "tests/agent/gate/move_tables_test.cc"},
       {"drop.before", "tests/agent/gate/move_tables_test.cc"},
       {"drop.after_first", "tests/agent/gate/move_tables_test.cc"},

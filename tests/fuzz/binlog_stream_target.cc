@@ -4,7 +4,11 @@
 // Input: events one after the other, each as type, flags, length of the body (2 bytes) and body.
 
 #include <algorithm>
+#include <memory>
+#include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "agent/source/binlog_filter.h"
@@ -52,9 +56,10 @@ target::TablePlans MakePlans() {
 
 class CheckingSink final : public target::TransactionSink {
  public:
-  absl::Status OnBegin(const binlog::GtidEvent& /*gtid*/) override {
+  absl::Status OnBegin(const binlog::GtidEvent& gtid) override {
     SLUICE_CHECK(!open_);
     open_ = true;
+    gtid_ = gtid.gtid.ToString();
     return absl::OkStatus();
   }
   absl::Status OnChange(const target::TablePlan& plan,
@@ -65,23 +70,49 @@ class CheckingSink final : public target::TransactionSink {
     for (const binlog::RowImage* image : {before, after}) {
       for (size_t i = 0; image != nullptr && i < image->size(); ++i) {
         const binlog::ImageCell& cell = (*image)[i];
-        SLUICE_CHECK(Inside(cell.bytes, event_) && (cell.present || cell.bytes.empty()));
+        SLUICE_CHECK(InsideAny(cell.bytes) && (cell.present || cell.bytes.empty()));
+        SLUICE_CHECK(!cell.partial);
       }
       SLUICE_CHECK(image == nullptr || image->size() == map->columns.size());
     }
     return absl::OkStatus();
   }
   void OnMarker(std::string /*id*/) override { SLUICE_CHECK(open_); }
-  absl::Status OnEnd() override {
+  void OnKeep(std::shared_ptr<const std::string> bytes) override {
     SLUICE_CHECK(open_);
-    open_ = false;
+    kept_.push_back(std::move(bytes));
+  }
+  void OnDecided(const gtid::Gtid& held) override {
+    SLUICE_CHECK(open_ && held_.erase(held.ToString()) == 1);
+  }
+  absl::Status OnEnd() override {
+    Close();
     return absl::OkStatus();
+  }
+  void OnDdl(target::SourceDdl /*ddl*/) override { SLUICE_CHECK(false); }  // refused by the policy
+  void OnHeld() override {
+    Close();
+    held_.insert(gtid_);
   }
 
   void set_event(absl::string_view event) { event_ = event; }
 
  private:
+  [[nodiscard]] bool InsideAny(absl::string_view bytes) const {
+    return Inside(bytes, event_) ||
+           std::any_of(kept_.begin(), kept_.end(),
+                       [bytes](const auto& kept) { return Inside(bytes, *kept); });
+  }
+  void Close() {
+    SLUICE_CHECK(open_);
+    open_ = false;
+    kept_.clear();
+  }
+
   absl::string_view event_;
+  std::string gtid_;
+  std::vector<std::shared_ptr<const std::string>> kept_;
+  std::set<std::string> held_;
   bool open_ = false;
 };
 
@@ -208,6 +239,11 @@ std::vector<std::string> Seeds() {
           Piece(MakeQuery("", "COMMIT")),
       Piece(MakeGtid(9)) + Piece(MakeQuery("", "XA START 'x'")) + map +
           Piece(MakeQuery("", "XA END 'x'")) + Piece(MakeEvent(EventType::kXaPrepare, "x")),
+      Piece(MakeGtid(9)) + Piece(MakeQuery("", "XA START 'x'")) + map +
+          Piece(MakeRows(EventType::kWriteRows, 9, 2, {{1, 2}})) +
+          Piece(MakeQuery("", "XA END 'x'")) +
+          Piece(MakeEvent(EventType::kXaPrepare, std::string(1, '\0'))) + begin + end +
+          Piece(MakeGtid(10)) + Piece(MakeQuery("", "XA COMMIT 'x'")),
       Piece(Captured(binlog::kGtidHex)) + Piece(Captured(binlog::kPayloadHex)),
       begin + Piece(MakeEvent(99, "extra", 0x80)) + end,
   };

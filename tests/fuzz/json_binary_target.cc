@@ -1,14 +1,18 @@
 // JSON: MySQL's binary documents, forged and well-formed, as SQL expressions.
 //
-// Input: the form (1 byte), then the binary document, or JSON text to encode.
+// Input: the form (1 byte), then the binary document, or JSON text to encode, or the length of a
+// document (2 bytes), a document and diffs to it.
 
 #include <algorithm>
 
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "common/base/byte_reader.h"
 #include "common/base/check.h"
 #include "common/binlog/json_binary.h"
 #include "common/binlog/json_literal.h"
+#include "common/binlog/json_patch.h"
+#include "tests/agent/source/binlog_events.h"
 #include "tests/fuzz/encoders.h"
 #include "tests/fuzz/exact.h"
 #include "tests/fuzz/literal_check.h"
@@ -19,7 +23,7 @@ namespace {
 
 using nlohmann::json;
 
-enum Form : uint8_t { kBinary, kSmallText, kLargeText, kForms };
+enum Form : uint8_t { kBinary, kSmallText, kLargeText, kDiffs, kForms };
 
 void RunBinary(absl::string_view document) {
   const Exact exact(document);
@@ -27,6 +31,22 @@ void RunBinary(absl::string_view document) {
   if (binlog::AppendJsonLiteral(exact.view(), sql).ok()) {
     CheckExpression(sql);
   }
+}
+
+// What comes out is a document that is written in one way.
+void RunDiffs(absl::string_view input) {
+  ByteReader reader(input);
+  const size_t size = std::min<size_t>(reader.U16(), reader.remaining());
+  const Exact document(reader.Bytes(size));
+  const Exact diffs(reader.Bytes(reader.remaining()));
+  const auto patched = binlog::ApplyJsonDiffs(document.view(), diffs.view());
+  if (!patched.ok()) {
+    return;
+  }
+  const auto again = binlog::ApplyJsonDiffs(*patched, "");
+  SLUICE_CHECK_OK(again.status());
+  SLUICE_CHECK(*again == *patched);
+  RunBinary(*patched);
 }
 
 // Values that differ only in what JSON text cannot tell count as different.
@@ -89,6 +109,8 @@ void Run(absl::string_view input) {
   const auto form = static_cast<Form>(static_cast<uint8_t>(input[0]) % kForms);
   if (form == kBinary) {
     RunBinary(input.substr(1));
+  } else if (form == kDiffs) {
+    RunDiffs(input.substr(1));
   } else {
     RunText(input.substr(1), form == kLargeText);
   }
@@ -135,6 +157,26 @@ std::vector<std::string> Seeds() {
   for (const int type : {15, 249, 250, 251, 252, 253, 254, 16, 13, 255}) {
     add(static_cast<uint8_t>(type), std::string("\x00'\xff", 3));
   }
+  const std::string document =
+      EncodeJson(json::parse(R"({"a": [1, {"b": "x"}], "c": 2.5})"), false);
+  std::string diffs(1, static_cast<char>(kDiffs));
+  sluice::testing::AppendUint(document.size(), 2, diffs);
+  diffs += document;
+  diffs += std::string(
+      "\x00\x0a"
+      "$.a[1].\"b\""
+      "\x03\x05\x07\x00",
+      16);
+  diffs += std::string(
+      "\x01\x07"
+      "$.a[50]"
+      "\x02\x04\x00",
+      12);
+  diffs += std::string(
+      "\x02\x03"
+      "$.c",
+      5);
+  seeds.push_back(diffs);
   // A small unsigned number, which text would make a signed one.
   seeds.push_back(std::string("\x00\x06\x05\x00", 4));
   return seeds;

@@ -39,7 +39,7 @@ void GateFixture::SetUp() {
            // As agent/README.md says.
            "CREATE USER sluice@localhost IDENTIFIED BY 'sluice'",
            "GRANT REPLICATION SLAVE, REPLICATION CLIENT, CREATE USER, SET_ANY_DEFINER,"
-           " SESSION_VARIABLES_ADMIN ON *.* TO sluice@localhost",
+           " SESSION_VARIABLES_ADMIN, XA_RECOVER_ADMIN ON *.* TO sluice@localhost",
            "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER,"
            " CREATE VIEW, SHOW VIEW, TRIGGER ON `vt\\_commerce`.* TO sluice@localhost"
            " WITH GRANT OPTION",

@@ -13,7 +13,8 @@ constexpr const char* kAccount = "'sluice'@'localhost'";
 std::vector<std::string> Complete() {
   return {
       "GRANT REPLICATION SLAVE, REPLICATION CLIENT, CREATE USER ON *.* TO `sluice`@`localhost`",
-      "GRANT SESSION_VARIABLES_ADMIN,SET_ANY_DEFINER ON *.* TO `sluice`@`localhost`",
+      "GRANT SESSION_VARIABLES_ADMIN,SET_ANY_DEFINER,XA_RECOVER_ADMIN ON *.* TO "
+      "`sluice`@`localhost`",
       "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE VIEW, "
       "SHOW VIEW, TRIGGER ON `vt\\_commerce`.* TO `sluice`@`localhost` WITH GRANT OPTION",
       "GRANT ALL PRIVILEGES ON `_sluice`.* TO `sluice`@`localhost`",
@@ -34,7 +35,8 @@ TEST(PrivilegesTest, FindsNothingMissingForTheUsualRoot) {
       Missing({"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, REFERENCES, INDEX, "
                "ALTER, SUPER, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, "
                "CREATE USER, TRIGGER ON *.* TO `root`@`localhost` WITH GRANT OPTION",
-               "GRANT SET_ANY_DEFINER,SYSTEM_VARIABLES_ADMIN ON *.* TO `root`@`localhost` WITH "
+               "GRANT SET_ANY_DEFINER,SYSTEM_VARIABLES_ADMIN,XA_RECOVER_ADMIN ON *.* TO "
+               "`root`@`localhost` WITH "
                "GRANT OPTION",
                "GRANT PROXY ON ``@`` TO `root`@`localhost` WITH GRANT OPTION"})
           .text,

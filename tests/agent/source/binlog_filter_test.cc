@@ -184,8 +184,10 @@ TEST_F(BinlogFilterTest, WhatCannotBeFollowedIsAnError) {
   EXPECT_THAT(std::string(Feed({anonymous}).message()), HasSubstr("gtid_mode=ON"));
   EXPECT_TRUE(absl::IsDataLoss(Feed({MakeEvent(uint8_t{26}, "xx")})));
   EXPECT_TRUE(absl::IsFailedPrecondition(Feed({MakeEvent(uint8_t{18}, "xx")})));
-  EXPECT_TRUE(absl::IsFailedPrecondition(Feed({MakeEvent(uint8_t{24}, "xx")})));
   EXPECT_TRUE(absl::IsUnimplemented(Feed({MakeEvent(uint8_t{99}, "xx")})));
+  const absl::Status mariadb = Feed({MakeEvent(uint8_t{166}, "xx")});
+  EXPECT_TRUE(absl::IsUnimplemented(mariadb));
+  EXPECT_THAT(std::string(mariadb.message()), HasSubstr("WRITE_ROWS_COMPRESSED_V1 of MariaDB"));
 }
 
 TEST_F(BinlogFilterTest, UnknownEventsThatMayBeIgnoredAre) {

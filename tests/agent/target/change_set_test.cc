@@ -267,9 +267,13 @@ class MergedWriter {
       return std::nullopt;
     }
     binlog::RowImage image(3);
-    image[0] = {true, false, Keep(row->k)};
-    image[1] = {true, !row->u.has_value(), row->u ? Keep(absl::StrCat(*row->u)) : ""};
-    image[2] = {true, false, Keep(absl::StrCat(row->v))};
+    image[0] = {.present = true, .null = false, .partial = false, .bytes = Keep(row->k)};
+    image[1] = {.present = true,
+                .null = !row->u.has_value(),
+                .partial = false,
+                .bytes = row->u ? Keep(absl::StrCat(*row->u)) : ""};
+    image[2] = {
+        .present = true, .null = false, .partial = false, .bytes = Keep(absl::StrCat(row->v))};
     return image;
   }
 
@@ -363,7 +367,8 @@ TEST(ChangeSetTest, CountsWhatWasAddedAndHoldsOneRowPerKey) {
   const auto map = std::make_shared<const binlog::TableMapEvent>();
   ChangeSet changes;
   EXPECT_TRUE(changes.empty());
-  const binlog::RowImage image(3, {true, false, "abc"});
+  const binlog::RowImage image(3,
+                               {.present = true, .null = false, .partial = false, .bytes = "abc"});
   changes.Add(plan, map, &image, &image);
   const size_t bytes = changes.bytes();
   EXPECT_GT(bytes, 3 * sizeof(binlog::ImageCell));
@@ -384,9 +389,10 @@ TEST(ChangeSetTest, ImagesSurviveEverythingThatIsAddedLater) {
   constexpr size_t kRows = 20'000;
   for (size_t i = 0; i < kRows; ++i) {
     keys.push_back(absl::StrCat("key ", i));
-    binlog::RowImage image(3, {true, false, keys.back()});
+    binlog::RowImage image(
+        3, {.present = true, .null = false, .partial = false, .bytes = keys.back()});
     changes.Add(plan, map, nullptr, &image);
-    image.assign(3, {true, false, "another"});
+    image.assign(3, {.present = true, .null = false, .partial = false, .bytes = "another"});
   }
   ASSERT_EQ(changes.tables()[0].rows.size(), kRows);
   for (size_t i = 0; i < kRows; ++i) {

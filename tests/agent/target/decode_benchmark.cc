@@ -102,6 +102,10 @@ class CountingSink final : public TransactionSink {
     return absl::OkStatus();
   }
   void OnMarker(std::string /*id*/) override {}
+  void OnKeep(std::shared_ptr<const std::string> /*bytes*/) override {}
+  void OnDecided(const gtid::Gtid& /*held*/) override {}
+  void OnDdl(SourceDdl /*ddl*/) override {}
+  void OnHeld() override {}
   absl::Status OnEnd() override { return absl::OkStatus(); }
 
   size_t bytes = 0;

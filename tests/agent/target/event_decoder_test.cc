@@ -39,12 +39,19 @@ class NotingSink final : public TransactionSink {
     return absl::OkStatus();
   }
   void OnMarker(std::string id) override { notes.push_back("marker " + id); }
+  void OnKeep(std::shared_ptr<const std::string> bytes) override { kept.push_back(bytes); }
+  void OnDecided(const gtid::Gtid& held) override {
+    notes.push_back(absl::StrCat("decided ", held.number));
+  }
+  void OnDdl(SourceDdl ddl) override { notes.push_back("ddl " + ddl.query.sql); }
+  void OnHeld() override { notes.emplace_back("held"); }
   absl::Status OnEnd() override {
     notes.emplace_back("end");
     return absl::OkStatus();
   }
 
   std::vector<std::string> notes;
+  std::vector<std::shared_ptr<const std::string>> kept;
 };
 
 TablePlans Plans() {
@@ -101,6 +108,36 @@ TEST_F(EventDecoderTest, ADdlOfAStreamsTableIsRefused) {
   EXPECT_THAT(sink_.notes, ElementsAre("begin 5"));
 }
 
+TEST_F(EventDecoderTest, ADdlOfAStreamsTableIsHandedOverOrPassedOverWhereThatIsSaid) {
+  WatchedTables watched = watched_;
+  watched.on_ddl = DdlPolicy::kHandOver;
+  EventDecoder handing(watched, plans_, sink_);
+  ASSERT_TRUE(handing.Feed(MakeGtid(5)).ok());
+  ASSERT_TRUE(handing.Feed(MakeQuery("shop", "TRUNCATE customer")).ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "ddl TRUNCATE customer"));
+  sink_.notes.clear();
+  watched.on_ddl = DdlPolicy::kIgnore;
+  EventDecoder passing(watched, plans_, sink_);
+  ASSERT_TRUE(passing.Feed(MakeGtid(5)).ok());
+  ASSERT_TRUE(passing.Feed(MakeQuery("shop", "ALTER TABLE customer ADD x INT")).ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "end"));
+  ASSERT_TRUE(passing.Feed(MakeGtid(6)).ok());
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(passing.Feed(MakeQuery("shop", "DROP TABLE product, customer"))));
+}
+
+TEST_F(EventDecoderTest, AStatementWithRowsIsRefusedWhateverIsSaidOfDdl) {
+  WatchedTables watched = watched_;
+  for (const DdlPolicy policy : {DdlPolicy::kIgnore, DdlPolicy::kHandOver}) {
+    watched.on_ddl = policy;
+    EventDecoder decoder(watched, plans_, sink_);
+    ASSERT_TRUE(decoder.Feed(MakeGtid(5)).ok());
+    ASSERT_TRUE(decoder.Feed(MakeQuery("shop", "BEGIN")).ok());
+    EXPECT_TRUE(
+        absl::IsFailedPrecondition(decoder.Feed(MakeQuery("shop", "DELETE FROM customer"))));
+  }
+}
+
 TEST_F(EventDecoderTest, TheMarkersIdIsTheFirstCell) {
   std::string map;
   sluice::testing::AppendUint(3, 6, map);
@@ -151,9 +188,45 @@ TEST_F(EventDecoderTest, ImagesThatAreNotWholeAreRefusedWithTheRemedy) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("binlog_row_image=FULL"));
 }
 
-TEST_F(EventDecoderTest, XaAndRolledBackTransactionsOfOurTablesAreRefused) {
-  EXPECT_TRUE(
-      absl::IsFailedPrecondition(Feed({MakeGtid(5), MakeQuery("shop", "XA START X'61',X'',1")})));
+// XA_PREPARE of the transaction 'a'.
+std::string MakeXaPrepare(bool one_phase) {
+  std::string body(1, one_phase ? '\1' : '\0');
+  sluice::testing::AppendUint(1, 4, body);
+  sluice::testing::AppendUint(1, 4, body);
+  sluice::testing::AppendUint(0, 4, body);
+  return MakeEvent(EventType::kXaPrepare, body + "a");
+}
+
+std::vector<std::string> XaPart(uint64_t number, bool one_phase) {
+  return {MakeGtid(number),
+          MakeQuery("shop", "XA START X'61',X'',1"),
+          MakeTableMap(10, "shop", "customer", 2),
+          MakeRows(EventType::kWriteRows, 10, 2, {{1, 2}}),
+          MakeQuery("shop", "XA END X'61',X'',1"),
+          MakeXaPrepare(one_phase)};
+}
+
+TEST_F(EventDecoderTest, RowsOfAPreparedTransactionComeWithItsCommit) {
+  ASSERT_TRUE(Feed(XaPart(5, false)).ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "held"));
+  sink_.notes.clear();
+  ASSERT_TRUE(Feed({MakeGtid(6), MakeQuery("shop", "BEGIN"), MakeXid()}).ok());
+  ASSERT_TRUE(Feed({MakeGtid(7), MakeQuery("shop", "XA COMMIT X'62',X'',1")}).ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 6", "end", "begin 7", "end"));
+  sink_.notes.clear();
+  ASSERT_TRUE(Feed({MakeGtid(8), MakeQuery("shop", "XA COMMIT X'61',X'',1")}).ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 8", "decided 5", "customer after", "end"));
+}
+
+TEST_F(EventDecoderTest, RowsOfAPreparedTransactionThatIsRolledBackNeverCome) {
+  ASSERT_TRUE(Feed(XaPart(5, false)).ok());
+  ASSERT_TRUE(Feed({MakeGtid(6), MakeQuery("shop", "XA ROLLBACK X'61',X'',1")}).ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "held", "begin 6", "decided 5", "end"));
+}
+
+TEST_F(EventDecoderTest, AnXaTransactionInOnePhaseIsLikeAnyOther) {
+  ASSERT_TRUE(Feed(XaPart(5, true)).ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "customer after", "end"));
 }
 
 TEST_F(EventDecoderTest, ARollbackBehindRowsIsRefusedAndWithoutThemIsNothing) {
@@ -168,6 +241,23 @@ TEST_F(EventDecoderTest, BrokenOrderIsRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(
       Feed({MakeGtid(1), MakeRows(EventType::kWriteRows, 10, 2, {{1, 2}})})));
   EXPECT_TRUE(absl::IsInvalidArgument(Feed({MakeGtid(2)})));
+}
+
+TEST_F(EventDecoderTest, RowsOfAnXaTransactionThatIsNotPreparedAreNeverLostSilently) {
+  for (const std::string& end :
+       {MakeXid(), MakeQuery("shop", "COMMIT"), MakeQuery("shop", "XA COMMIT X'61',X'',1"),
+        MakeQuery("shop", "XA ROLLBACK X'61',X'',1")}) {
+    NotingSink sink;
+    EventDecoder decoder(watched_, plans_, sink);
+    std::vector<std::string> events = XaPart(5, false);
+    events.back() = end;
+    absl::Status status;
+    for (const std::string& event : events) {
+      status = decoder.Feed(event);
+    }
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_THAT(sink.notes, ElementsAre("begin 5"));
+  }
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ namespace sluice::target {
 namespace {
 
 using binlog::EventType;
+using sluice::testing::MakeEvent;
 using sluice::testing::MakeGtid;
 using sluice::testing::MakeQuery;
 using sluice::testing::MakeRows;
@@ -129,6 +130,47 @@ TEST_F(GroupBuilderTest, WhatIsWholeBeforeAFailureCanBeTaken) {
   EXPECT_FALSE(Add({MakeGtid(6), MakeQuery("shop", "ALTER TABLE customer ADD x INT")}).ok());
   EXPECT_TRUE(builder_.Whole());
   EXPECT_EQ(builder_.Take().rows, 1U);
+}
+
+TEST_F(GroupBuilderTest, APreparedTransactionIsAGapUntilItIsDecided) {
+  ASSERT_TRUE(Add({MakeGtid(5), MakeQuery("shop", "XA START X'61',X'',1"),
+                   MakeTableMap(10, "shop", "customer", 2), Insert({{1, 1}, {2, 2}}),
+                   MakeQuery("shop", "XA END X'61',X'',1"),
+                   MakeEvent(EventType::kXaPrepare, std::string(14, '\0'))})
+                  .ok());
+  EXPECT_FALSE(builder_.WorthTaking());
+  ASSERT_TRUE(Add({MakeGtid(6), MakeQuery("shop", "BEGIN"), MakeXid()}).ok());
+  builder_.Heard(1, true);
+  ChangeGroup group = builder_.Take();
+  EXPECT_EQ(group.ended.ToString(), "01010101-0101-0101-0101-010101010101:6");
+  EXPECT_EQ(group.rows, 0U);
+  ASSERT_TRUE(Add({MakeGtid(7), MakeQuery("shop", "XA COMMIT X'61',X'',1")}).ok());
+  group = builder_.Take();
+  EXPECT_EQ(group.ended.ToString(), "01010101-0101-0101-0101-010101010101:5:7");
+  EXPECT_EQ(group.rows, 2U);
+  EXPECT_EQ(group.changes.tables().front().rows.size(), 2U);
+}
+
+TEST_F(GroupBuilderTest, NothingIsAddedBehindAStatementForTheTarget) {
+  WatchedTables watched = watched_;
+  watched.on_ddl = DdlPolicy::kHandOver;
+  GroupBuilder builder(watched, plans_, {});
+  const std::string sql = "ALTER TABLE customer ADD x INT";
+  for (const std::string& event :
+       {MakeGtid(5), MakeQuery("shop", "BEGIN"), MakeXid(), MakeGtid(6), MakeQuery("shop", sql)}) {
+    const auto buffer = std::make_shared<const std::string>(event);
+    EXPECT_FALSE(builder.Full());
+    ASSERT_TRUE(builder.Add(*buffer, buffer).ok());
+  }
+  EXPECT_TRUE(builder.Full());
+  ASSERT_TRUE(builder.WorthTaking());
+  const ChangeGroup group = builder.Take();
+  ASSERT_TRUE(group.ddl.has_value());
+  EXPECT_EQ(group.ddl->query.sql, sql);
+  EXPECT_EQ(group.ddl->gtid.number, 6U);
+  EXPECT_EQ(group.ended.ToString(), "01010101-0101-0101-0101-010101010101:5");
+  EXPECT_TRUE(builder.Full());
+  EXPECT_FALSE(builder.WorthTaking());
 }
 
 TEST_F(GroupBuilderTest, APartOfATransactionIsNotWhole) {

@@ -223,17 +223,34 @@ TEST(EventTest, RowsWithoutColumnsAreRefused) {
   EXPECT_FALSE(DecodeRowChanges(*map, *rows).ok());
 }
 
-TEST(EventTest, PartialUpdatesAreRefusedWithTheRemedy) {
-  const absl::Status status = DecodeRows(Event(kPartialUpdateHex)).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("binlog_row_value_options=''"));
+TEST(EventTest, RowsOfVersion1DifferByTheExtraDataOnly) {
+  const auto map = DecodeTableMap(Event(kTableMapHex));
+  ASSERT_TRUE(map.ok());
+  constexpr size_t kExtraOffset = kHeaderBytes + 6 + 2;
+  const std::vector<const char*> kinds = {kWriteRowsHex, kUpdateRowsHex, kDeleteRowsHex};
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    const std::string version2 = Event(kinds[i]);
+    std::string version1 = WithType(version2, static_cast<EventType>(23 + i));
+    version1.erase(kExtraOffset, 2);
+    const auto expected = DecodeRows(version2);
+    const auto rows = DecodeRows(version1);
+    ASSERT_TRUE(rows.ok() && expected.ok()) << rows.status();
+    EXPECT_EQ(rows->type, expected->type);
+    EXPECT_EQ(rows->rows, expected->rows);
+    EXPECT_EQ(rows->columns_before, expected->columns_before);
+    EXPECT_EQ(rows->columns_after, expected->columns_after);
+    EXPECT_TRUE(DecodeRowChanges(*map, *rows).ok());
+    const auto header = DecodeHeader(WithFixedLength(version1));
+    ASSERT_TRUE(header.ok());
+    EXPECT_EQ(header->type, expected->type);
+  }
 }
 
-TEST(EventTest, RowsOfOldVersionsAreRefusedByName) {
+TEST(EventTest, RowsOfServersBefore51AreRefusedByName) {
   const absl::Status status =
-      DecodeRows(WithType(Event(kWriteRowsHex), static_cast<EventType>(23))).status();
+      DecodeRows(WithType(Event(kWriteRowsHex), static_cast<EventType>(21))).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("log_bin_use_v1_row_events"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("PRE_GA_UPDATE_ROWS (21)"));
 }
 
 // The events inside a TRANSACTION_PAYLOAD.

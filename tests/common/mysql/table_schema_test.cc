@@ -106,6 +106,60 @@ TEST_F(TableSchemaTest, ListsTablesWithoutViewsAndOurOwn) {
   EXPECT_TRUE(Read("v").is_view);
 }
 
+TEST_F(TableSchemaTest, ForeignKeysThatCascadeAndViewsAreNamed) {
+  Run("CREATE TABLE p (id INT PRIMARY KEY)");
+  Run("CREATE TABLE c (id INT PRIMARY KEY, a INT, b INT, d INT, "
+      "CONSTRAINT plain FOREIGN KEY (a) REFERENCES p (id) ON DELETE RESTRICT, "
+      "CONSTRAINT dies FOREIGN KEY (b) REFERENCES p (id) ON DELETE CASCADE, "
+      "CONSTRAINT loses FOREIGN KEY (d) REFERENCES p (id) ON UPDATE SET NULL)");
+  Run("CREATE VIEW both_tables AS SELECT p.id, c.a FROM p JOIN c ON c.a = p.id");
+  Run("CREATE VIEW parents AS SELECT id FROM p");
+  EXPECT_THAT(Read("c").cascades, ElementsAre("dies", "loses"));
+  EXPECT_THAT(Read("p").cascades, IsEmpty());
+  EXPECT_THAT(Read("p").views, ElementsAre("both_tables", "parents"));
+  EXPECT_THAT(Read("c").views, ElementsAre("both_tables"));
+}
+
+// How many of a server's binlog events are of d.c after a row of d.p went and took one with it.
+size_t EventsOfACascade(const sluice::testing::Mysqld& server) {
+  const auto connection = Connection::Connect(server.Root());
+  EXPECT_TRUE(connection.ok()) << connection.status();
+  for (const char* sql :
+       {"CREATE DATABASE IF NOT EXISTS d", "CREATE TABLE d.p (id INT PRIMARY KEY)",
+        "CREATE TABLE d.c (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES d.p (id) ON DELETE "
+        "CASCADE)",
+        "INSERT INTO d.p VALUES (1)", "INSERT INTO d.c VALUES (1)", "FLUSH BINARY LOGS",
+        "DELETE FROM d.p"}) {
+    const auto done = (*connection)->Execute(sql);
+    EXPECT_TRUE(done.ok()) << done.status();
+  }
+  const auto log = (*connection)->Query("SHOW BINARY LOG STATUS");
+  EXPECT_TRUE(log.ok()) << log.status();
+  const auto events =
+      (*connection)->Query("SHOW BINLOG EVENTS IN " + QuoteString(*log->rows[0][0]));
+  EXPECT_TRUE(events.ok()) << events.status();
+  size_t found = 0;
+  for (const Row& event : events->rows) {
+    found += event[5].value_or("").find("(d.c)") == std::string::npos ? 0U : 1U;
+  }
+  return found;
+}
+
+TEST_F(TableSchemaTest, WhetherTheBinlogHoldsCascadesIsAFactOfTheServer) {
+  const auto logged = LogsCascades(*connection_);
+  ASSERT_TRUE(logged.ok()) << logged.status();
+  EXPECT_TRUE(*logged);
+  EXPECT_EQ(EventsOfACascade(server()), 1U);
+  const auto native = sluice::testing::Mysqld::Start({"--innodb-native-foreign-keys=ON"});
+  ASSERT_TRUE(native.ok()) << native.status();
+  EXPECT_EQ(EventsOfACascade(**native), 0U);
+  const auto connection = Connection::Connect((*native)->Root());
+  ASSERT_TRUE(connection.ok());
+  const auto unlogged = LogsCascades(**connection);
+  ASSERT_TRUE(unlogged.ok()) << unlogged.status();
+  EXPECT_FALSE(*unlogged);
+}
+
 TEST_F(TableSchemaTest, NamesNeedNoCare) {
   Run("CREATE TABLE `it's ``odd`` \\\\ ü` (`a'b` INT PRIMARY KEY)");
   EXPECT_THAT(Read("it's `odd` \\\\ ü").key_columns, ElementsAre("a'b"));

@@ -30,6 +30,7 @@ TableDescription Missing(const std::string& name) {
 TEST(CreateChecksTest, OptionsThatNoStreamObeysAreRefusedByName) {
   stream::StreamOptions options;
   options.cells = {"zone1"};
+  options.on_ddl = stream::OnDdl::kExec;
   EXPECT_THAT(CheckStreamOptions(options), IsOk());
   options.allow_no_key = true;
   EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--allow-no-key"));
@@ -37,8 +38,6 @@ TEST(CreateChecksTest, OptionsThatNoStreamObeysAreRefusedByName) {
   EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--source-time-zone"));
   options.defer_secondary_keys = stream::DeferKeys::kAlways;
   EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--defer-secondary"));
-  options.on_ddl = stream::OnDdl::kExec;
-  EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--on-ddl EXEC"));
 }
 
 TEST(CreateChecksTest, ExactlyOneWayToSayWhichTables) {
@@ -107,6 +106,39 @@ TEST(CreateChecksTest, ForeignKeysMayNotLeaveTheMovedSetOnEitherSide) {
               StatusIs(Code::kFailedPrecondition, "its foreign key refers to customer"));
   EXPECT_THAT(CheckSourceTables("commerce", {parent}),
               StatusIs(Code::kFailedPrecondition, "a foreign key of corder"));
+}
+
+TEST(CreateChecksTest, ViewsOfMovedTablesAreNamedWithAllTheirTables) {
+  TableDescription customer = Table("customer");
+  customer.views = {"totals"};
+  TableDescription corder = Table("corder");
+  corder.views = {"other.report", "totals"};
+  const std::vector<std::string> notes = NoteViews("commerce", {customer, corder, Table("x")});
+  ASSERT_EQ(notes.size(), 2U);
+  EXPECT_THAT(notes[0],
+              ::testing::StartsWith("View other.report of keyspace commerce reads corder;"));
+  EXPECT_THAT(notes[1],
+              ::testing::StartsWith("View totals of keyspace commerce reads customer, corder;"));
+}
+
+TEST(CreateChecksTest, CascadesThatNoBinlogHoldsAreRefusedOnBothSides) {
+  TableDescription parent = Table("customer");
+  parent.foreign_key_children = {"corder"};
+  TableDescription child = Table("corder");
+  child.foreign_key_parents = {"customer"};
+  child.cascades = {"corder_fk"};
+  EXPECT_THAT(CheckSourceTables("commerce", {parent, child}),
+              StatusIs(Code::kFailedPrecondition, "corder_fk"));
+  EXPECT_THAT(CheckSourceTables("commerce", {parent, child}),
+              StatusIs(Code::kFailedPrecondition, "binlog of the source"));
+  child.cascades_logged = true;
+  EXPECT_THAT(CheckSourceTables("commerce", {parent, child}), IsOk());
+  TableDescription absent = Missing("corder");
+  EXPECT_THAT(CheckCascadesOfTarget("customer", {parent, child}, {Missing("customer"), absent}),
+              StatusIs(Code::kFailedPrecondition, "binlog of the target"));
+  absent.cascades_logged = true;
+  EXPECT_THAT(CheckCascadesOfTarget("customer", {parent, child}, {Missing("customer"), absent}),
+              IsOk());
 }
 
 TEST(CreateChecksTest, TablesOnTheTargetAreRefusedByName) {

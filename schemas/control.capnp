@@ -36,8 +36,17 @@ struct RegisterTabletRequest {
   tables @4 :List(Text);       # base tables that stand under their names in the database
 }
 
+# What the throttles of an agent need to know of the cluster.
+struct ClusterView {
+  throttled @0 :Text;          # not empty: no workflow may copy, for this reason of the operator
+  replicaLagMs @1 :Int64;      # the largest one of the tablet's shard; 0 without replicas
+  replica @2 :Text;            # alias of the tablet that it is of
+  replicaProblem @3 :Text;     # not empty: why its lag can't be known
+}
+
 struct RegisterTabletReply {
   reportIntervalMs @0 :UInt32;
+  cluster @1 :ClusterView;
 }
 
 struct ReportTabletRequest {
@@ -46,6 +55,10 @@ struct ReportTabletRequest {
   streams @2 :List(StreamStatus);
   incarnation @3 :UInt64;
   tables @4 :List(Text);       # as in RegisterTabletRequest
+}
+
+struct ReportTabletReply {
+  cluster @0 :ClusterView;
 }
 
 struct PickSourceRequest {
@@ -157,6 +170,7 @@ struct StreamSpec {
   stopAfterCopy @11 :Bool;
   workflowType @12 :Text;      # MoveTables
   options @13 :StreamOptions;
+  throttled @14 :Text;         # not empty: by hand, for this reason; its copy waits
 }
 
 struct CreateStreamRequest {
@@ -170,6 +184,16 @@ enum StreamAction {
   freeze @2;                   # stop, and refuse start until unfrozen; message FROZEN
   unfreeze @3;
   delete @4;                   # stop and forget every trace but the tables
+}
+
+# Gives a stream other values while it runs; it goes on from its position. A frozen or stopped one
+# keeps them for later.
+struct UpdateStreamRequest {
+  streamId @0 :UInt64;
+  epoch @1 :UInt64;            # as in ControlStreamRequest
+  sourceTypes @2 :List(Routing.TabletType);
+  options @3 :StreamOptions;
+  throttled @4 :Text;          # as in StreamSpec
 }
 
 struct ControlStreamRequest {
@@ -221,6 +245,20 @@ struct StreamStatus {
   workflowType @17 :Text;
   transactionsApplied @18 :UInt64;
   rowsApplied @19 :UInt64;
+  timeThrottled @20 :Int64;    # seconds; when it last had to wait; 0 never
+  componentThrottled @21 :Text;  # "copy" or "apply" while it waits; else empty
+  reasonThrottled @22 :Text;   # why it waits
+  copyTimes @23 :WriteTimes;
+  applyTimes @24 :WriteTimes;
+}
+
+# Where the time of a stream's writes has gone since its agent runs it, summed over its sessions.
+struct WriteTimes {
+  writes @0 :UInt64;           # commits
+  waitingUs @1 :UInt64;        # for the source
+  buildingUs @2 :UInt64;       # of statements
+  serverUs @3 :UInt64;         # until mysqld had run and committed them
+  handOffUs @4 :UInt64;        # for which fetched rows lay ready
 }
 
 struct ListStreamsRequest {

@@ -4,6 +4,21 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("sluice::schemas");
 
+# What the source's mysqld may show before reading for a copy waits (agent/throttle/limits.h). What
+# has no limit is not measured. While it shows more, openSnapshot and fetchRows answer
+# RESOURCE_EXHAUSTED with the subject "throttled" and the reason, after a while in which it might have
+# ended: to be asked again.
+struct ThrottleLimits {
+  hasLag @0 :Bool;
+  lagMs @1 :Float64;
+  hasThreads @2 :Bool;
+  threads @3 :Float64;
+  hasDisk @4 :Bool;
+  diskUs @5 :Float64;
+  query @6 :Text;              # empty: none
+  queryMax @7 :Float64;
+}
+
 # Reads gtid_executed (P) first, then opens consistent snapshots that are at P or later, each on a
 # connection of its own; they need not be at one point.
 struct OpenSnapshotRequest {
@@ -13,6 +28,7 @@ struct OpenSnapshotRequest {
   waitMs @3 :UInt32;
   tables @4 :List(Text);       # that will be read: their definitions are looked up at once
   readers @5 :UInt32;          # snapshots, hence chunks that are read at once; 0 is 1
+  throttle @6 :ThrottleLimits; # of the snapshot's life
 }
 
 struct OpenSnapshotReply {
@@ -56,6 +72,7 @@ struct OpenBinlogRequest {
   database @1 :Text;
   tables @2 :List(Text);
   position @3 :Text;           # GTID set already applied; events follow it
+  throttle @4 :ThrottleLimits; # absent: the answers do not tell of it
 }
 
 struct OpenBinlogReply {
@@ -78,6 +95,7 @@ struct FetchEventsReply {
   events @0 :Data;
   sourceTimeUs @1 :UInt64;     # wall clock of the source at answering, microseconds since 1970
   caughtUp @2 :Bool;           # nothing more was waiting in the source's binlog
+  throttled @3 :Text;          # why a copy would wait now; the events come all the same
 }
 
 struct CloseSessionRequest {

@@ -30,7 +30,7 @@ enum Method {
 
   # agent or proxy -> coordinator
   registerTablet @1;           # control.RegisterTabletRequest / RegisterTabletReply
-  reportTablet @2;             # control.ReportTabletRequest / Empty
+  reportTablet @2;             # control.ReportTabletRequest / ReportTabletReply
   pickSource @3;               # control.PickSourceRequest / PickSourceReply
   pollRules @4;                # routing.PollRulesRequest / PollRulesReply (long poll)
 
@@ -58,6 +58,9 @@ enum Method {
   openBinlog @21;              # data.OpenBinlogRequest / OpenBinlogReply
   fetchEvents @22;             # data.FetchEventsRequest / FetchEventsReply (long poll)
   closeSession @23;            # data.CloseSessionRequest / Empty
+
+  # coordinator -> agent
+  updateStream @24;            # control.UpdateStreamRequest / ControlStreamReply
 }
 
 struct Empty {}

@@ -16,6 +16,8 @@
 #include "agent/sidecar/installer.h"
 #include "agent/source/source_service.h"
 #include "agent/target/stream_manager.h"
+#include "agent/throttle/cluster_view.h"
+#include "agent/throttle/sampler.h"
 #include "common/base/log.h"
 #include "common/base/notify.h"
 #include "common/base/status.h"
@@ -70,9 +72,11 @@ struct Agent::Parts {
       : config(std::move(given)),
         pool(config.mysql),
         gates(pool),
+        sampler({.connection = config.mysql, .lag = [this] { return Lag(); }}),
         source({.connection = config.mysql,
                 .server_id_base = ServerIdBase(config.uid),
-                .sessions_max = kServerIdsPerAgent}),
+                .sessions_max = kServerIdsPerAgent,
+                .sampler = &sampler}),
         streams(StreamOptions()),
         monitor(config, Hooks()),
         control({.config = config,
@@ -93,7 +97,8 @@ struct Agent::Parts {
             .on_change = [this] { NotifyChanged(); },
             .tuning = {},
             .check_primary = [this](const std::string& keyspace, const std::string& shard)
-                -> absl::Status { return CheckPrimary(keyspace, shard); }};
+                -> absl::Status { return CheckPrimary(keyspace, shard); },
+            .throttles = &throttles};
   }
 
   // Who serves writes in the stream's shard: this tablet, or nobody else.
@@ -111,6 +116,16 @@ struct Agent::Parts {
           absl::StrCat(picked->alias, " is the PRIMARY of ", keyspace, "/", shard, " now"));
     }
     return absl::OkStatus();
+  }
+
+  // Of the thread that samples, which begins before the monitor stands.
+  throttle::Reading Lag() const {
+    const Monitor* const looker = started_monitor.load();
+    const TabletState state = looker == nullptr ? TabletState() : looker->Current();
+    return cluster.Lag({.known = state.probed && state.reachable,
+                        .primary = state.type == routing::TabletType::kPrimary,
+                        .lag_ms = state.replica_lag_ms},
+                       absl::Now());
   }
 
   absl::StatusOr<target::SourceAddress> PickFrom(const target::StreamSpec& spec) {
@@ -161,9 +176,11 @@ struct Agent::Parts {
               if (const absl::Status status = NotifyReady(); !status.ok()) {
                 SLUICE_LOG(kWarning, "supervisor can't be told", {{"error", status}});
               }
-            }};
+            },
+        .told = [this](schemas::ClusterView::Reader view) { cluster.Told(view, absl::Now()); }};
     SLUICE_ASSIGN_OR_RETURN(registrar, Registrar::Create(config, Url(), monitor, std::move(hooks)));
     started_registrar.store(registrar.get());
+    started_monitor.store(&monitor);
     monitor.Start();
     // So that the first registration says what mysqld is, if mysqld answers at all.
     monitor.AwaitFirstLook(kFirstLookWait);
@@ -174,6 +191,10 @@ struct Agent::Parts {
   const AgentConfig config;
   SessionPool pool;
   gate::GateKeeper gates;
+  throttle::ClusterView cluster;
+  std::atomic<const Monitor*> started_monitor{nullptr};
+  throttle::Sampler sampler;
+  const target::Throttles throttles{.sampler = sampler, .cluster = cluster};
   source::SourceService source;
   std::atomic<Registrar*> started_registrar{nullptr};
   target::StreamManager streams;
@@ -207,6 +228,7 @@ void Agent::Stop() {
   parts.server.Stop();
   parts.monitor.Stop();
   parts.streams.Stop();
+  parts.sampler.Stop();
   parts.pool.Close();
 }
 

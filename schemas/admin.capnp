@@ -27,6 +27,9 @@ struct AdminRequest {
     applyRoutingRules @16 :ApplyRoutingRules;
     cutoverShow @17 :WorkflowRef;  # recorded attempts with their steps in microseconds
     proxyList @18 :Void;
+    workflowUpdate @19 :WorkflowUpdate;
+    throttle @20 :Throttle;
+    throttleShow @21 :Void;
   }
 }
 
@@ -55,6 +58,22 @@ struct MoveTablesCreate {
   stopAfterCopy @7 :Bool;
   dryRun @8 :Bool;
   options @9 :Control.StreamOptions;  # without targetTimeZone, which is UTC
+}
+
+# What is not said stays as it is; at least one thing is.
+struct WorkflowUpdate {
+  workflow @0 :WorkflowRef;
+  sourceTypes @1 :List(Routing.TabletType);  # empty: as they are
+  # Of these: cells (empty: as they are; "*": any cell), onDdl where changeOnDdl says so, and tuning
+  # (the value "default" takes one away).
+  options @2 :Control.StreamOptions;
+  changeOnDdl @3 :Bool;
+}
+
+# The operator's switch of a workflow's copy, or of all copies.
+struct Throttle {
+  workflow @0 :WorkflowRef;      # without a name: all
+  reason @1 :Text;               # empty: not throttled
 }
 
 struct SwitchTraffic {

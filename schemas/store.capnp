@@ -46,6 +46,8 @@ struct StoredWorkflow {
   startPending @20 :Bool;
   message @21 :Text;
   options @22 :Control.StreamOptions;
+  throttled @23 :Text;
+  updatePending @24 :Bool;
 }
 
 # The rules as they stand; epoch and topology are kept elsewhere.

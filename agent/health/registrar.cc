@@ -128,6 +128,13 @@ void Registrar::Run(const std::stop_token& stop) {
   }
 }
 
+template <typename Reply>
+void Registrar::Told(Reply reply) const {
+  if (hooks_.told && reply.hasCluster()) {
+    hooks_.told(reply.getCluster());
+  }
+}
+
 absl::Status Registrar::Register() {
   SLUICE_CRASH_POINT("agent.before_register");
   const TabletState state = monitor_.Current();
@@ -139,6 +146,7 @@ absl::Status Registrar::Register() {
       [&](schemas::RegisterTabletReply::Reader reply) {
         const absl::Duration asked = absl::Milliseconds(reply.getReportIntervalMs());
         interval_ = std::clamp(asked, absl::Milliseconds(100), absl::Seconds(10));
+        Told(reply);
         return absl::OkStatus();
       },
       {.timeout = kCallTimeout, .idempotency_id = {}, .traceparent = {}});
@@ -146,12 +154,15 @@ absl::Status Registrar::Register() {
 
 absl::Status Registrar::Report() {
   const TabletState state = monitor_.Current();
-  return client_->Call<schemas::ReportTabletRequest, schemas::Empty>(
+  return client_->Call<schemas::ReportTabletRequest, schemas::ReportTabletReply>(
       schemas::Method::REPORT_TABLET,
       [&](schemas::ReportTabletRequest::Builder request) {
         FillRequest(config_, url_, state, incarnation_, hooks_, request);
       },
-      [](schemas::Empty::Reader) { return absl::OkStatus(); },
+      [this](schemas::ReportTabletReply::Reader reply) {
+        Told(reply);
+        return absl::OkStatus();
+      },
       {.timeout = kCallTimeout, .idempotency_id = {}, .traceparent = {}});
 }
 

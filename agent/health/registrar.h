@@ -26,6 +26,8 @@ struct RegistrarHooks {
   std::function<void(const StreamListInit&)> fill_streams;
   // The first registration has succeeded.
   std::function<void()> registered;
+  // What an answer of the coordinator says of the cluster. May be empty.
+  std::function<void(schemas::ClusterView::Reader)> told;
 };
 
 void FillIdentity(const AgentConfig& config, const std::string& url, const TabletState& state,
@@ -61,6 +63,8 @@ class Registrar {
   void Run(const std::stop_token& stop);
   absl::Status Register();
   absl::Status Report();
+  template <typename Reply>
+  void Told(Reply reply) const;
   // Waits for a change, the interval's end, or the stop.
   void Rest(absl::Duration interval) ABSL_LOCKS_EXCLUDED(mutex_);
 

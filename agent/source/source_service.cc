@@ -28,6 +28,11 @@ constexpr uint32_t kBatchBytesMax = 16U << 20U;
 constexpr size_t kPartBytes = size_t{8} << 20U;
 // What is left of the caller's budget for the answer's way.
 constexpr absl::Duration kAnswerMargin = absl::Milliseconds(100);
+// How long a call waits for its throttle before the target is told, so that it need not ask again
+// and again; and how often it looks: soon for the first sample, which takes a moment.
+constexpr absl::Duration kThrottleWait = absl::Milliseconds(500);
+constexpr absl::Duration kThrottleLookMin = absl::Milliseconds(2);
+constexpr absl::Duration kThrottleLookMax = absl::Milliseconds(50);
 
 absl::Status UnknownSession(absl::string_view id) {
   return WithSubject(absl::NotFoundError(absl::StrCat("no session ", id, " on this source")), id);
@@ -45,6 +50,7 @@ class SourceService::Use {
       ++found->second.calls;
       snapshot_ = found->second.snapshot;
       binlog_ = found->second.binlog;
+      throttle_ = found->second.throttle;
     }
   }
   Use(const Use&) = delete;
@@ -60,12 +66,14 @@ class SourceService::Use {
 
   [[nodiscard]] SnapshotSession* snapshot() const { return snapshot_.get(); }
   [[nodiscard]] BinlogSession* binlog() const { return binlog_.get(); }
+  [[nodiscard]] throttle::Gate* throttle() const { return throttle_.get(); }
 
  private:
   SourceService& service_;
   const std::string id_;
   std::shared_ptr<SnapshotSession> snapshot_;
   std::shared_ptr<BinlogSession> binlog_;
+  std::shared_ptr<throttle::Gate> throttle_;
 };
 
 SourceService::SourceService(SourceOptions options)
@@ -179,6 +187,31 @@ void SourceService::EndSessionsOf(uint64_t stream_id) {
   End([&](const std::string&, const Session& session) { return session.stream_id == stream_id; });
 }
 
+std::shared_ptr<throttle::Gate> SourceService::MakeGate(bool wanted,
+                                                        schemas::ThrottleLimits::Reader limits) {
+  const throttle::Limits read = throttle::ReadLimits(limits);
+  return wanted && options_.sampler != nullptr && !read.empty()
+             ? std::make_shared<throttle::Gate>(*options_.sampler, read)
+             : nullptr;
+}
+
+absl::Status SourceService::AwaitOpen(throttle::Gate* gate) {
+  if (gate == nullptr) {
+    return absl::OkStatus();
+  }
+  const absl::Time deadline = absl::Now() + kThrottleWait;
+  for (absl::Duration look = kThrottleLookMin;; look = std::min(2 * look, kThrottleLookMax)) {
+    const std::string why = gate->Why();
+    if (why.empty()) {
+      return absl::OkStatus();
+    }
+    const absl::MutexLock lock(&mutex_);
+    if (absl::Now() >= deadline || mutex_.AwaitWithTimeout(absl::Condition(&stopped_), look)) {
+      return WithSubject(absl::ResourceExhaustedError(why), throttle::kThrottledSubject);
+    }
+  }
+}
+
 absl::StatusOr<uint32_t> SourceService::TakeSlot() {
   const absl::MutexLock lock(&mutex_);
   const auto count = static_cast<uint32_t>(options_.sessions_max);
@@ -198,6 +231,9 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
   const uint64_t stream_id = request.getStreamId();
   EndSessionsOf(stream_id);
   SLUICE_RETURN_IF_ERROR(CheckRoom());
+  const std::shared_ptr<throttle::Gate> gate =
+      MakeGate(request.hasThrottle(), request.getThrottle());
+  SLUICE_RETURN_IF_ERROR(AwaitOpen(gate.get()));
   SnapshotOptions options;
   options.connection = options_.connection;
   options.database = wire::Str(request.getDatabase());
@@ -212,6 +248,7 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
   Session session;
   session.stream_id = stream_id;
   session.snapshot = std::move(snapshot);
+  session.throttle = gate;
   SLUICE_ASSIGN_OR_RETURN(const std::string id, Add(std::move(session)));
   SLUICE_CRASH_POINT("source.snapshot_open");
   SLUICE_LOG(kInfo, "snapshot opened", {{"stream", stream_id}, {"session", id}});
@@ -228,8 +265,9 @@ absl::Status SourceService::FetchRows(schemas::FetchRowsRequest::Reader request,
     return UnknownSession(id);
   }
   if (request.getHeld() != 0) {
-    return FetchHeld(*use.snapshot(), request, reply);
+    return FetchHeld(*use.snapshot(), request, reply);  // it is read already
   }
+  SLUICE_RETURN_IF_ERROR(AwaitOpen(use.throttle()));
   ChunkRequest chunk_request;
   chunk_request.table = wire::Str(request.getTable());
   chunk_request.columns = wire::Strs(request.getColumns());
@@ -290,6 +328,7 @@ absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader reques
   Session session;
   session.stream_id = stream_id;
   session.slot = slot;
+  session.throttle = MakeGate(request.hasThrottle(), request.getThrottle());
   session.binlog = std::make_shared<BinlogSession>(std::move(options));
   const absl::StatusOr<std::string> id = Add(std::move(session));
   if (!id.ok()) {
@@ -323,6 +362,9 @@ absl::Status SourceService::FetchEvents(const rpc::RequestContext& context,
   reply.setEvents(wire::Bytes(batch->events));
   reply.setSourceTimeUs(static_cast<uint64_t>(absl::ToUnixMicros(absl::Now())));
   reply.setCaughtUp(batch->caught_up);
+  if (use.throttle() != nullptr) {
+    reply.setThrottled(use.throttle()->Why());
+  }
   return absl::OkStatus();
 }
 

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "agent/source/binlog_session.h"
 #include "agent/source/snapshot_session.h"
+#include "agent/throttle/gate.h"
 #include "common/mysql/connection.h"
 #include "common/rpc/server.h"
 #include "schemas/data.capnp.h"
@@ -32,7 +33,8 @@ struct SourceOptions {
   size_t sessions_max = 64;
   absl::Duration idle_timeout = absl::Seconds(60);  // of a session that nobody asks
   absl::Duration heartbeat = absl::Seconds(1);
-  size_t queue_bytes_max = 16U << 20U;  // read ahead per binlog session
+  size_t queue_bytes_max = 16U << 20U;   // read ahead per binlog session
+  throttle::Sampler* sampler = nullptr;  // outlives the service; nullptr: nothing is throttled
 };
 
 // Answers openSnapshot, fetchRows, openBinlog, fetchEvents and closeSession (schemas/data.capnp). A
@@ -59,7 +61,8 @@ class SourceService {
     uint64_t stream_id = 0;
     std::shared_ptr<SnapshotSession> snapshot;  // one of the two
     std::shared_ptr<BinlogSession> binlog;
-    uint32_t slot = 0;  // of the binlog session's server id
+    std::shared_ptr<throttle::Gate> throttle;  // of the copy; may be none
+    uint32_t slot = 0;                         // of the binlog session's server id
     absl::Time last_used;
     int calls = 0;  // running now
   };
@@ -79,6 +82,11 @@ class SourceService {
                            schemas::FetchEventsRequest::Reader request,
                            schemas::FetchEventsReply::Builder reply);
   absl::Status CloseSession(absl::string_view id) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The gate that the target asks for.
+  std::shared_ptr<throttle::Gate> MakeGate(bool wanted, schemas::ThrottleLimits::Reader limits);
+  // RESOURCE_EXHAUSTED, with the reason, when the gate does not open in a short while.
+  absl::Status AwaitOpen(throttle::Gate* gate) ABSL_LOCKS_EXCLUDED(mutex_);
 
   absl::StatusOr<std::string> Add(Session session) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckRoom() ABSL_LOCKS_EXCLUDED(mutex_);

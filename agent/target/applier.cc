@@ -16,6 +16,8 @@ namespace {
 
 constexpr size_t kMarkersKept = 16;
 constexpr unsigned kNoSuchTable = 1146;
+// Changes; a group of so few is hardly slow for its size.
+constexpr size_t kGroupMin = 100;
 
 }  // namespace
 
@@ -24,6 +26,7 @@ Applier::Applier(const ApplierContext& context, const ApplierOptions& options)
       options_(options),
       writer_(context.retry.connection, options.writer),
       slices_(context.local, context.retry.stopping, options.slices),
+      group_size_(kGroupMin, options.changes_max, options.batch_time),
       last_save_(absl::Now()) {
   if (context_.row.position.has_value()) {
     seen_.set = context_.row.position->set;
@@ -43,6 +46,15 @@ void Applier::See(const ChangeGroup& group) {
 }
 
 absl::Status Applier::Apply(const ChangeGroup& group) {
+  const absl::Time begun = absl::Now();
+  times_.waiting += group.waiting;
+  times_.hand_off += group.hand_off;
+  absl::Status status = ApplyGroup(group);
+  group_size_.Took(group.changes.changes(), absl::Now() - begun);
+  return status;
+}
+
+absl::Status Applier::ApplyGroup(const ChangeGroup& group) {
   See(group);
   if (group.open) {
     return WritePart(group);
@@ -81,6 +93,12 @@ void Applier::Committed(const PositionRow& row) {
   open_ = Open::kNo;
   last_save_ = absl::Now();
   context_.on_commit(with_marker);
+  if (context_.on_times) {
+    times_ += writer_.TakeTimes();
+    times_ += slices_.TakeTimes();
+    times_.writes = 1;
+    context_.on_times(std::exchange(times_, WriteTimes()));
+  }
 }
 
 // Whoever opens the gate, or makes the tables readable, writes this row first, and so waits for the
@@ -121,7 +139,9 @@ absl::Status Applier::TryCommit(const ChangeGroup& group) {
     SLUICE_CRASH_POINT("apply.slices_committed");
   }
   PositionRow row = NextRow();
+  const absl::Time begun = absl::Now();
   SLUICE_RETURN_IF_ERROR(context_.retry.store.Finish(row, CommitKind::kApply));
+  times_.server += absl::Now() - begun;
   Committed(row);
   return absl::OkStatus();
 }

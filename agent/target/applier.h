@@ -13,9 +13,11 @@
 #include "absl/time/time.h"
 #include "agent/target/change_group.h"
 #include "agent/target/change_writer.h"
+#include "agent/target/size_steering.h"
 #include "agent/target/slice_pool.h"
 #include "agent/target/stream_record.h"
 #include "agent/target/transaction_retry.h"
+#include "agent/target/write_times.h"
 #include "common/gtid/gtid_set.h"
 
 namespace sluice::target {
@@ -27,6 +29,7 @@ struct ApplierOptions {
   size_t parallel_rows = 4000;  // so many changes are worth several sessions
   ChangeWriterLimits writer;
   SlicePoolOptions slices;
+  absl::Duration batch_time = absl::Seconds(1);  // above it, groups become smaller
 };
 
 // What an applier works with; all outlive it.
@@ -37,6 +40,7 @@ struct ApplierContext {
   const std::string& database;  // of the target's tables
   PositionRow& row;             // the durable row; it changes at commits only
   std::function<void(bool with_marker)> on_commit;
+  std::function<void(const WriteTimes&)> on_times = nullptr;  // at each of them; may be empty
 };
 
 // One group, one commit of rows and position. Two kinds of groups differ:
@@ -61,6 +65,9 @@ class Applier final {
   // Saves the position of transactions without changes, if there are any: always when `force`, else
   // when the last commit is idle_save ago.
   absl::Status SavePosition(bool force);
+
+  // How many changes the next groups are best to have, by how long the last ones took.
+  [[nodiscard]] size_t changes_wanted() const { return group_size_.size(); }
 
   // Commit time on the source of the last whole transaction, microseconds; 0 before the first.
   [[nodiscard]] int64_t last_transaction_us() const { return seen_.transaction_us; }
@@ -88,11 +95,14 @@ class Applier final {
   absl::StatusOr<bool> LockClosedGate();
   [[nodiscard]] PositionRow NextRow() const;
   void Committed(const PositionRow& row);
+  absl::Status ApplyGroup(const ChangeGroup& group);
 
   const ApplierContext context_;
   const ApplierOptions options_;
   ChangeWriter writer_;
   SlicePool slices_;
+  SizeSteering group_size_;
+  WriteTimes times_;       // since the last commit
   Open open_ = Open::kNo;  // the transaction of ours
   SeenPosition seen_;
   absl::Time last_save_;

@@ -2,8 +2,10 @@
 
 #include "agent/target/change_feed.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 
 namespace sluice::target {
@@ -63,6 +65,7 @@ absl::Status ChangeFeed::Add(const FetchedEvents& batch) {
       return absl::CancelledError("the feed is closed");
     }
     SLUICE_RETURN_IF_ERROR(builder_.Add(event.bytes, event.buffer));
+    NoteReady();
   }
   if (joiner_.waited_for() > kLargeEventBytes) {
     const absl::MutexLock lock(&mutex_);
@@ -70,10 +73,23 @@ absl::Status ChangeFeed::Add(const FetchedEvents& batch) {
   }
   const absl::MutexLock lock(&mutex_);
   builder_.Heard(batch.source_time_us, batch.caught_up);
+  NoteReady();
   return absl::OkStatus();
 }
 
+void ChangeFeed::NoteReady() {
+  if (ready_ == absl::InfiniteFuture() && builder_.WorthTaking()) {
+    ready_ = absl::Now();
+  }
+}
+
+void ChangeFeed::LimitChanges(size_t changes_max) {
+  const absl::MutexLock lock(&mutex_);
+  builder_.LimitChanges(changes_max);
+}
+
 absl::StatusOr<ChangeGroup> ChangeFeed::Next() {
+  const absl::Time begun = absl::Now();
   const absl::MutexLock lock(&mutex_);
   asked_ = true;
   mutex_.Await(absl::Condition(this, &ChangeFeed::HasSomething));
@@ -81,7 +97,11 @@ absl::StatusOr<ChangeGroup> ChangeFeed::Next() {
   if (failure_.has_value() && !builder_.Whole()) {
     return *failure_;
   }
-  return builder_.Take();
+  ChangeGroup group = builder_.Take();
+  group.waiting = absl::Now() - begun;
+  group.hand_off = std::max(begun - ready_, absl::ZeroDuration());
+  ready_ = absl::InfiniteFuture();
+  return group;
 }
 
 }  // namespace sluice::target

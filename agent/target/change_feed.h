@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "agent/source/event_joiner.h"
 #include "agent/target/change_group.h"
 #include "agent/target/event_feed.h"
@@ -52,12 +53,16 @@ class ChangeFeed final {
   // behind the groups that are whole without it, the feed is of no more use.
   absl::StatusOr<ChangeGroup> Next() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Of the groups that come; the options' bound stays the most.
+  void LimitChanges(size_t changes_max) ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
   ChangeFeed(const Source& source, std::unique_ptr<EventFeed> events,
              const ChangeFeedOptions& options);
 
   void Read() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Add(const FetchedEvents& batch) ABSL_LOCKS_EXCLUDED(mutex_);
+  void NoteReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasRoomOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return closed_ || !builder_.Full();
   }
@@ -73,7 +78,8 @@ class ChangeFeed final {
 
   absl::Mutex mutex_;
   GroupBuilder builder_ ABSL_GUARDED_BY(mutex_);
-  std::optional<absl::Status> failure_ ABSL_GUARDED_BY(mutex_);  // why reading has ended
+  absl::Time ready_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // since when it is
+  std::optional<absl::Status> failure_ ABSL_GUARDED_BY(mutex_);        // why reading has ended
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool asked_ ABSL_GUARDED_BY(mutex_) = false;  // a Next waits
 

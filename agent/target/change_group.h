@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "agent/target/change_set.h"
 #include "agent/target/source_ddl.h"
 #include "common/gtid/gtid_set.h"
@@ -33,6 +34,9 @@ struct ChangeGroup {
 
   int64_t source_time_us = 0;  // the source's clock at the last answer; 0 when there was none
   bool caught_up = false;      // at that answer there was nothing behind this group
+
+  absl::Duration waiting;   // of the applier for it
+  absl::Duration hand_off;  // it lay ready until it was taken
 };
 
 }  // namespace sluice::target

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/binlog/row_image.h"
@@ -19,6 +20,14 @@ absl::Status ChangeWriter::Write(const ChangeSet& changes) {
 }
 
 absl::Status ChangeWriter::Write(const ChangeSlice& slice) {
+  const absl::Time begun = absl::Now();
+  const absl::Duration server = times_.server;
+  absl::Status status = WriteRows(slice);
+  times_.building += absl::Now() - begun - (times_.server - server);
+  return status;
+}
+
+absl::Status ChangeWriter::WriteRows(const ChangeSlice& slice) {
   Clear();  // forgets what an error may have left
   absl::Status status = Delete(slice);
   if (status.ok()) {
@@ -143,7 +152,9 @@ absl::Status ChangeWriter::Run(absl::string_view tail) {
     return absl::OkStatus();
   }
   sql_.append(tail.data(), tail.size());
+  const absl::Time begun = absl::Now();
   absl::Status status = error_enums_ == 0 ? sender_.Run(sql_, long_values_).status() : RunLenient();
+  times_.server += absl::Now() - begun;
   Clear();
   return status;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,6 +12,7 @@
 #include "agent/target/change_set.h"
 #include "agent/target/row_sender.h"
 #include "agent/target/table_plan.h"
+#include "agent/target/write_times.h"
 #include "common/binlog/column_family.h"
 #include "common/mysql/connection.h"
 
@@ -41,7 +43,11 @@ class ChangeWriter {
   absl::Status Write(const ChangeSet& changes);
   absl::Status Write(const ChangeSlice& slice);
 
+  // building and server, since the last call.
+  WriteTimes TakeTimes() { return std::exchange(times_, WriteTimes()); }
+
  private:
+  absl::Status WriteRows(const ChangeSlice& slice);
   absl::Status Delete(const ChangeSlice& slice);
   absl::Status Replace(const ChangeSlice& slice);
   // Finds the families of the columns that are written, or of the key's.
@@ -62,6 +68,7 @@ class ChangeWriter {
   std::string sql_;
   std::vector<absl::string_view> long_values_;  // beside sql_
   size_t long_bytes_ = 0;
+  WriteTimes times_;
   size_t rows_ = 0;                             // in sql_
   uint64_t error_enums_ = 0;                    // cells in sql_ that hold an ENUM's error value
   const binlog::TableMapEvent* map_ = nullptr;  // that families_ are of

@@ -67,7 +67,7 @@ absl::Status CopiedRowWriter::Write(const TablePlan& plan, absl::string_view row
       sql_ = verb == CopyVerb::kInsert ? plan.insert_head : plan.replace_head;
     }
     SLUICE_RETURN_IF_ERROR(AppendRow(plan));
-    if (sql_.size() + long_bytes_ >= statement_bytes_max_) {
+    if (sql_.size() + long_bytes_ >= statement_size_.size()) {
       times_.building += absl::Now() - begun;
       SLUICE_RETURN_IF_ERROR(Run(plan, verb));
       begun = absl::Now();
@@ -88,8 +88,10 @@ absl::Status CopiedRowWriter::Run(const TablePlan& plan, CopyVerb& verb) {
     sql_.replace(0, kReplace.size(), kReplace.data(), kReplace.size());
     status = RunOnce();
   }
+  const absl::Duration took = absl::Now() - begun;
+  times_.server += took;
+  statement_size_.Took(sql_.size() + long_bytes_, took);
   Clear();
-  times_.server += absl::Now() - begun;
   return status.ok()
              ? status
              : WithSubject(

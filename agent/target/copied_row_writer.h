@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "agent/target/row_sender.h"
+#include "agent/target/size_steering.h"
 #include "agent/target/table_plan.h"
 #include "common/binlog/column_family.h"
 #include "common/mysql/connection.h"
@@ -24,8 +25,12 @@ enum class CopyVerb { kInsert, kReplace };
 // no allocation per value. Owned by one thread.
 class CopiedRowWriter {
  public:
-  CopiedRowWriter(mysql::Connection& connection, size_t statement_bytes_max)
-      : sender_(connection), statement_bytes_max_(statement_bytes_max) {}
+  // A statement is shorter than statement_bytes_max where mysqld takes longer than statement_time.
+  CopiedRowWriter(mysql::Connection& connection, size_t statement_bytes_max,
+                  absl::Duration statement_time)
+      : sender_(connection),
+        statement_bytes_max_(statement_bytes_max),
+        statement_size_(kStatementBytesMin, statement_bytes_max, statement_time) {}
 
   // Cells of plan.written, row by row. A statement that meets another row's key is run again as
   // REPLACE, and so are those after it: `verb` tells. INVALID_ARGUMENT when the bytes are not
@@ -41,6 +46,8 @@ class CopiedRowWriter {
   Times TakeTimes();
 
  private:
+  static constexpr size_t kStatementBytesMin = size_t{32} << 10U;
+
   absl::Status FindFamilies(const TablePlan& plan);
   absl::Status AppendRow(const TablePlan& plan);
   absl::Status Run(const TablePlan& plan, CopyVerb& verb);
@@ -49,6 +56,7 @@ class CopiedRowWriter {
 
   RowSender sender_;
   const size_t statement_bytes_max_;
+  SizeSteering statement_size_;
   std::vector<binlog::ColumnFamily> families_;  // of plan.written
   std::vector<mysql::Cell> cells_;
   std::string sql_;

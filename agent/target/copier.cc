@@ -71,7 +71,9 @@ absl::Status Copier::RunWorkers(const std::string& session, absl::Time deadline)
                                   .session = session,
                                   .deadline = deadline,
                                   .stopping = context_.retry.stopping,
-                                  .large_rows = large_rows};
+                                  .large_rows = large_rows,
+                                  .throttle = context_.throttle,
+                                  .on_times = context_.on_times};
   std::vector<std::unique_ptr<CopyWorker>> workers;
   for (size_t i = 0; i < count; ++i) {
     workers.push_back(std::make_unique<CopyWorker>(context));
@@ -90,11 +92,7 @@ absl::Status Copier::RunWorkers(const std::string& session, absl::Time deadline)
     if (TellsMore(results[i], outcome)) {
       outcome = results[i];
     }
-    const CopyTimes& times = workers[i]->times();
-    times_.waiting += times.waiting;
-    times_.building += times.building;
-    times_.server += times.server;
-    times_.hand_off += times.hand_off;
+    times_ += workers[i]->times();
   }
   return outcome;
 }

@@ -21,6 +21,8 @@ struct CopierContext {
   SourceClient& source;
   StreamRecord& record;                             // its copy progress changes at commits only
   std::function<void(const CopyTable&)> on_commit;  // one call at a time, in any thread
+  StreamThrottle* throttle = nullptr;               // nullptr: nothing is throttled
+  std::function<void(const WriteTimes&)> on_times = nullptr;  // after each commit, in any thread
 };
 
 // Owned by one thread.
@@ -41,7 +43,7 @@ class Copier {
 
   const CopierContext context_;
   const CopierOptions options_;
-  CopyTimes times_;
+  WriteTimes times_;
 };
 
 }  // namespace sluice::target

@@ -22,6 +22,10 @@ constexpr uint64_t kPartRowsMin = 1000;
 constexpr size_t kPortionsMax = 512;
 // Rows of this size on average are copied by one worker at a time.
 constexpr uint64_t kLargeRowBytes = uint64_t{4} << 20U;
+// A snapshot that is not read from is held no longer: it keeps the source from purging old rows.
+constexpr absl::Duration kThrottledSnapshotMax = absl::Seconds(10);
+// About as often as mysqld is measured.
+constexpr absl::Duration kThrottleLook = absl::Milliseconds(50);
 
 RowsRequest RequestFor(const CopyWorkerContext& context, const TablePlan& plan,
                        const CopyRange& range) {
@@ -72,7 +76,8 @@ absl::Status CopyWorker::Connect() {
   }
   SLUICE_ASSIGN_OR_RETURN(connection_, ConnectLocal(context_.local));
   store_ = std::make_unique<StreamStore>(*connection_);
-  writer_ = std::make_unique<CopiedRowWriter>(*connection_, context_.options.statement_bytes_max);
+  writer_ = std::make_unique<CopiedRowWriter>(*connection_, context_.options.statement_bytes_max,
+                                              context_.options.commit_time / 2);
   return absl::OkStatus();
 }
 
@@ -84,21 +89,76 @@ absl::Status CopyWorker::Work() {
         return absl::OkStatus();
       }
     }
+    SLUICE_ASSIGN_OR_RETURN(const bool goes_on, AwaitThrottle());
+    if (!goes_on) {
+      // What was fetched is not written; the next snapshots read it again.
+      context_.queue.Stop();
+      if (call_.started()) {
+        call_.Take().rows.status().IgnoreError();
+      }
+      return absl::OkStatus();
+    }
     if (large_) {
       SLUICE_RETURN_IF_ERROR(CopyLargeRows(std::nullopt));
       continue;
     }
-    const absl::Time begun = absl::Now();
-    Fetched fetched = call_.Take();
-    const absl::Time now = absl::Now();
-    times_.waiting += now - begun;
-    times_.hand_off += std::max(absl::ZeroDuration(), begun - fetched.ready);
-    if (!fetched.rows.ok()) {
-      return Annotate(fetched.rows.status(), absl::StrCat("copying table ", plan_->table));
+    absl::StatusOr<FetchedRows> rows = TakeFetched();
+    if (IsThrottled(rows.status())) {
+      SLUICE_RETURN_IF_ERROR(NoteThrottled());
+      Fetch();  // the source has waited before it answered
+      continue;
     }
-    SLUICE_RETURN_IF_ERROR(fetched.rows->whole() ? WriteNext(*std::move(fetched.rows))
-                                                 : CopyLargeRows(*std::move(fetched.rows)));
+    if (!rows.ok()) {
+      return Annotate(rows.status(), absl::StrCat("copying table ", plan_->table));
+    }
+    NoteOpen();
+    SLUICE_RETURN_IF_ERROR(rows->whole() ? WriteNext(*std::move(rows))
+                                         : CopyLargeRows(*std::move(rows)));
   }
+}
+
+absl::StatusOr<FetchedRows> CopyWorker::TakeFetched() {
+  const absl::Time begun = absl::Now();
+  Fetched fetched = call_.Take();
+  if (!IsThrottled(fetched.rows.status())) {
+    times_.waiting += absl::Now() - begun;
+    times_.hand_off +=
+        std::max(absl::ZeroDuration(), begun - std::max(fetched.ready, throttled_until_));
+  }
+  return std::move(fetched.rows);
+}
+
+// No transaction is left open while it waits.
+absl::Status CopyWorker::NoteThrottled() {
+  throttled_since_ = std::min(throttled_since_, absl::Now());
+  if (context_.throttle != nullptr) {
+    context_.throttle->CopyIsClosed();
+  }
+  return Commit();
+}
+
+void CopyWorker::NoteOpen() {
+  if (throttled_since_ != absl::InfiniteFuture()) {
+    throttled_since_ = absl::InfiniteFuture();
+    if (context_.throttle != nullptr) {
+      context_.throttle->CopyIsClosed();
+    }
+  }
+}
+
+absl::StatusOr<bool> CopyWorker::AwaitThrottle() {
+  const auto must_end = [this] {
+    return MustStop() || absl::Now() - throttled_since_ > kThrottledSnapshotMax;
+  };
+  while (context_.throttle != nullptr && context_.throttle->CopyMustWait()) {
+    SLUICE_RETURN_IF_ERROR(NoteThrottled());
+    if (must_end()) {
+      return false;
+    }
+    context_.stopping.WaitForNotificationWithTimeout(kThrottleLook);
+    throttled_until_ = absl::Now();
+  }
+  return throttled_since_ == absl::InfiniteFuture() || !must_end();
 }
 
 absl::Status CopyWorker::WriteNext(FetchedRows rows) {
@@ -123,11 +183,17 @@ absl::Status CopyWorker::WriteNext(FetchedRows rows) {
 absl::Status CopyWorker::CopyLargeRows(std::optional<FetchedRows> begun) {
   SLUICE_RETURN_IF_ERROR(Commit());
   const absl::MutexLock lock(&context_.large_rows);
+  if (!begun.has_value() && context_.throttle != nullptr && context_.throttle->CopyMustWait()) {
+    return absl::OkStatus();  // it was closed while others were served
+  }
   const absl::Time asked = absl::Now();
   absl::StatusOr<FetchedRows> rows =
       begun.has_value()
           ? *std::move(begun)
           : context_.source.FetchRows(RequestFor(context_, *plan_, in_hand_->progress.range));
+  if (IsThrottled(rows.status())) {
+    return NoteThrottled();
+  }
   absl::Status status = rows.status();
   if (status.ok() && !rows->whole()) {
     status = context_.source.FetchRest(context_.session, *rows);
@@ -135,6 +201,7 @@ absl::Status CopyWorker::CopyLargeRows(std::optional<FetchedRows> begun) {
   if (!status.ok()) {
     return Annotate(status, absl::StrCat("copying table ", plan_->table));
   }
+  NoteOpen();
   times_.waiting += absl::Now() - asked;
   Portion portion = Received(*std::move(rows));
   if (MustStop()) {
@@ -179,8 +246,11 @@ absl::Status CopyWorker::TakeNext(bool wait) {
     return absl::FailedPreconditionError(absl::StrCat("no plan for table ", work->progress.table));
   }
   if (work->split) {
-    SLUICE_RETURN_IF_ERROR(
-        Annotate(Split(*work), absl::StrCat("copying table ", work->progress.table)));
+    SLUICE_ASSIGN_OR_RETURN(const bool goes_on, SplitWhenOpen(*work));
+    if (!goes_on) {
+      context_.queue.Stop();
+      return absl::OkStatus();
+    }
   }
   in_hand_ = *std::move(work);
   part_bytes_ = 0;
@@ -190,6 +260,22 @@ absl::Status CopyWorker::TakeNext(bool wait) {
             progress.range.rows > 0 ? progress.range.bytes : progress.bytes_estimate);
   Fetch();
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> CopyWorker::SplitWhenOpen(CopyWork& work) {
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const bool goes_on, AwaitThrottle());
+    if (!goes_on) {
+      return false;
+    }
+    const absl::Status status = Split(work);
+    if (!IsThrottled(status)) {
+      SLUICE_RETURN_IF_ERROR(Annotate(status, absl::StrCat("copying table ", work.progress.table)));
+      NoteOpen();
+      return true;
+    }
+    SLUICE_RETURN_IF_ERROR(NoteThrottled());
+  }
 }
 
 // Only between transactions. A part is durable before anybody goes on behind it, so that no crash
@@ -292,11 +378,24 @@ absl::Status CopyWorker::Commit() {
   }
   pending_.clear();
   portions_max_ = std::min(2 * portions_max_, kPortionsMax);
+  TellTimes();
   written_ = 0;
   pending_rows_ = 0;
   pending_bytes_ = 0;
   server_time_ = absl::ZeroDuration();
   return absl::OkStatus();
+}
+
+void CopyWorker::TellTimes() {
+  ++times_.writes;
+  const WriteTimes before = std::exchange(told_, times_);
+  if (context_.on_times) {
+    context_.on_times({.writes = times_.writes - before.writes,
+                       .waiting = times_.waiting - before.waiting,
+                       .building = times_.building - before.building,
+                       .server = times_.server - before.server,
+                       .hand_off = times_.hand_off - before.hand_off});
+  }
 }
 
 absl::Status CopyWorker::CommitPending() {

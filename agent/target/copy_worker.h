@@ -18,7 +18,9 @@
 #include "agent/target/copy_queue.h"
 #include "agent/target/source_client.h"
 #include "agent/target/stream_store.h"
+#include "agent/target/stream_throttle.h"
 #include "agent/target/table_plan.h"
+#include "agent/target/write_times.h"
 #include "common/mysql/connection.h"
 
 namespace sluice::target {
@@ -33,14 +35,6 @@ struct CopierOptions {
   absl::Duration commit_time = absl::Milliseconds(500);  // of work on the server
 };
 
-// Where the time of a copy goes, summed over its workers.
-struct CopyTimes {
-  absl::Duration waiting;   // for rows from the source
-  absl::Duration building;  // statements
-  absl::Duration server;    // running and committing them
-  absl::Duration hand_off;  // fetched rows lay ready until they were written
-};
-
 // What all workers share; outlives them.
 struct CopyWorkerContext {
   const mysql::ConnectionOptions& local;
@@ -52,7 +46,10 @@ struct CopyWorkerContext {
   const std::string& session;   // of the source's snapshots
   absl::Time deadline;
   const absl::Notification& stopping;
-  absl::Mutex& large_rows;  // held while rows of many megabytes are in memory
+  absl::Mutex& large_rows;             // held while rows of many megabytes are in memory
+  StreamThrottle* throttle = nullptr;  // nullptr: nothing is throttled
+  // After each commit, what it took since the last one; in any thread.
+  std::function<void(const WriteTimes&)> on_times = nullptr;
 };
 
 // Fetches the next rows while it writes the last ones. Rows of several ranges, hence of many small
@@ -69,7 +66,7 @@ class CopyWorker {
   // committed is not copied.
   absl::Status Run();
 
-  [[nodiscard]] const CopyTimes& times() const { return times_; }
+  [[nodiscard]] const WriteTimes& times() const { return times_; }
 
  private:
   struct Fetched {
@@ -87,11 +84,20 @@ class CopyWorker {
   absl::Status Connect();
   absl::Status Work();
   absl::Status TakeNext(bool wait);
+  // Splits once the copy is not throttled; false as AwaitThrottle.
+  absl::StatusOr<bool> SplitWhenOpen(CopyWork& work);
   absl::Status Split(CopyWork& work);
   absl::Status WriteNext(FetchedRows rows);
   absl::Status CopyLargeRows(std::optional<FetchedRows> begun)
       ABSL_LOCKS_EXCLUDED(context_.large_rows);
   void Fetch();
+  absl::StatusOr<FetchedRows> TakeFetched();
+  // Waits while the copy is throttled, with all that was written committed. False when the copy is
+  // to end meanwhile: at its deadline, or because a snapshot is not to be held for so long.
+  absl::StatusOr<bool> AwaitThrottle();
+  absl::Status NoteThrottled();
+  void NoteOpen();
+  void TellTimes();
   Portion Received(FetchedRows rows);
   void LearnSize(uint64_t rows, uint64_t bytes);
   absl::Status Write(Portion portion);
@@ -120,8 +126,11 @@ class CopyWorker {
   size_t pending_bytes_ = 0;
   bool open_ = false;  // a transaction is
   CopyVerb verb_ = CopyVerb::kInsert;
-  absl::Duration server_time_;  // spent on pending_
-  CopyTimes times_;
+  absl::Duration server_time_;                           // spent on pending_
+  absl::Time throttled_since_ = absl::InfiniteFuture();  // on either side
+  absl::Time throttled_until_ = absl::InfinitePast();    // here; till then no rows were handed off
+  WriteTimes times_;
+  WriteTimes told_;  // of times_
 };
 
 }  // namespace sluice::target

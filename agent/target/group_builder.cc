@@ -23,7 +23,7 @@ void GroupBuilder::Heard(int64_t source_time_us, bool caught_up) {
 }
 
 bool GroupBuilder::Full() const {
-  return at_ddl_ || group_.changes.changes() >= limits_.changes_max ||
+  return at_ddl_ || group_.changes.changes() >= changes_max_ ||
          group_.changes.bytes() + buffer_bytes_ >= limits_.bytes_max;
 }
 

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,7 +27,7 @@ class GroupBuilder final : private TransactionSink {
  public:
   // Both outlive it. Of `plans` it uses what TablePlans::Reload keeps.
   GroupBuilder(const WatchedTables& watched, const TablePlans& plans, GroupLimits limits)
-      : limits_(limits), decoder_(watched, plans, *this) {}
+      : limits_(limits), changes_max_(limits.changes_max), decoder_(watched, plans, *this) {}
 
   // Adds an event, which lies in `buffer`. Fails as EventDecoder does; what was added before and is
   // Whole may still be taken.
@@ -44,6 +45,11 @@ class GroupBuilder final : private TransactionSink {
 
   ChangeGroup Take();
 
+  // From here on groups are no larger, nor than the limits.
+  void LimitChanges(size_t changes_max) {
+    changes_max_ = std::min(changes_max, limits_.changes_max);
+  }
+
  private:
   absl::Status OnBegin(const binlog::GtidEvent& gtid) override;
   absl::Status OnChange(const TablePlan& plan,
@@ -57,6 +63,7 @@ class GroupBuilder final : private TransactionSink {
   absl::Status OnEnd() override;
 
   const GroupLimits limits_;
+  size_t changes_max_;  // at most that of limits_
   EventDecoder decoder_;
   ChangeGroup group_;
   size_t buffer_bytes_ = 0;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "agent/target/local_session.h"
 #include "agent/target/transaction_retry.h"
 #include "common/base/status_macros.h"
@@ -82,7 +83,10 @@ absl::Status SlicePool::WriteSlice(Session& session, const ChangeSlice& slice,
   const auto write = [&]() -> absl::Status {
     SLUICE_RETURN_IF_ERROR(session.store->Begin());
     SLUICE_RETURN_IF_ERROR(session.writer->Write(slice));
-    return session.store->FinishPart(row, CommitKind::kApply);
+    const absl::Time begun = absl::Now();
+    absl::Status status = session.store->FinishPart(row, CommitKind::kApply);
+    session.committing += absl::Now() - begun;
+    return status;
   };
   for (int attempt = 1;; ++attempt) {
     absl::Status status = write();
@@ -128,6 +132,17 @@ absl::Status SlicePool::Write(const ChangeSet& changes, const PositionRow& row) 
     result.Update(sessions_[i]->call.Take());
   }
   return result;
+}
+
+WriteTimes SlicePool::TakeTimes() {
+  WriteTimes times;
+  for (const auto& session : sessions_) {
+    if (session->writer != nullptr) {
+      times += session->writer->TakeTimes();
+    }
+    times.server += std::exchange(session->committing, absl::ZeroDuration());
+  }
+  return times;
 }
 
 }  // namespace sluice::target

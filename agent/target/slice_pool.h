@@ -47,11 +47,15 @@ class SlicePool {
   // failure some of the changes may be committed.
   absl::Status Write(const ChangeSet& changes, const PositionRow& row);
 
+  // building and server of all sessions, since the last call.
+  WriteTimes TakeTimes();
+
  private:
   struct Session {
     std::unique_ptr<mysql::Connection> connection;
     std::unique_ptr<StreamStore> store;
     std::unique_ptr<ChangeWriter> writer;
+    absl::Duration committing;
     BackgroundCall<absl::Status> call;
   };
   // What the sessions take their slices from.

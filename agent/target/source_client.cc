@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/throttle/gate.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/wire/wire.h"
@@ -53,6 +54,16 @@ absl::Status SourceClient::Name(const absl::Status& status) const {
   return Annotate(status, absl::StrCat("source ", address_.alias));
 }
 
+bool IsThrottled(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) && SubjectOf(status) == throttle::kThrottledSubject;
+}
+
+void SourceClient::HearThrottle(const absl::Status& status) const {
+  if (throttle_.heard && (status.ok() || IsThrottled(status))) {
+    throttle_.heard(std::string(Name(status).message()));
+  }
+}
+
 absl::Status SourceClient::BeginOpening() {
   const absl::MutexLock lock(&mutex_);
   if (interrupted_) {
@@ -91,6 +102,9 @@ absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const SnapshotRequest&
             request.setNotBefore(wanted.not_before);
             request.setWaitMs(Milliseconds(wanted.wait));
             request.setReaders(wanted.readers);
+            if (throttle_.heard) {
+              throttle::WriteLimits(throttle_.limits, request.initThrottle());
+            }
             wire::Fill(request.initTables(wire::Size(wanted.tables)), wanted.tables);
           },
           [&](auto reply) {
@@ -99,6 +113,7 @@ absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const SnapshotRequest&
             return absl::OkStatus();
           },
           {.timeout = wanted.wait + kCallTimeout, .idempotency_id = {}, .traceparent = {}});
+  HearThrottle(status);
   SLUICE_RETURN_IF_ERROR(Opened(status, snapshot.session));
   return snapshot;
 }
@@ -132,6 +147,7 @@ absl::StatusOr<FetchedRows> SourceClient::FetchRows(const RowsRequest& request) 
         },
         {.timeout = kRowsTimeout, .idempotency_id = {}, .traceparent = {}});
   });
+  HearThrottle(status);
   SLUICE_RETURN_IF_ERROR(Name(status));
   if (request.skip_rows == 0 && fetched.row_count == 0 && !fetched.end_of_table) {
     return Name(absl::InvalidArgumentError("an answer without rows that is not the table's end"));
@@ -187,6 +203,9 @@ absl::StatusOr<std::string> SourceClient::OpenBinlog(const std::string& database
         request.setDatabase(database);
         wire::Fill(request.initTables(wire::Size(tables)), tables);
         request.setPosition(position);
+        if (throttle_.heard) {
+          throttle::WriteLimits(throttle_.limits, request.initThrottle());
+        }
       },
       [&](auto reply) {
         session = wire::Str(reply.getSession());
@@ -200,6 +219,7 @@ absl::StatusOr<std::string> SourceClient::OpenBinlog(const std::string& database
 absl::StatusOr<FetchedEvents> SourceClient::FetchEvents(const std::string& session, uint64_t number,
                                                         uint32_t bytes_max, absl::Duration wait) {
   FetchedEvents fetched;
+  std::string throttled;
   const absl::Status status = TwiceWhenLost([&] {
     return client_->Call<schemas::FetchEventsRequest, schemas::FetchEventsReply>(
         schemas::Method::FETCH_EVENTS,
@@ -213,11 +233,15 @@ absl::StatusOr<FetchedEvents> SourceClient::FetchEvents(const std::string& sessi
           fetched.events = std::make_shared<const std::string>(wire::Str(reply.getEvents()));
           fetched.source_time_us = static_cast<int64_t>(reply.getSourceTimeUs());
           fetched.caught_up = reply.getCaughtUp();
+          throttled = wire::Str(reply.getThrottled());
           return absl::OkStatus();
         },
         {.timeout = wait + kCallTimeout, .idempotency_id = {}, .traceparent = {}});
   });
   SLUICE_RETURN_IF_ERROR(Name(status));
+  HearThrottle(throttled.empty() ? absl::OkStatus()
+                                 : WithSubject(absl::ResourceExhaustedError(throttled),
+                                               throttle::kThrottledSubject));
   return fetched;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "agent/throttle/limits.h"
 #include "common/rpc/client.h"
 
 namespace sluice::target {
@@ -68,6 +70,16 @@ struct FetchedEvents {
   bool caught_up = false;
 };
 
+// What a copy asks of the source's throttle, and who hears what it says: a reason to wait, or
+// empty.
+struct SourceThrottle {
+  throttle::Limits limits;
+  std::function<void(const std::string&)> heard;
+};
+
+// Whether a call was refused only for now, because the source's mysqld is busy.
+bool IsThrottled(const absl::Status& status);
+
 // Errors name the source. A fetch whose answer is lost is repeated once under its number; other
 // calls are not repeated. Thread-safe.
 class SourceClient {
@@ -75,6 +87,9 @@ class SourceClient {
   static absl::StatusOr<std::unique_ptr<SourceClient>> Connect(const SourceAddress& address,
                                                                const std::string& caller,
                                                                uint64_t stream_id);
+
+  // Of the sessions that are opened from here on. While no other call is under way.
+  void SetThrottle(SourceThrottle throttle) { throttle_ = std::move(throttle); }
 
   absl::StatusOr<OpenedSnapshot> OpenSnapshot(const SnapshotRequest& wanted);
   absl::StatusOr<FetchedRows> FetchRows(const RowsRequest& request);
@@ -99,6 +114,8 @@ class SourceClient {
 
   absl::Status FetchPart(const std::string& session, FetchedRows& rows);
   [[nodiscard]] absl::Status Name(const absl::Status& status) const;
+  // Passes on what an answer says of the throttle.
+  void HearThrottle(const absl::Status& status) const;
   absl::Status BeginOpening() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Opened(const absl::Status& status, const std::string& session)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -107,6 +124,7 @@ class SourceClient {
   const std::unique_ptr<rpc::Client> client_;
   const SourceAddress address_;
   const uint64_t stream_id_;
+  SourceThrottle throttle_;
   absl::Mutex mutex_;
   bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
   int opening_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 
 namespace sluice::target {
@@ -32,7 +33,14 @@ void StreamBoard::SetRecord(const StreamRecord& record) {
   if (!record_.Active()) {
     source_.clear();
     heard_lag_ms_ = -1;
+    throttled_component_.clear();
+    throttled_reason_.clear();
   }
+}
+
+void StreamBoard::SetSpec(const StreamSpec& spec) {
+  const absl::MutexLock lock(&mutex_);
+  record_.spec = spec;
 }
 
 void StreamBoard::SetPosition(const PositionRow& row) {
@@ -71,6 +79,35 @@ void StreamBoard::Heard(const HeardFromSource& heard) {
   }
 }
 
+void StreamBoard::SetThrottled(const std::string& component, const std::string& reason) {
+  const absl::MutexLock lock(&mutex_);
+  throttled_component_ = component;
+  throttled_reason_ = reason;
+  if (!component.empty()) {
+    throttled_at_ = absl::Now();
+  }
+}
+
+void StreamBoard::AddCopyTimes(const WriteTimes& times) {
+  const absl::MutexLock lock(&mutex_);
+  copy_times_ += times;
+}
+
+void StreamBoard::AddApplyTimes(const WriteTimes& times) {
+  const absl::MutexLock lock(&mutex_);
+  apply_times_ += times;
+}
+
+absl::Duration StreamBoard::Lag() const {
+  const absl::MutexLock lock(&mutex_);
+  return absl::Milliseconds(LagMs());
+}
+
+bool StreamBoard::MarkerAwaited() const {
+  const absl::MutexLock lock(&mutex_);
+  return marker_waiters_ > 0;
+}
+
 int64_t StreamBoard::LagMs() const {
   if (heard_lag_ms_ < 0) {
     return -1;
@@ -94,6 +131,11 @@ StreamStatus StreamBoard::Status() const {
   status.frozen = record_.frozen;
   status.transactions_applied = record_.position.transactions_applied;
   status.rows_applied = record_.position.rows_applied;
+  status.throttled_component = throttled_component_;
+  status.throttled_reason = throttled_reason_;
+  status.time_throttled = absl::ToUnixSeconds(throttled_at_);
+  status.copy_times = copy_times_;
+  status.apply_times = apply_times_;
   return status;
 }
 
@@ -113,6 +155,9 @@ absl::StatusOr<std::string> StreamBoard::AwaitMarker(const std::string& id, absl
   const auto settled = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return HasMarker(id) || !record_.Active();
   };
+  ++marker_waiters_;
+  const absl::Cleanup waited = [this]()
+                                   ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { --marker_waiters_; };
   while (!settled()) {
     if (absl::Now() >= deadline) {
       return absl::DeadlineExceededError(absl::StrCat("stream ", record_.spec.id,

@@ -29,6 +29,7 @@ class StreamBoard {
 
   // By the stream's thread (or by a command, while there is none).
   void SetRecord(const StreamRecord& record) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetSpec(const StreamSpec& spec) ABSL_LOCKS_EXCLUDED(mutex_);
   void SetPosition(const PositionRow& row) ABSL_LOCKS_EXCLUDED(mutex_);
   void SetCopyTable(const CopyTable& table) ABSL_LOCKS_EXCLUDED(mutex_);
   void SetSource(const std::string& alias) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -36,9 +37,18 @@ class StreamBoard {
   // durable.
   void SetNote(const std::string& note) ABSL_LOCKS_EXCLUDED(mutex_);
   void Heard(const HeardFromSource& heard) ABSL_LOCKS_EXCLUDED(mutex_);
+  // What waits, "copy" or "apply", and why; empty when nothing does.
+  void SetThrottled(const std::string& component, const std::string& reason)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void AddCopyTimes(const WriteTimes& times) ABSL_LOCKS_EXCLUDED(mutex_);
+  void AddApplyTimes(const WriteTimes& times) ABSL_LOCKS_EXCLUDED(mutex_);
 
   [[nodiscard]] StreamStatus Status() const ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] bool Active() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Negative where it is not known.
+  [[nodiscard]] absl::Duration Lag() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Somebody waits in AwaitMarker.
+  [[nodiscard]] bool MarkerAwaited() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The applied position, as soon as the commit that holds the marker is over. FAILED_PRECONDITION,
   // with the stream's message, when it stands in error, stopped or frozen; DEADLINE_EXCEEDED at the
@@ -57,6 +67,12 @@ class StreamBoard {
   std::string note_ ABSL_GUARDED_BY(mutex_);
   absl::Time heard_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t heard_lag_ms_ ABSL_GUARDED_BY(mutex_) = -1;
+  std::string throttled_component_ ABSL_GUARDED_BY(mutex_);
+  std::string throttled_reason_ ABSL_GUARDED_BY(mutex_);
+  absl::Time throttled_at_ ABSL_GUARDED_BY(mutex_) = absl::UnixEpoch();
+  WriteTimes copy_times_ ABSL_GUARDED_BY(mutex_);
+  WriteTimes apply_times_ ABSL_GUARDED_BY(mutex_);
+  mutable int marker_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace sluice::target

@@ -49,6 +49,13 @@ StreamRecord NewRecord(StreamSpec spec, bool start) {
   return record;
 }
 
+absl::Status TooOld(uint64_t id, uint64_t epoch, uint64_t obeyed) {
+  return WithSubject(absl::FailedPreconditionError(
+                         absl::StrCat("the command for stream ", id, " is of epoch ", epoch,
+                                      ", but one of epoch ", obeyed, " was obeyed already")),
+                     absl::StrCat(id));
+}
+
 // The durable state after a command; the stream's thread has ended where the command ends it.
 absl::Status Change(StreamAction action, StreamRecord& record) {
   switch (action) {
@@ -92,7 +99,8 @@ StreamManager::StreamManager(StreamManagerOptions options)
                    .pick_source = std::move(options.pick_source),
                    .on_change = std::move(options.on_change),
                    .tuning = options.tuning,
-                   .check_primary = std::move(options.check_primary)} {}
+                   .check_primary = std::move(options.check_primary),
+                   .throttles = options.throttles} {}
 
 StreamManager::~StreamManager() {
   Stop();
@@ -105,6 +113,9 @@ void StreamManager::Register(rpc::Server& server) {
   server.Register<schemas::ControlStreamRequest, schemas::ControlStreamReply>(
       schemas::Method::CONTROL_STREAM,
       [this](const auto&, auto request, auto reply) { return Control(request, reply); });
+  server.Register<schemas::UpdateStreamRequest, schemas::ControlStreamReply>(
+      schemas::Method::UPDATE_STREAM,
+      [this](const auto&, auto request, auto reply) { return Update(request, reply); });
   server.Register<schemas::ListStreamsRequest, schemas::ListStreamsReply>(
       schemas::Method::LIST_STREAMS,
       [this](const auto&, auto request, auto reply) { return List(request, reply); }, false);
@@ -287,10 +298,7 @@ absl::Status StreamManager::Control(schemas::ControlStreamRequest::Reader reques
     return Unknown(id);
   }
   if (request.getEpoch() < record->epoch) {
-    return WithSubject(absl::FailedPreconditionError(absl::StrCat(
-                           "the command for stream ", id, " is of epoch ", request.getEpoch(),
-                           ", but one of epoch ", record->epoch, " was obeyed already")),
-                       absl::StrCat(id));
+    return TooOld(id, request.getEpoch(), record->epoch);
   }
   if (action == StreamAction::DELETE) {
     SLUICE_RETURN_IF_ERROR(Delete(id, stream));
@@ -331,6 +339,56 @@ absl::Status StreamManager::Obey(Stream& stream, StreamAction action, uint64_t e
   stream.runner.board().SetRecord(record);
   if (record.Active() && !stream.suspended) {
     stream.runner.Start();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StreamManager::Update(schemas::UpdateStreamRequest::Reader request,
+                                   schemas::ControlStreamReply::Builder reply) {
+  const uint64_t id = request.getStreamId();
+  SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectWritable());
+  StreamStore store(*connection);
+  SLUICE_ASSIGN_OR_RETURN(const StreamRecord record, store.Load(id));
+  const std::shared_ptr<Stream> stream = FindOrAdd(record);
+  if (stream == nullptr) {
+    return Unknown(id);
+  }
+  SLUICE_RETURN_IF_ERROR(ChangeSpec(*stream, request, store));
+  WriteStreamStatus(stream->runner.board().Status(), reply.initStatus());
+  SLUICE_LOG(kInfo, "stream updated", {{"stream", id}});
+  environment_.on_change();
+  return absl::OkStatus();
+}
+
+absl::Status StreamManager::ChangeSpec(Stream& stream, schemas::UpdateStreamRequest::Reader request,
+                                       StreamStore& store) {
+  const absl::MutexLock lock(&stream.mutex);
+  const uint64_t id = request.getStreamId();
+  SLUICE_ASSIGN_OR_RETURN(const StreamRecord record, store.Load(id));
+  if (request.getEpoch() < record.epoch) {
+    return TooOld(id, request.getEpoch(), record.epoch);
+  }
+  StreamSpec spec = record.spec;
+  spec.source_types.clear();
+  for (const schemas::TabletType type : request.getSourceTypes()) {
+    spec.source_types.push_back(type);
+  }
+  spec.options = stream::ReadStreamOptions(request.getOptions());
+  spec.throttled = record.spec.throttled;
+  // The switch alone takes effect at once; all else when the stream reads its values, which is when
+  // it begins. It goes on from its durable position then.
+  const bool restart = spec != record.spec && stream.runner.running();
+  spec.throttled = wire::Str(request.getThrottled());
+  SLUICE_RETURN_IF_ERROR(CheckStreamSpec(spec));
+  SLUICE_RETURN_IF_ERROR(store.UpdateSpec(spec, request.getEpoch()));
+  SLUICE_CRASH_POINT("stream.after_command");
+  stream.runner.throttle().SetByHand(spec.throttled);
+  stream.runner.board().SetSpec(spec);
+  if (restart) {
+    stream.runner.Stop();  // its last commit is over when this returns
+    if (stream.runner.board().Active() && !stream.suspended) {
+      stream.runner.Start();
+    }
   }
   return absl::OkStatus();
 }

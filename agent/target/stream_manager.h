@@ -33,10 +33,11 @@ struct StreamManagerOptions {
                                     // any thread, must not block
   StreamTuning tuning;
   CheckPrimary check_primary = nullptr;  // before a stream writes anything; empty: not asked
+  const Throttles* throttles = nullptr;  // outlives the manager; nullptr: nothing is measured
 };
 
-// Answers createStream, controlStream, listStreams and awaitMarker. The tables of kStreamTables
-// must be there. Thread-safe.
+// Answers createStream, controlStream, updateStream, listStreams and awaitMarker. The tables of
+// kStreamTables must be there. Thread-safe.
 class StreamManager {
  public:
   explicit StreamManager(StreamManagerOptions options);
@@ -75,6 +76,8 @@ class StreamManager {
                       schemas::CreateStreamRequest::Reader request);
   absl::Status Control(schemas::ControlStreamRequest::Reader request,
                        schemas::ControlStreamReply::Builder reply);
+  absl::Status Update(schemas::UpdateStreamRequest::Reader request,
+                      schemas::ControlStreamReply::Builder reply);
   absl::Status List(schemas::ListStreamsRequest::Reader request,
                     schemas::ListStreamsReply::Builder reply);
   absl::Status AwaitMarker(const rpc::RequestContext& context,
@@ -83,6 +86,8 @@ class StreamManager {
 
   absl::Status Obey(Stream& stream, schemas::StreamAction action, uint64_t epoch,
                     StreamStore& store) ABSL_LOCKS_EXCLUDED(stream.mutex);
+  absl::Status ChangeSpec(Stream& stream, schemas::UpdateStreamRequest::Reader request,
+                          StreamStore& store) ABSL_LOCKS_EXCLUDED(stream.mutex);
   absl::Status Delete(uint64_t id, const std::shared_ptr<Stream>& stream)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void SuspendLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(load_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -35,7 +35,10 @@ absl::Status WriteError(const StreamEnvironment& environment, uint64_t id,
 }  // namespace
 
 StreamRunner::StreamRunner(const StreamEnvironment& environment, const StreamRecord& record)
-    : environment_(environment), id_(record.spec.id), board_(record) {}
+    : environment_(environment),
+      id_(record.spec.id),
+      board_(record),
+      throttle_(environment.throttles, board_) {}
 
 StreamRunner::~StreamRunner() {
   Stop();
@@ -96,6 +99,7 @@ void StreamRunner::Work(Run& run) {
     {
       StreamTask task(id_, {.environment = environment_,
                             .board = board_,
+                            .throttle = throttle_,
                             .stopping = run.stopping,
                             .set_source = [&run](const std::shared_ptr<SourceClient>& source) {
                               SetSource(run, source);

@@ -35,6 +35,7 @@ class StreamRunner {
 
   [[nodiscard]] StreamBoard& board() { return board_; }
   [[nodiscard]] const StreamBoard& board() const { return board_; }
+  [[nodiscard]] StreamThrottle& throttle() { return throttle_; }
 
  private:
   // What one thread shares with those who stop it.
@@ -52,6 +53,7 @@ class StreamRunner {
   const StreamEnvironment& environment_;
   const uint64_t id_;
   StreamBoard board_;
+  StreamThrottle throttle_;
   std::unique_ptr<Run> run_;
   std::jthread thread_;
 };

@@ -10,7 +10,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/status_macros.h"
 #include "common/gtid/gtid_set.h"
+#include "common/tuning/tuning.h"
 #include "common/wire/message_bytes.h"
 #include "common/wire/wire.h"
 
@@ -38,6 +40,7 @@ absl::Status CheckStreamSpec(const StreamSpec& spec) {
     return absl::InvalidArgumentError(
         absl::StrCat("stream ", spec.id, " needs both time zones, or neither"));
   }
+  SLUICE_RETURN_IF_ERROR(stream::Tuning::Parse(spec.options.tuning).status());
   return Annotate(gtid::GtidSet::Parse(spec.start_position).status(),
                   absl::StrCat("start position of stream ", spec.id));
 }
@@ -59,6 +62,7 @@ StreamSpec ReadStreamSpec(schemas::StreamSpec::Reader reader) {
   spec.start_position = wire::Str(reader.getStartPosition());
   spec.stop_after_copy = reader.getStopAfterCopy();
   spec.workflow_type = wire::Str(reader.getWorkflowType());
+  spec.throttled = wire::Str(reader.getThrottled());
   spec.options = stream::ReadStreamOptions(reader.getOptions());
   return spec;
 }
@@ -80,6 +84,7 @@ void WriteStreamSpec(const StreamSpec& spec, schemas::StreamSpec::Builder builde
   builder.setStartPosition(spec.start_position);
   builder.setStopAfterCopy(spec.stop_after_copy);
   builder.setWorkflowType(spec.workflow_type);
+  builder.setThrottled(spec.throttled);
   stream::WriteStreamOptions(spec.options, builder.initOptions());
 }
 

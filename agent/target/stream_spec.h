@@ -1,4 +1,4 @@
-// StreamSpec: what a stream is for, as given by the coordinator; never changes.
+// StreamSpec: what a stream is for, as given by the coordinator, which may change its options.
 
 #pragma once
 
@@ -30,6 +30,7 @@ struct StreamSpec {
   bool stop_after_copy = false;
   std::string workflow_type;
   stream::StreamOptions options;
+  std::string throttled;  // by hand, for this reason; empty: not
   friend bool operator==(const StreamSpec&, const StreamSpec&) = default;
 };
 

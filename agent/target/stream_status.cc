@@ -3,6 +3,20 @@
 #include "agent/target/stream_status.h"
 
 namespace sluice::target {
+namespace {
+
+void WriteTimesTo(const WriteTimes& times, schemas::WriteTimes::Builder builder) {
+  const auto micros = [](absl::Duration time) {
+    return static_cast<uint64_t>(absl::ToInt64Microseconds(time));
+  };
+  builder.setWrites(times.writes);
+  builder.setWaitingUs(micros(times.waiting));
+  builder.setBuildingUs(micros(times.building));
+  builder.setServerUs(micros(times.server));
+  builder.setHandOffUs(micros(times.hand_off));
+}
+
+}  // namespace
 
 void WriteStreamStatus(const StreamStatus& status, schemas::StreamStatus::Builder builder) {
   builder.setId(status.spec.id);
@@ -40,6 +54,11 @@ void WriteStreamStatus(const StreamStatus& status, schemas::StreamStatus::Builde
   builder.setWorkflowType(status.spec.workflow_type);
   builder.setTransactionsApplied(status.transactions_applied);
   builder.setRowsApplied(status.rows_applied);
+  builder.setTimeThrottled(status.time_throttled);
+  builder.setComponentThrottled(status.throttled_component);
+  builder.setReasonThrottled(status.throttled_reason);
+  WriteTimesTo(status.copy_times, builder.initCopyTimes());
+  WriteTimesTo(status.apply_times, builder.initApplyTimes());
 }
 
 }  // namespace sluice::target

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/target/stream_record.h"
+#include "agent/target/write_times.h"
 #include "schemas/control.capnp.h"
 
 namespace sluice::target {
@@ -25,6 +26,11 @@ struct StreamStatus {
   bool frozen = false;
   uint64_t transactions_applied = 0;
   uint64_t rows_applied = 0;
+  std::string throttled_component;  // "copy" or "apply" while it waits
+  std::string throttled_reason;
+  int64_t time_throttled = 0;  // seconds; when it last had to wait
+  WriteTimes copy_times;
+  WriteTimes apply_times;
 };
 
 void WriteStreamStatus(const StreamStatus& status, schemas::StreamStatus::Builder builder);

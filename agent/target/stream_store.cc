@@ -281,6 +281,14 @@ absl::Status StreamStore::UpdateEpoch(uint64_t id, uint64_t epoch) {
       .status();
 }
 
+absl::Status StreamStore::UpdateSpec(const StreamSpec& spec, uint64_t epoch) {
+  return connection_
+      .Execute(
+          absl::StrCat("UPDATE _sluice.stream SET spec = ", QuoteString(EncodeStreamSpec(spec)),
+                       ", epoch = ", epoch, " WHERE id = ", spec.id))
+      .status();
+}
+
 absl::Status StreamStore::UpdateSource(uint64_t id, const std::string& alias,
                                        const std::string& url) {
   return connection_

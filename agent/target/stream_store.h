@@ -45,6 +45,8 @@ class StreamStore {
   // Writes state and message only; for the stream's own thread, which gives no commands.
   absl::Status WriteState(uint64_t id, schemas::StreamState state, const std::string& message);
   absl::Status UpdateEpoch(uint64_t id, uint64_t epoch);
+  // Writes the specification and the epoch.
+  absl::Status UpdateSpec(const StreamSpec& spec, uint64_t epoch);
   absl::Status UpdateSource(uint64_t id, const std::string& alias, const std::string& url);
   // Nothing is left of the stream. OK when there was nothing.
   absl::Status Delete(uint64_t id);

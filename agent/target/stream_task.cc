@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/target/ddl_runner.h"
 #include "agent/target/local_session.h"
+#include "agent/target/stream_tuning.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
@@ -38,6 +39,7 @@ StreamTask::StreamTask(uint64_t id, const StreamTaskContext& context) : id_(id),
 }
 
 StreamTask::~StreamTask() {
+  context_.throttle.End();
   context_.set_source(nullptr);
 }
 
@@ -59,13 +61,15 @@ ApplierContext StreamTask::ForApplier() {
           .workflow = record_.spec.workflow,
           .database = record_.spec.target_database,
           .row = record_.position,
-          .on_commit = [this](bool with_marker) {
-            made_progress_ = true;
-            context_.board.SetPosition(record_.position);
-            if (with_marker) {
-              context_.environment.on_change();
-            }
-          }};
+          .on_commit =
+              [this](bool with_marker) {
+                made_progress_ = true;
+                context_.board.SetPosition(record_.position);
+                if (with_marker) {
+                  context_.environment.on_change();
+                }
+              },
+          .on_times = [this](const WriteTimes& times) { context_.board.AddApplyTimes(times); }};
 }
 
 std::string StreamTask::PositionText() const {
@@ -83,10 +87,21 @@ absl::Status StreamTask::Run() {
   SLUICE_RETURN_IF_ERROR(plans.status());
   plans_ = std::make_unique<TablePlans>(*std::move(plans));
   SLUICE_RETURN_IF_ERROR(ConnectSource());
+  const bool throttle_apply = knobs_.Count(stream::Knob::kThrottleApply).value_or(0) != 0;
+  if (record_.state != StreamState::RUNNING || throttle_apply) {
+    context_.throttle.Begin(knobs_);
+    source_->SetThrottle(
+        {.limits = throttle::LimitsOf(knobs_, throttle::Side::kSource),
+         .heard = [this](const std::string& why) { context_.throttle.HeardFromSource(why); }});
+  }
   if (record_.state != StreamState::RUNNING) {
     SLUICE_RETURN_IF_ERROR(CopyAndCatchUp());
+    context_.throttle.EndCopy();
     if (!record_.Active()) {
       return absl::OkStatus();
+    }
+    if (!throttle_apply) {
+      source_->SetThrottle({});
     }
   }
   return Follow();
@@ -120,6 +135,9 @@ absl::Status StreamTask::Claim() {
   }
   SLUICE_ASSIGN_OR_RETURN(record_, store_->Claim(id_));
   SLUICE_CRASH_POINT("stream.after_claim");
+  SLUICE_ASSIGN_OR_RETURN(knobs_, stream::Tuning::Parse(record_.spec.options.tuning));
+  tuning_ = Tuned(context_.environment.tuning, knobs_);
+  context_.throttle.SetByHand(record_.spec.throttled);
   watched_.database = record_.spec.source_database;
   watched_.tables.insert(record_.spec.tables.begin(), record_.spec.tables.end());
   watched_.on_ddl = PolicyOf(record_.spec.options.on_ddl);
@@ -179,7 +197,8 @@ absl::Status StreamTask::CopyAndCatchUp() {
     if (!record_.CopyDone()) {
       copied = CopyEpoch();
     }
-    // What a copy cannot read or write may be of a definition that the binlog tells of.
+    // Goes on with the binlog also for as long as the copy is throttled; and what a copy cannot
+    // read or write may be of a definition that the binlog tells of.
     if (copied.ok() || (!IsTransient(copied) && record_.position.position.has_value())) {
       SLUICE_RETURN_IF_ERROR(CatchUp());
     }
@@ -203,33 +222,45 @@ absl::Status StreamTask::StorePosition(const std::string& position) {
 }
 
 absl::Status StreamTask::CopyEpoch() {
-  const StreamTuning& tuning = context_.environment.tuning;
   SnapshotRequest wanted{.database = record_.spec.source_database,
                          .tables = {},
                          .not_before = PositionText(),
-                         .wait = tuning.snapshot_wait,
-                         .readers = static_cast<uint32_t>(Copier::Workers(tuning.copier))};
+                         .wait = tuning_.snapshot_wait,
+                         .readers = static_cast<uint32_t>(Copier::Workers(tuning_.copier))};
   for (const CopyTable& table : record_.copy) {
     if (!table.done) {
       wanted.tables.push_back(table.table);
     }
   }
-  SLUICE_ASSIGN_OR_RETURN(const OpenedSnapshot snapshot, source_->OpenSnapshot(wanted));
+  absl::StatusOr<OpenedSnapshot> opened = source_->OpenSnapshot(wanted);
+  while (IsThrottled(opened.status())) {
+    context_.throttle.CopyIsClosed();
+    if (record_.position.position.has_value()) {
+      return absl::OkStatus();  // the binlog is followed meanwhile
+    }
+    SLUICE_RETURN_IF_ERROR(CheckStopping());
+    opened = source_->OpenSnapshot(wanted);  // the source has waited before it answered
+  }
+  SLUICE_RETURN_IF_ERROR(opened.status());
+  const OpenedSnapshot& snapshot = *opened;
   // Everything from here on is replayed over the rows, so it is durable before the first of them.
   if (!record_.position.position.has_value()) {
     SLUICE_RETURN_IF_ERROR(StorePosition(snapshot.position));
   }
-  Copier copier({.retry = Retry(),
-                 .local = context_.environment.local,
-                 .source = *source_,
-                 .record = record_,
-                 .on_commit =
-                     [this](const CopyTable& table) {
-                       made_progress_ = true;
-                       context_.board.SetCopyTable(table);
-                     }},
-                tuning.copier);
-  const absl::Status status = copier.CopyUntil(snapshot.session, absl::Now() + tuning.copy_epoch);
+  Copier copier(
+      {.retry = Retry(),
+       .local = context_.environment.local,
+       .source = *source_,
+       .record = record_,
+       .on_commit =
+           [this](const CopyTable& table) {
+             made_progress_ = true;
+             context_.board.SetCopyTable(table);
+           },
+       .throttle = &context_.throttle,
+       .on_times = [this](const WriteTimes& times) { context_.board.AddCopyTimes(times); }},
+      tuning_.copier);
+  const absl::Status status = copier.CopyUntil(snapshot.session, absl::Now() + tuning_.copy_epoch);
   if (absl::IsNotFound(status)) {
     // The next epoch goes on behind the last key with a new snapshot.
     SLUICE_LOG(kWarning, "snapshot lost", {{"stream", id_}, {"reason", status}});
@@ -242,10 +273,9 @@ absl::Status StreamTask::CopyEpoch() {
 }
 
 absl::StatusOr<std::unique_ptr<ChangeFeed>> StreamTask::OpenFeed(absl::Duration wait) {
-  const StreamTuning& tuning = context_.environment.tuning;
-  const ChangeFeedOptions options = {
-      .events = {.bytes_max = tuning.event_bytes_max, .wait = wait},
-      .group = {.changes_max = tuning.applier.changes_max, .bytes_max = tuning.applier.bytes_max}};
+  const ChangeFeedOptions options = {.events = {.bytes_max = tuning_.event_bytes_max, .wait = wait},
+                                     .group = {.changes_max = tuning_.applier.changes_max,
+                                               .bytes_max = tuning_.applier.bytes_max}};
   return ChangeFeed::Open({.client = *source_, .watched = watched_, .plans = *plans_},
                           record_.spec.tables, PositionText(), options);
 }
@@ -278,27 +308,35 @@ absl::Status StreamTask::CarryOut(const SourceDdl& ddl) {
   return absl::AbortedError("the definition of a table has changed");
 }
 
+absl::StatusOr<ChangeGroup> StreamTask::Next(ChangeFeed& feed) {
+  SLUICE_ASSIGN_OR_RETURN(ChangeGroup group, feed.Next());
+  if (!group.changes.empty()) {
+    context_.throttle.AwaitApply(context_.stopping);
+  }
+  return group;
+}
+
 // Until everything is applied that the source had committed when this began, hence everything that
 // the last snapshot held.
 absl::Status StreamTask::CatchUp() {
-  const StreamTuning& tuning = context_.environment.tuning;
-  SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<ChangeFeed> feed, OpenFeed(tuning.catch_up_wait));
-  Applier applier(ForApplier(), tuning.applier);
+  SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<ChangeFeed> feed, OpenFeed(tuning_.catch_up_wait));
+  Applier applier(ForApplier(), tuning_.applier);
   int64_t begun_us = 0;  // by the source's clock
   while (true) {
     SLUICE_RETURN_IF_ERROR(CheckStopping());
-    SLUICE_ASSIGN_OR_RETURN(const ChangeGroup group, feed->Next());
+    SLUICE_ASSIGN_OR_RETURN(const ChangeGroup group, Next(*feed));
     begun_us = begun_us == 0 ? group.source_time_us : begun_us;
     SLUICE_RETURN_IF_ERROR(applier.Apply(group));
     if (group.ddl.has_value()) {
       SLUICE_RETURN_IF_ERROR(applier.SavePosition(true));
       return CarryOut(*group.ddl);
     }
+    feed->LimitChanges(applier.changes_wanted());
     Heard(group, applier);
     const bool caught_up =
         group.caught_up || (begun_us != 0 && applier.last_transaction_us() > begun_us);
     SLUICE_RETURN_IF_ERROR(applier.SavePosition(caught_up));
-    if (caught_up && !group.open) {
+    if (caught_up && !group.open && (record_.CopyDone() || !context_.throttle.CopyIsClosed())) {
       SLUICE_CRASH_POINT("apply.caught_up");
       return absl::OkStatus();
     }
@@ -306,17 +344,17 @@ absl::Status StreamTask::CatchUp() {
 }
 
 absl::Status StreamTask::Follow() {
-  const StreamTuning& tuning = context_.environment.tuning;
-  SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<ChangeFeed> feed, OpenFeed(tuning.follow_wait));
-  Applier applier(ForApplier(), tuning.applier);
+  SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<ChangeFeed> feed, OpenFeed(tuning_.follow_wait));
+  Applier applier(ForApplier(), tuning_.applier);
   while (true) {
     SLUICE_RETURN_IF_ERROR(CheckStopping());
-    SLUICE_ASSIGN_OR_RETURN(const ChangeGroup group, feed->Next());
+    SLUICE_ASSIGN_OR_RETURN(const ChangeGroup group, Next(*feed));
     SLUICE_RETURN_IF_ERROR(applier.Apply(group));
     if (group.ddl.has_value()) {
       SLUICE_RETURN_IF_ERROR(applier.SavePosition(true));
       return CarryOut(*group.ddl);
     }
+    feed->LimitChanges(applier.changes_wanted());
     SLUICE_RETURN_IF_ERROR(applier.SavePosition(group.caught_up));
     Heard(group, applier);
   }

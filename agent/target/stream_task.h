@@ -19,8 +19,10 @@
 #include "agent/target/stream_board.h"
 #include "agent/target/stream_record.h"
 #include "agent/target/stream_store.h"
+#include "agent/target/stream_throttle.h"
 #include "agent/target/table_plan.h"
 #include "common/mysql/connection.h"
+#include "common/tuning/tuning.h"
 #include "schemas/control.capnp.h"
 
 namespace sluice::target {
@@ -52,11 +54,13 @@ struct StreamEnvironment {
   std::function<void()> on_change;  // a state has changed or a marker is applied; must not block
   StreamTuning tuning;
   CheckPrimary check_primary = nullptr;  // not asked when empty
+  const Throttles* throttles = nullptr;  // nullptr: only the operator's switch of a stream counts
 };
 
 struct StreamTaskContext {
   const StreamEnvironment& environment;
   StreamBoard& board;
+  StreamThrottle& throttle;
   const absl::Notification& stopping;
   // Keeps the client so that another thread can close it; given nullptr before it goes.
   std::function<void(const std::shared_ptr<SourceClient>&)> set_source;
@@ -97,11 +101,15 @@ class StreamTask {
   [[nodiscard]] ApplierContext ForApplier();
   [[nodiscard]] std::string PositionText() const;
   absl::StatusOr<std::unique_ptr<ChangeFeed>> OpenFeed(absl::Duration wait);
+  // The next group, once it may be applied.
+  absl::StatusOr<ChangeGroup> Next(ChangeFeed& feed);
   void Heard(const ChangeGroup& group, const Applier& applier);
 
   const uint64_t id_;
   const StreamTaskContext context_;
   StreamRecord record_;
+  stream::Tuning knobs_;  // of the record
+  StreamTuning tuning_;   // the environment's, with them
   WatchedTables watched_;
   std::unique_ptr<mysql::Connection> connection_;
   std::unique_ptr<StreamStore> store_;

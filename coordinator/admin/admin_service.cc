@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/tuning/tuning.h"
 #include "common/wire/wire.h"
 #include "coordinator/workflow/views.h"
 
@@ -32,6 +33,26 @@ SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
   }
   args.dry_run = request.getDryRun();
   args.enable_reverse = request.getEnableReverse();
+  return args;
+}
+
+workflow::UpdateArgs UpdateArgsOf(schemas::WorkflowUpdate::Reader request) {
+  workflow::UpdateArgs args;
+  const WorkflowRef ref = RefOf(request.getWorkflow());
+  args.keyspace = ref.keyspace;
+  args.name = ref.name;
+  if (request.getSourceTypes().size() > 0) {
+    args.source_types = wire::TypesOf(request.getSourceTypes());
+  }
+  stream::StreamOptions options = stream::ReadStreamOptions(request.getOptions());
+  if (!options.cells.empty()) {
+    std::erase(options.cells, "*");
+    args.cells = std::move(options.cells);
+  }
+  if (request.getChangeOnDdl()) {
+    args.on_ddl = options.on_ddl;
+  }
+  args.tuning = std::move(options.tuning);
   return args;
 }
 
@@ -76,6 +97,10 @@ absl::StatusOr<std::string> AdminService::Dispatch(AdminRequest::Reader request,
       const auto apply = request.getApplyRoutingRules();
       return deps_.rules.ApplyRoutingRules(Str(apply.getRulesJson()), apply.getDryRun());
     }
+    case AdminRequest::THROTTLE:
+      return Throttle(request.getThrottle(), deadline);
+    case AdminRequest::THROTTLE_SHOW:
+      return workflow::ThrottleDocument(deps_.store, deps_.topology);
     case AdminRequest::PROXY_LIST:
       return workflow::ListProxiesJson(deps_.rules);
     default:
@@ -99,6 +124,8 @@ absl::StatusOr<std::string> AdminService::DispatchWorkflow(AdminRequest::Reader 
       const WorkflowRef ref = RefOf(request.getWorkflowStatus());
       return workflow::WorkflowStatus(deps_.store, deps_.topology, ref.keyspace, ref.name);
     }
+    case AdminRequest::WORKFLOW_UPDATE:
+      return deps_.move_tables.Update(UpdateArgsOf(request.getWorkflowUpdate()), deadline);
     case AdminRequest::WORKFLOW_START:
       return deps_.traffic.Start(RefOf(request.getWorkflowStart()), deadline);
     case AdminRequest::WORKFLOW_STOP:
@@ -129,6 +156,20 @@ absl::StatusOr<std::string> AdminService::CreateKeyspace(schemas::KeyspaceCreate
   return workflow::ShowKeyspaceJson(deps_.topology, name);
 }
 
+absl::StatusOr<std::string> AdminService::Throttle(schemas::Throttle::Reader request,
+                                                   absl::Time deadline) {
+  const WorkflowRef ref = RefOf(request.getWorkflow());
+  if (ref.name.empty()) {
+    SLUICE_RETURN_IF_ERROR(deps_.topology.ThrottleAll(Str(request.getReason())));
+    return workflow::ThrottleDocument(deps_.store, deps_.topology);
+  }
+  workflow::UpdateArgs args;
+  args.keyspace = ref.keyspace;
+  args.name = ref.name;
+  args.throttled = Str(request.getReason());
+  return deps_.move_tables.Update(args, deadline);
+}
+
 absl::StatusOr<std::string> AdminService::CreateMoveTables(
     schemas::MoveTablesCreate::Reader request, absl::Time deadline) {
   workflow::CreateArgs args;
@@ -143,6 +184,7 @@ absl::StatusOr<std::string> AdminService::CreateMoveTables(
   args.auto_start = request.getAutoStart();
   args.stop_after_copy = request.getStopAfterCopy();
   args.stream = stream::ReadStreamOptions(request.getOptions());
+  SLUICE_ASSIGN_OR_RETURN(args.stream.tuning, stream::MergeTuning({}, args.stream.tuning));
   args.dry_run = request.getDryRun();
   return deps_.move_tables.Create(args, deadline);
 }

@@ -37,6 +37,7 @@ class AdminService {
   absl::StatusOr<std::string> DispatchWorkflow(schemas::AdminRequest::Reader request,
                                                absl::Time deadline);
   absl::StatusOr<std::string> CreateKeyspace(schemas::KeyspaceCreate::Reader request);
+  absl::StatusOr<std::string> Throttle(schemas::Throttle::Reader request, absl::Time deadline);
   absl::StatusOr<std::string> CreateMoveTables(schemas::MoveTablesCreate::Reader request,
                                                absl::Time deadline);
 

@@ -54,6 +54,21 @@ void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request)
   request.setEnableReverse(command.enable_reverse);
 }
 
+void FillUpdate(const Command& command, schemas::WorkflowUpdate::Builder update) {
+  FillRef(command, update.initWorkflow());
+  Fill(update.initSourceTypes(Size(command.tablet_types)), command.tablet_types);
+  stream::WriteStreamOptions(command.stream, update.initOptions());
+  update.setChangeOnDdl(command.on_ddl_given);
+}
+
+// For all workflows the reference stays empty.
+void FillThrottle(const Command& command, bool on, schemas::Throttle::Builder throttle) {
+  FillRef(command, throttle.initWorkflow());
+  if (on) {
+    throttle.setReason(command.reason.empty() ? "by the operator" : command.reason);
+  }
+}
+
 void FillFinish(const Command& command, schemas::FinishWorkflow::Builder request) {
   FillRef(command, request.initWorkflow());
   request.setKeepData(command.keep_data);
@@ -81,6 +96,11 @@ bool ChangesSomething(Verb verb) {
     case Verb::kCancel:
     case Verb::kWorkflowStart:
     case Verb::kWorkflowStop:
+    case Verb::kWorkflowUpdate:
+    case Verb::kWorkflowThrottle:
+    case Verb::kWorkflowUnthrottle:
+    case Verb::kThrottleOn:
+    case Verb::kThrottleOff:
     case Verb::kWorkflowDelete:
     case Verb::kApplyRoutingRules:
     case Verb::kKeyspaceCreate:
@@ -150,6 +170,16 @@ void FillRequest(const Command& command, schemas::AdminRequest::Builder request)
       return FillRef(command, request.initWorkflowStart());
     case Verb::kWorkflowStop:
       return FillRef(command, request.initWorkflowStop());
+    case Verb::kWorkflowUpdate:
+      return FillUpdate(command, request.initWorkflowUpdate());
+    case Verb::kWorkflowThrottle:
+    case Verb::kThrottleOn:
+      return FillThrottle(command, true, request.initThrottle());
+    case Verb::kWorkflowUnthrottle:
+    case Verb::kThrottleOff:
+      return FillThrottle(command, false, request.initThrottle());
+    case Verb::kThrottleShow:
+      return request.setThrottleShow();
     case Verb::kWorkflowList:
       return request.setWorkflowList(command.keyspace);
     case Verb::kWorkflowDelete:

@@ -22,6 +22,9 @@ enum class Verb {
   kCancel,
   kWorkflowStart,
   kWorkflowStop,
+  kWorkflowUpdate,
+  kWorkflowThrottle,
+  kWorkflowUnthrottle,
   kWorkflowList,
   kWorkflowDelete,
   kGetRoutingRules,
@@ -32,6 +35,9 @@ enum class Verb {
   kKeyspaceShow,
   kCutoverShow,
   kProxies,
+  kThrottleOn,
+  kThrottleOff,
+  kThrottleShow,
   kHelp,
   kVersion,
 };
@@ -59,6 +65,8 @@ struct Command {
   absl::Duration timeout = absl::Seconds(30);
   absl::Duration max_lag = absl::Seconds(30);
   stream::StreamOptions stream;
+  std::string reason;
+  bool on_ddl_given = false;
   bool all_tables = false;
   bool auto_start = true;
   bool stop_after_copy = false;

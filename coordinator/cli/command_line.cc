@@ -286,6 +286,10 @@ absl::Status CheckTogether(const Command& command, const Tokens& tokens, absl::S
       tokens.Has(Flag::kRules) == tokens.Has(Flag::kRulesFile)) {
     return UsageError("applyroutingrules needs one of --rules JSON and --rules-file FILE");
   }
+  if (command.verb == Verb::kWorkflowUpdate && command.tablet_types.empty() &&
+      command.stream.cells.empty() && command.stream.tuning.empty() && !command.on_ddl_given) {
+    refusal.Update(Refusal("no configuration options specified to update"));
+  }
   if (command.verb == Verb::kMoveTablesCreate) {
     if (command.all_tables && !command.tables.empty()) {
       refusal.Update(Refusal("--tables and --all-tables exclude each other"));

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
+#include "common/tuning/tuning.h"
 #include "coordinator/cli/failure.h"
 #include "coordinator/cli/spelling.h"
 #include "coordinator/cli/values.h"
@@ -84,6 +85,7 @@ absl::Status SetOnDdl(Command& command, const std::string& value) {
     return Refusal(absl::StrCat("--on-ddl: ", on_ddl.status().message()));
   }
   command.stream.on_ddl = *on_ddl;
+  command.on_ddl_given = true;
   return absl::OkStatus();
 }
 
@@ -103,6 +105,19 @@ absl::Status SetSourceTimeZone(Command& command, const std::string& value) {
 
 absl::Status SetAllowNoKey(Command& command, const std::string& value) {
   command.stream.allow_no_key = value == "true";
+  return absl::OkStatus();
+}
+
+// May be given more than once; the later value of a name counts.
+absl::Status SetTuning(Command& command, const std::string& value) {
+  const absl::StatusOr<std::vector<stream::NamedValue>> values = stream::SplitTuning(value);
+  if (!values.ok()) {
+    return Refusal(absl::StrCat("--config-overrides: ", values.status().message()));
+  }
+  if (const auto checked = stream::MergeTuning({}, *values); !checked.ok()) {
+    return Refusal(absl::StrCat("--config-overrides: ", checked.status().message()));
+  }
+  command.stream.tuning.insert(command.stream.tuning.end(), values->begin(), values->end());
   return absl::OkStatus();
 }
 
@@ -157,6 +172,11 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      "DATETIMEs of the source are of this zone and become UTC", &SetSourceTimeZone},
     {Flag::kAllowNoKey, "allow-no-key", "", 0, "", "false",
      "move tables without a primary key or a NOT NULL unique key too", &SetAllowNoKey},
+    {Flag::kConfigOverrides, "config-overrides", "", 0, "NAME=VALUE,...", "",
+     "values of this workflow where they differ from the agents'; default takes one away",
+     &SetTuning},
+    {Flag::kReason, "reason", "", 0, "TEXT", "by the operator", "why, for those who look",
+     &SetText<&Command::reason>},
     {Flag::kTimeout, "timeout", "", 0, "DURATION", "30s",
      "how long the cutover may take before it is rolled back", &SetTimeout},
     {Flag::kMaxLag, "max-replication-lag-allowed", "", 0, "DURATION", "30s",
@@ -191,7 +211,7 @@ constexpr auto kCommands = std::to_array<CommandSpec>({
      kMoveRef | SetOf({Flag::kSourceKeyspace, Flag::kTables, Flag::kAllTables, Flag::kExcludeTables,
                        Flag::kTabletTypes, Flag::kAutoStart, Flag::kStopAfterCopy, Flag::kCells,
                        Flag::kOnDdl, Flag::kDeferSecondaryKeys, Flag::kSourceTimeZone,
-                       Flag::kAllowNoKey, Flag::kDryRun}),
+                       Flag::kAllowNoKey, Flag::kConfigOverrides, Flag::kDryRun}),
      SetOf({Flag::kSourceKeyspace}), "start copying tables into another keyspace"},
     {Verb::kWorkflowShow, "movetables", "show", "", Argument::kWorkflow, kMoveRef, 0,
      "print everything known of a workflow, as JSON"},
@@ -220,6 +240,13 @@ constexpr auto kCommands = std::to_array<CommandSpec>({
      "start a workflow's streams"},
     {Verb::kWorkflowStop, "workflow", "stop", "", Argument::kWorkflow, kWorkflowRef, 0,
      "stop a workflow's streams"},
+    {Verb::kWorkflowUpdate, "workflow", "update", "", Argument::kWorkflow,
+     kWorkflowRef | SetOf({Flag::kCells, Flag::kTabletTypes, Flag::kOnDdl, Flag::kConfigOverrides}),
+     0, "change options of a workflow while it runs"},
+    {Verb::kWorkflowThrottle, "workflow", "throttle", "", Argument::kWorkflow,
+     kWorkflowRef | SetOf({Flag::kReason}), 0, "make a workflow's copy wait"},
+    {Verb::kWorkflowUnthrottle, "workflow", "unthrottle", "", Argument::kWorkflow, kWorkflowRef, 0,
+     "let a workflow's copy go on"},
     {Verb::kWorkflowDelete, "workflow", "delete", "", Argument::kWorkflow,
      kWorkflowRef | SetOf({Flag::kKeepData, Flag::kKeepRoutingRules, Flag::kDryRun}), 0,
      "delete a workflow that is not switched"},
@@ -237,6 +264,12 @@ constexpr auto kCommands = std::to_array<CommandSpec>({
      "show the recorded cutovers of a workflow, step by step"},
     {Verb::kProxies, "proxies", "", "", Argument::kNone, 0, 0,
      "list the proxies and the rules they obey"},
+    {Verb::kThrottleOn, "throttle", "on", "", Argument::kNone, SetOf({Flag::kReason}), 0,
+     "make the copies of all workflows wait"},
+    {Verb::kThrottleOff, "throttle", "off", "", Argument::kNone, 0, 0,
+     "let copies go on, but for those throttled by themselves"},
+    {Verb::kThrottleShow, "throttle", "show", "", Argument::kNone, 0, 0,
+     "show what is throttled by hand"},
     {Verb::kHelp, "help", "", "", Argument::kTopic, 0, 0, "print help on a command"},
     {Verb::kVersion, "version", "", "", Argument::kNone, 0, 0, "print the version"},
 });

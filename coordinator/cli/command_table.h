@@ -37,6 +37,8 @@ enum class Flag : uint8_t {
   kDeferSecondaryKeys,
   kSourceTimeZone,
   kAllowNoKey,
+  kConfigOverrides,
+  kReason,
   kTimeout,
   kMaxLag,
   kEnableReverse,

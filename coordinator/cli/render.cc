@@ -45,6 +45,9 @@ absl::StatusOr<std::string> Render(const Command& command, absl::string_view jso
     case Verb::kComplete:
     case Verb::kCancel:
     case Verb::kWorkflowDelete:
+    case Verb::kWorkflowUpdate:
+    case Verb::kWorkflowThrottle:
+    case Verb::kWorkflowUnthrottle:
       return OutcomeText(answer);
     case Verb::kWorkflowList:
       return WorkflowsText(answer, command.keyspace);
@@ -63,6 +66,10 @@ absl::StatusOr<std::string> Render(const Command& command, absl::string_view jso
       return KeyspaceText(answer);
     case Verb::kCutoverShow:
       return TimelineText(answer, absl::StrCat(command.keyspace, ".", command.workflow));
+    case Verb::kThrottleOn:
+    case Verb::kThrottleOff:
+    case Verb::kThrottleShow:
+      return ThrottleText(answer);
     case Verb::kProxies:
       return ProxiesText(answer);
     case Verb::kWorkflowShow:

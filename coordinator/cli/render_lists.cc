@@ -24,8 +24,13 @@ std::string DetailText(const Json& detail) {
     return AsText(detail);
   }
   const Json& deleted = Member(detail, "deleted");
-  const std::string what = deleted.is_boolean() ? (deleted.get<bool>() ? "deleted" : "not deleted")
-                                                : TextOf(detail, "message");
+  const Json& changed = Member(detail, "changed");
+  std::string what = TextOf(detail, "message");
+  if (deleted.is_boolean()) {
+    what = deleted.get<bool>() ? "deleted" : "not deleted";
+  } else if (changed.is_boolean()) {
+    what = changed.get<bool>() ? "changed" : "not changed";
+  }
   return absl::StrCat(AliasText(Member(detail, "tablet")), ": ", what);
 }
 
@@ -119,6 +124,15 @@ std::string WorkflowsText(const Json& answer, const std::string& keyspace) {
   }
   return absl::StrCat("The following workflow(s) found in keyspace ", keyspace, ": ",
                       absl::StrJoin(names, ", "), "\n");
+}
+
+std::string ThrottleText(const Json& answer) {
+  std::string text = absl::StrCat(Printable(TextOf(answer, "summary")), "\n");
+  for (const Json& workflow : Member(answer, "workflows")) {
+    absl::StrAppend(&text, "  ", Printable(TextOf(workflow, "workflow")),
+                    " is throttled by hand: ", Printable(TextOf(workflow, "reason")), "\n");
+  }
+  return text;
 }
 
 std::string ProxiesText(const Json& answer) {

@@ -22,6 +22,7 @@ std::string KeyspaceText(const Json& answer);
 std::string WorkflowsText(const Json& answer, const std::string& keyspace);
 // {proxies:[…]}
 std::string ProxiesText(const Json& answer);
+std::string ThrottleText(const Json& answer);
 // {attempts:[{…, steps:[…]}]}: one bar for each step, to the scale of its attempt.
 std::string TimelineText(const Json& answer, const std::string& workflow);
 

@@ -80,6 +80,8 @@ workflow::WorkflowRecord ReadWorkflow(schemas::StoredWorkflow::Reader stored) {
   record.undoing = stored.getUndoing();
   record.start_pending = stored.getStartPending();
   record.message = Str(stored.getMessage());
+  record.throttled = Str(stored.getThrottled());
+  record.update_pending = stored.getUpdatePending();
   return record;
 }
 
@@ -137,6 +139,8 @@ std::string EncodeWorkflow(const workflow::WorkflowRecord& record) {
   stored.setUndoing(record.undoing);
   stored.setStartPending(record.start_pending);
   stored.setMessage(record.message);
+  stored.setThrottled(record.throttled);
+  stored.setUpdatePending(record.update_pending);
   return wire::Serialize(message);
 }
 

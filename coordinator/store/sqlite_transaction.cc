@@ -11,7 +11,7 @@
 namespace sluice::store {
 namespace {
 
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;
 constexpr char kEpochCounter[] = "rule_epoch";
 constexpr char kNameEnd = '\0';  // which no name of a table holds
 
@@ -46,6 +46,13 @@ PRAGMA user_version = 1;
 COMMIT;
 )sql";
 
+constexpr char kSecondSchema[] = R"sql(
+BEGIN EXCLUSIVE;
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 2;
+COMMIT;
+)sql";
+
 // Calls on_row for every row of the query.
 template <typename OnRow>
 absl::Status ForEach(SqliteQuery& query, OnRow on_row) {
@@ -72,7 +79,23 @@ absl::Status PrepareSchema(SqliteDatabase& database) {
         absl::StrCat("the store was written by a later version of the program (its schema is ",
                      version, ", known is ", kSchemaVersion, "); start that version"));
   }
-  return version == kSchemaVersion ? absl::OkStatus() : database.Execute(kSchema);
+  if (version < 1) {
+    SLUICE_RETURN_IF_ERROR(database.Execute(kSchema));
+  }
+  return version < 2 ? database.Execute(kSecondSchema) : absl::OkStatus();
+}
+
+absl::StatusOr<std::string> SqliteTransaction::FindSetting(absl::string_view name) {
+  SqliteQuery query = database_.Query("SELECT value FROM setting WHERE name = ?");
+  SLUICE_ASSIGN_OR_RETURN(const bool found, query.Text(name).Step());
+  return found ? query.GetText(0) : "";
+}
+
+absl::Status SqliteTransaction::PutSetting(absl::string_view name, absl::string_view value) {
+  return database_.Query("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)")
+      .Text(name)
+      .Text(value)
+      .Run();
 }
 
 absl::StatusOr<std::vector<KeyspaceRecord>> SqliteTransaction::ListKeyspaces() {

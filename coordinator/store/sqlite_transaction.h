@@ -26,6 +26,7 @@ class SqliteTransaction : public StoreTransaction {
   absl::StatusOr<std::optional<std::string>> FindCutoverState(
       absl::string_view workflow_key) override;
   absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ListCutoverStates() override;
+  absl::StatusOr<std::string> FindSetting(absl::string_view name) override;
   absl::StatusOr<uint64_t> ReadEpoch() override;
   absl::StatusOr<RuleState> ReadRules() override;
   absl::StatusOr<std::vector<ProxyRecord>> ListProxies() override;
@@ -40,6 +41,7 @@ class SqliteTransaction : public StoreTransaction {
   absl::Status DeleteWorkflow(absl::string_view keyspace, absl::string_view name) override;
   absl::Status PutCutoverState(absl::string_view workflow_key, absl::string_view bytes) override;
   absl::Status DeleteCutoverState(absl::string_view workflow_key) override;
+  absl::Status PutSetting(absl::string_view name, absl::string_view value) override;
   absl::Status WriteEpoch(uint64_t epoch) override;
   absl::Status WriteRules(const RuleState& rules) override;
   absl::Status PutProxy(const ProxyRecord& proxy) override;
@@ -53,7 +55,8 @@ class SqliteTransaction : public StoreTransaction {
   SqliteDatabase& database_;
 };
 
-// Creates the tables of an empty file. FAILED_PRECONDITION for a file of a later version.
+// Creates the tables of an empty file, and those that an earlier version's file lacks.
+// FAILED_PRECONDITION for a file of a later version.
 absl::Status PrepareSchema(SqliteDatabase& database);
 
 }  // namespace sluice::store

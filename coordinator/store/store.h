@@ -38,6 +38,8 @@ class StoreReader {
       absl::string_view workflow_key) = 0;
   // All of them: (key of the workflow, bytes).
   virtual absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ListCutoverStates() = 0;
+  // What concerns the whole cluster, by name; empty when it was never set.
+  virtual absl::StatusOr<std::string> FindSetting(absl::string_view name) = 0;
   virtual absl::StatusOr<uint64_t> ReadEpoch() = 0;  // 0 in an empty store
   virtual absl::StatusOr<RuleState> ReadRules() = 0;
   virtual absl::StatusOr<std::vector<ProxyRecord>> ListProxies() = 0;  // by id
@@ -57,6 +59,7 @@ class StoreTransaction : public StoreReader {
   virtual absl::Status DeleteWorkflow(absl::string_view keyspace, absl::string_view name) = 0;
   virtual absl::Status PutCutoverState(absl::string_view workflow_key, absl::string_view bytes) = 0;
   virtual absl::Status DeleteCutoverState(absl::string_view workflow_key) = 0;
+  virtual absl::Status PutSetting(absl::string_view name, absl::string_view value) = 0;
   // INVALID_ARGUMENT when the epoch does not grow. Only rules::RuleService calls these two.
   virtual absl::Status WriteEpoch(uint64_t epoch) = 0;
   virtual absl::Status WriteRules(const RuleState& rules) = 0;

@@ -15,6 +15,9 @@
 namespace sluice::topology {
 namespace {
 
+// A replica that was not heard for so long is out of service, and nobody reads from it.
+constexpr absl::Duration kGoneAfter = absl::Seconds(30);
+
 std::string WhyNot(const TabletInfo& tablet) {
   return absl::StrCat(tablet.alias, " (", routing::TabletTypeName(tablet.type),
                       "): ", tablet.problem.empty() ? "serving" : tablet.problem);
@@ -87,6 +90,41 @@ std::vector<TabletInfo> Topology::TabletsOf(absl::string_view keyspace,
     return tablet.keyspace != keyspace || tablet.shard != shard;
   });
   return result;
+}
+
+ClusterView Topology::ViewOf(absl::string_view alias) const {
+  const absl::Time now = options_.now();
+  const absl::ReaderMutexLock lock(&mutex_);
+  ClusterView view;
+  view.throttled = throttled_;
+  const auto self = tablets_.find(std::string(alias));
+  if (self == tablets_.end()) {
+    return view;
+  }
+  for (const auto& [name, entry] : tablets_) {
+    const TabletInfo& tablet = entry.tablet;
+    const absl::Duration silent = now - entry.fresh_from;
+    if (name == alias || tablet.type != routing::TabletType::kReplica ||
+        tablet.keyspace != self->second.tablet.keyspace ||
+        tablet.shard != self->second.tablet.shard || silent > kGoneAfter) {
+      continue;
+    }
+    std::string problem;
+    if (silent > options_.stale_after || tablet.last_heard == absl::InfinitePast()) {
+      problem = "its agent is silent";
+    } else if (!tablet.reachable) {
+      problem = "its mysqld does not answer";
+    } else if (tablet.replica_lag_ms < 0) {
+      problem = "its replication does not run";
+    }
+    if (!problem.empty() ||
+        (view.replica_problem.empty() && tablet.replica_lag_ms >= view.replica_lag_ms)) {
+      view.replica = name;
+      view.replica_lag_ms = tablet.replica_lag_ms;
+      view.replica_problem = std::move(problem);
+    }
+  }
+  return view;
 }
 
 absl::StatusOr<TabletInfo> Topology::PrimaryOf(absl::string_view keyspace,

@@ -44,6 +44,25 @@ std::string StreamStateName(StreamState state) {
   return "Error";
 }
 
+namespace {
+
+WriteTimes TimesOf(schemas::WriteTimes::Reader times) {
+  return {.writes = times.getWrites(),
+          .waiting_us = times.getWaitingUs(),
+          .building_us = times.getBuildingUs(),
+          .server_us = times.getServerUs(),
+          .hand_off_us = times.getHandOffUs()};
+}
+
+}  // namespace
+
+void EncodeView(const ClusterView& view, schemas::ClusterView::Builder builder) {
+  builder.setThrottled(view.throttled);
+  builder.setReplicaLagMs(view.replica_lag_ms);
+  builder.setReplica(view.replica);
+  builder.setReplicaProblem(view.replica_problem);
+}
+
 StreamInfo DecodeStream(schemas::StreamStatus::Reader status) {
   StreamInfo stream;
   stream.id = status.getId();
@@ -70,6 +89,11 @@ StreamInfo DecodeStream(schemas::StreamStatus::Reader status) {
   stream.workflow_type = Str(status.getWorkflowType());
   stream.transactions_applied = status.getTransactionsApplied();
   stream.rows_applied = status.getRowsApplied();
+  stream.time_throttled = status.getTimeThrottled();
+  stream.component_throttled = Str(status.getComponentThrottled());
+  stream.reason_throttled = Str(status.getReasonThrottled());
+  stream.copy_times = TimesOf(status.getCopyTimes());
+  stream.apply_times = TimesOf(status.getApplyTimes());
   return stream;
 }
 

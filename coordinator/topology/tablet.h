@@ -40,6 +40,15 @@ struct TabletInfo {
   bool contested = false;  // a PRIMARY that does not serve because it has a rival
 };
 
+// Where the time of writes has gone; microseconds.
+struct WriteTimes {
+  uint64_t writes = 0;
+  uint64_t waiting_us = 0;
+  uint64_t building_us = 0;
+  uint64_t server_us = 0;
+  uint64_t hand_off_us = 0;
+};
+
 enum class StreamState { kInit, kCopying, kRunning, kStopped, kError };
 // "Init", "Copying", "Running", "Stopped", "Error".
 std::string StreamStateName(StreamState state);
@@ -76,6 +85,11 @@ struct StreamInfo {
   std::string workflow_type;
   uint64_t transactions_applied = 0;
   uint64_t rows_applied = 0;
+  int64_t time_throttled = 0;       // seconds
+  std::string component_throttled;  // "copy", "apply", or empty
+  std::string reason_throttled;
+  WriteTimes copy_times;
+  WriteTimes apply_times;
   absl::Time heard;
 };
 
@@ -85,6 +99,15 @@ struct TabletReport {
   std::vector<StreamInfo> streams;
   std::vector<std::string> tables;  // of a PRIMARY: base tables that stand under their names
 };
+
+// The fields of control.capnp ClusterView.
+struct ClusterView {
+  std::string throttled;
+  int64_t replica_lag_ms = 0;
+  std::string replica;
+  std::string replica_problem;
+};
+void EncodeView(const ClusterView& view, schemas::ClusterView::Builder builder);
 
 // Unknown states of a later version are read as kError. The fields tablet and heard are left empty.
 StreamInfo DecodeStream(schemas::StreamStatus::Reader status);

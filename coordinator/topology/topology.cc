@@ -15,6 +15,8 @@
 namespace sluice::topology {
 namespace {
 
+constexpr char kThrottledSetting[] = "throttled";
+
 std::string Place(const TabletInfo& tablet) {
   return absl::StrCat(tablet.keyspace, "/", tablet.shard);
 }
@@ -37,14 +39,17 @@ absl::Status Topology::Load() {
   std::vector<store::KeyspaceRecord> keyspaces;
   std::vector<store::TabletRecord> tablets;
   std::vector<std::pair<std::string, std::vector<std::string>>> tables;
+  std::string throttled;
   SLUICE_RETURN_IF_ERROR(store_.Read([&](store::StoreReader& reader) -> absl::Status {
     SLUICE_ASSIGN_OR_RETURN(keyspaces, reader.ListKeyspaces());
     SLUICE_ASSIGN_OR_RETURN(tablets, reader.ListTablets());
     SLUICE_ASSIGN_OR_RETURN(tables, reader.ListTabletTables());
+    SLUICE_ASSIGN_OR_RETURN(throttled, reader.FindSetting(kThrottledSetting));
     return absl::OkStatus();
   }));
   const absl::Time now = options_.now();
   const absl::MutexLock lock(&mutex_);
+  throttled_ = std::move(throttled);
   for (store::KeyspaceRecord& keyspace : keyspaces) {
     std::string name = keyspace.name;
     keyspaces_.insert_or_assign(std::move(name), std::move(keyspace));
@@ -61,6 +66,21 @@ absl::Status Topology::Load() {
   }
   JudgeLocked(now);
   return absl::OkStatus();
+}
+
+absl::Status Topology::ThrottleAll(const std::string& reason) {
+  const absl::MutexLock registration(&registration_mutex_);
+  SLUICE_RETURN_IF_ERROR(store_.Transaction([&](store::StoreTransaction& transaction) {
+    return transaction.PutSetting(kThrottledSetting, reason);
+  }));
+  const absl::MutexLock lock(&mutex_);
+  throttled_ = reason;
+  return absl::OkStatus();
+}
+
+std::string Topology::Throttled() const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  return throttled_;
 }
 
 absl::Status Topology::CreateKeyspace(const std::string& name, std::vector<std::string> shards) {

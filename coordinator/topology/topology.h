@@ -93,6 +93,14 @@ class Topology {
                                          const std::function<bool(const StreamInfo&)>& wanted,
                                          absl::Time deadline) const;
 
+  // Stops the copies of all workflows until it is called with an empty reason. Durable when this
+  // returns OK; agents hear of it with the answer to their next report.
+  absl::Status ThrottleAll(const std::string& reason);
+  // The reason of the last ThrottleAll.
+  [[nodiscard]] std::string Throttled() const;
+  // What an agent is told of the cluster.
+  [[nodiscard]] ClusterView ViewOf(absl::string_view alias) const;
+
   // A number that grows whenever what proxies see of the topology changes.
   [[nodiscard]] uint64_t routes_version() const;
   // Judges staleness; returns when routes_version() is not `known` any more, at `deadline` or on
@@ -136,6 +144,7 @@ class Topology {
   std::vector<store::TabletRecord> routes_ ABSL_GUARDED_BY(mutex_);  // of that version
   absl::Time last_judged_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string throttled_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sluice::topology

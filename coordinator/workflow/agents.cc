@@ -172,6 +172,27 @@ absl::StatusOr<topology::StreamInfo> AgentPool::ControlStream(const AgentRef& ag
   return stream;
 }
 
+absl::StatusOr<topology::StreamInfo> AgentPool::UpdateStream(const AgentRef& agent,
+                                                             const StreamUpdate& update,
+                                                             const CallBudget& budget) {
+  topology::StreamInfo stream;
+  SLUICE_RETURN_IF_ERROR((Call<schemas::UpdateStreamRequest, schemas::ControlStreamReply>(
+      Find(agent), agent, Method::UPDATE_STREAM,
+      absl::StrCat("update of stream ", update.stream_id), budget,
+      [&](auto request) {
+        request.setStreamId(update.stream_id);
+        request.setEpoch(update.epoch);
+        Fill(request.initSourceTypes(Size(update.source_types)), update.source_types);
+        stream::WriteStreamOptions(update.options, request.initOptions());
+        request.setThrottled(update.throttled);
+      },
+      [&](auto reply) {
+        stream = topology::DecodeStream(reply.getStatus());
+        return absl::OkStatus();
+      })));
+  return stream;
+}
+
 absl::StatusOr<std::vector<topology::StreamInfo>> AgentPool::ListStreams(
     const AgentRef& agent, const std::string& workflow, const CallBudget& budget) {
   std::vector<topology::StreamInfo> streams;

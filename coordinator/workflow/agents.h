@@ -83,6 +83,16 @@ struct StreamSpec {
   bool stop_after_copy = false;
   std::string workflow_type = "MoveTables";
   stream::StreamOptions options;
+  std::string throttled;  // by hand, for this reason
+};
+
+// What of a stream may change while it runs.
+struct StreamUpdate {
+  uint64_t stream_id = 0;
+  std::vector<routing::TabletType> source_types;
+  stream::StreamOptions options;
+  std::string throttled;
+  uint64_t epoch = 0;
 };
 
 enum class StreamAction { kStart, kStop, kFreeze, kUnfreeze, kDelete };
@@ -139,6 +149,9 @@ class Agents {
                                                              uint64_t stream_id,
                                                              StreamAction action, uint64_t epoch,
                                                              const CallBudget& budget) = 0;
+  virtual absl::StatusOr<topology::StreamInfo> UpdateStream(const AgentRef& agent,
+                                                            const StreamUpdate& update,
+                                                            const CallBudget& budget) = 0;
   virtual absl::StatusOr<std::vector<topology::StreamInfo>> ListStreams(
       const AgentRef& agent, const std::string& workflow, const CallBudget& budget) = 0;
   // ABORTED, blockers named in the message, when the attempt ran into its lock wait.
@@ -188,6 +201,9 @@ class AgentPool : public Agents {
   absl::StatusOr<topology::StreamInfo> ControlStream(const AgentRef& agent, uint64_t stream_id,
                                                      StreamAction action, uint64_t epoch,
                                                      const CallBudget& budget) override;
+  absl::StatusOr<topology::StreamInfo> UpdateStream(const AgentRef& agent,
+                                                    const StreamUpdate& update,
+                                                    const CallBudget& budget) override;
   absl::StatusOr<std::vector<topology::StreamInfo>> ListStreams(const AgentRef& agent,
                                                                 const std::string& workflow,
                                                                 const CallBudget& budget) override;

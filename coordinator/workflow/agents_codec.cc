@@ -156,6 +156,7 @@ void EncodeSpec(const StreamSpec& spec, schemas::StreamSpec::Builder builder) {
   builder.setStartPosition(spec.start_position);
   builder.setStopAfterCopy(spec.stop_after_copy);
   builder.setWorkflowType(spec.workflow_type);
+  builder.setThrottled(spec.throttled);
   stream::WriteStreamOptions(spec.options, builder.initOptions());
 }
 

@@ -43,6 +43,7 @@ StreamSpec SpecOf(const WorkflowRecord& record, const StreamRecord& stream) {
   spec.source_types = record.options.source_types;
   spec.stop_after_copy = record.options.stop_after_copy;
   spec.workflow_type = record.type;
+  spec.throttled = record.throttled;
   spec.options = record.options.stream;
   return spec;
 }

@@ -18,6 +18,12 @@ namespace {
 constexpr absl::Duration kUndoWithin = absl::Seconds(30);
 constexpr absl::Duration kRecoverWithin = absl::Seconds(60);
 
+bool IsUnfinished(const WorkflowRecord& record) {
+  return record.phase == WorkflowPhase::kCreating ||
+         (record.phase == WorkflowPhase::kActive &&
+          (record.start_pending || record.update_pending));
+}
+
 bool MayPass(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsAborted(status);
 }
@@ -89,6 +95,14 @@ absl::StatusOr<std::string> MoveTables::Create(const CreateArgs& args, absl::Tim
   return StatusDocument(record, services_.topology);
 }
 
+absl::StatusOr<std::string> MoveTables::Update(const UpdateArgs& args, absl::Time deadline) {
+  absl::StatusOr<std::string> answer = UpdateWorkflow(services_, args, deadline);
+  if (!answer.ok()) {
+    Poke();  // what is recorded and not sent yet
+  }
+  return answer;
+}
+
 absl::Status MoveTables::UndoAfter(WorkflowRecord& record, const absl::Status& why,
                                    absl::Time deadline) {
   if (absl::IsCancelled(why)) {
@@ -113,6 +127,9 @@ absl::Status MoveTables::UndoAfter(WorkflowRecord& record, const absl::Status& w
 absl::Status MoveTables::Recover(WorkflowRecord& record) {
   const absl::Time deadline = absl::Now() + kRecoverWithin;
   if (record.phase == WorkflowPhase::kActive) {
+    if (record.update_pending) {
+      SLUICE_RETURN_IF_ERROR(SendUpdate(services_, record, deadline).status());
+    }
     return record.start_pending ? StartPending(services_, record, deadline) : absl::OkStatus();
   }
   if (record.undoing) {
@@ -135,8 +152,7 @@ bool MoveTables::RecoverOne(const WorkflowRecord& listed) {
   if (!record.ok()) {
     return absl::IsNotFound(record.status());
   }
-  if (record->phase != WorkflowPhase::kCreating &&
-      !(record->phase == WorkflowPhase::kActive && record->start_pending)) {
+  if (!IsUnfinished(*record)) {
     return true;
   }
   const absl::Time since = met_.emplace(key, absl::Now()).first->second;
@@ -165,9 +181,7 @@ bool MoveTables::RecoverAll() {
   }
   bool all = true;
   for (const WorkflowRecord& record : *records) {
-    const bool unfinished = record.phase == WorkflowPhase::kCreating ||
-                            (record.phase == WorkflowPhase::kActive && record.start_pending);
-    if (unfinished && !RecoverOne(record)) {
+    if (IsUnfinished(record) && !RecoverOne(record)) {
       all = false;
     }
   }

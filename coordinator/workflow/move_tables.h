@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "coordinator/workflow/create_plan.h"
+#include "coordinator/workflow/update_workflow.h"
 
 namespace sluice::workflow {
 
@@ -38,6 +39,11 @@ class MoveTables {
   // {"summary":…,"dry_run_results":[…]}. On error everything is as before; where that could not be
   // reached at once the message says so and the recovery goes on undoing.
   absl::StatusOr<std::string> Create(const CreateArgs& args, absl::Time deadline);
+
+  // Changes options of a workflow while its streams run, durably first. The answer is
+  // {"summary":…,"details":[{"tablet":…,"changed":true}]}. Where an agent does not answer the error
+  // says so, and its streams get the options when it does.
+  absl::StatusOr<std::string> Update(const UpdateArgs& args, absl::Time deadline);
 
   // Ends the recovery thread. Creates in progress end when their agents' calls do.
   void Close();

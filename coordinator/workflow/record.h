@@ -74,7 +74,11 @@ struct WorkflowRecord {
   // The streams are to be started and that is not confirmed yet; the recovery starts them. Cleared
   // by start, stop and everything that takes the streams over.
   bool start_pending = false;
-  std::string message;  // why it stands in its phase, for people; empty when all is well
+  // The streams are to get the options as they are here and that is not confirmed yet; the recovery
+  // gives them. Cleared likewise.
+  bool update_pending = false;
+  std::string throttled;  // its copy waits, by hand, for this reason; empty: not
+  std::string message;    // why it stands in its phase, for people; empty when all is well
   friend bool operator==(const WorkflowRecord&, const WorkflowRecord&) = default;
 };
 

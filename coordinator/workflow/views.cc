@@ -62,6 +62,15 @@ Json CopyStateJson(const StreamView& stream) {
   return list;
 }
 
+Json TimesJson(const topology::WriteTimes& times) {
+  const auto milliseconds = [](uint64_t micros) { return (micros + 500) / 1000; };
+  return {{"Writes", times.writes},
+          {"WaitingMs", milliseconds(times.waiting_us)},
+          {"BuildingMs", milliseconds(times.building_us)},
+          {"ServerMs", milliseconds(times.server_us)},
+          {"HandOffMs", milliseconds(times.hand_off_us)}};
+}
+
 Json ShowStreamJson(const WorkflowRecord& record, const StreamView& stream) {
   Json rules = Json::array();
   for (const std::string& table : record.tables) {
@@ -82,8 +91,9 @@ Json ShowStreamJson(const WorkflowRecord& record, const StreamView& stream) {
   json["TransactionTimestamp"] = info.transaction_timestamp;
   json["TimeUpdated"] = info.time_updated;
   json["TimeHeartbeat"] = info.time_updated;
-  json["TimeThrottled"] = 0;
-  json["ComponentThrottled"] = "";
+  json["TimeThrottled"] = info.time_throttled;
+  json["ComponentThrottled"] = info.component_throttled;
+  json["ReasonThrottled"] = info.reason_throttled;
   json["Message"] = stream.message;
   json["Tags"] = "";
   json["WorkflowType"] = record.type;
@@ -94,6 +104,8 @@ Json ShowStreamJson(const WorkflowRecord& record, const StreamView& stream) {
   json["RowsApplied"] = info.rows_applied;
   json["TransactionsApplied"] = info.transactions_applied;
   json["CopyState"] = CopyStateJson(stream);
+  json["CopyTimes"] = TimesJson(info.copy_times);
+  json["ApplyTimes"] = TimesJson(info.apply_times);
   return json;
 }
 
@@ -143,6 +155,7 @@ std::string ShowDocument(const WorkflowRecord& record, const topology::Topology&
   json["Options"] = OptionsJson(record.options);
   json["Phase"] = WorkflowPhaseName(record.phase);
   json["TrafficState"] = TrafficStateText(record);
+  json["Throttled"] = record.throttled;
   json["Message"] = record.message;
   return Dump(json);
 }
@@ -164,6 +177,10 @@ std::string InfoOf(const StreamView& stream) {
   }
   if (!stream.info.has_value()) {
     return "no agent reports this stream";
+  }
+  if (!stream.info->component_throttled.empty()) {
+    return absl::StrCat(stream.info->component_throttled,
+                        " is throttled: ", stream.info->reason_throttled);
   }
   if (stream.info->state == topology::StreamState::kRunning && stream.lag_ms >= 0) {
     return absl::StrCat("VStream Lag: ", stream.lag_ms / 1000, "s.");
@@ -236,6 +253,38 @@ absl::StatusOr<std::string> ShowWorkflow(store::Store& store, const topology::To
     switched_once = reverse.ok();
   }
   return ShowDocument(record, topology, switched_once && record.phase != WorkflowPhase::kFrozen);
+}
+
+std::string UpdateDocument(const WorkflowRecord& record, const std::vector<std::string>& tablets) {
+  Json details = Json::array();
+  for (const std::string& tablet : tablets) {
+    details.push_back({{"tablet", tablet}, {"changed", true}});
+  }
+  Json json;
+  json["summary"] =
+      absl::StrCat("Successfully updated the ", record.name, " workflow on (", tablets.size(),
+                   ") target primary tablets in the ", record.target_keyspace, " keyspace");
+  json["details"] = details;
+  return Dump(json);
+}
+
+absl::StatusOr<std::string> ThrottleDocument(store::Store& store,
+                                             const topology::Topology& topology) {
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<WorkflowRecord> records, store::ListWorkflows(store));
+  const std::string reason = topology.Throttled();
+  Json workflows = Json::array();
+  for (const WorkflowRecord& record : records) {
+    if (!record.throttled.empty()) {
+      workflows.push_back({{"workflow", WorkflowKey(record)}, {"reason", record.throttled}});
+    }
+  }
+  Json json;
+  json["summary"] = reason.empty() ? "Copies are not throttled by hand as a whole"
+                                   : absl::StrCat("All copies are throttled by hand: ", reason);
+  json["throttled"] = !reason.empty();
+  json["reason"] = reason;
+  json["workflows"] = workflows;
+  return Dump(json);
 }
 
 std::string DryRunDocument(const std::string& summary, const std::vector<std::string>& lines) {

@@ -26,6 +26,12 @@ absl::StatusOr<std::string> ListWorkflowsJson(store::Store& store,
                                               const std::string& keyspace);
 // {"summary":…,"dry_run_results":[…]}.
 std::string DryRunDocument(const std::string& summary, const std::vector<std::string>& lines);
+// {"summary":…,"details":[{"tablet":…,"changed":true}]}.
+std::string UpdateDocument(const WorkflowRecord& record, const std::vector<std::string>& tablets);
+// {"summary":…,"throttled":…,"reason":…,"workflows":[{"workflow":…,"reason":…}]}: the switch for
+// all, and the workflows that are throttled by hand.
+absl::StatusOr<std::string> ThrottleDocument(store::Store& store,
+                                             const topology::Topology& topology);
 std::string ListTabletsJson(const topology::Topology& topology);
 std::string ListKeyspacesJson(const topology::Topology& topology);
 absl::StatusOr<std::string> ShowKeyspaceJson(const topology::Topology& topology,

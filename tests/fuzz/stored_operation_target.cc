@@ -66,7 +66,13 @@ std::vector<std::string> Seeds() {
                                    .source_types = {schemas::TabletType::REPLICA},
                                    .start_position = "34e78057-e52e-11f1-ad86-02fc00000001:1-5",
                                    .stop_after_copy = true,
-                                   .workflow_type = "MoveTables"};
+                                   .workflow_type = "MoveTables",
+                                   .options = {.on_ddl = stream::OnDdl::kExec,
+                                               .cells = {"zone1"},
+                                               .source_time_zone = "SYSTEM",
+                                               .target_time_zone = "UTC",
+                                               .tuning = {}},
+                                   .throttled = "by hand"};
   return {
       cutover::EncodeOperation(Cutover()),
       cutover::EncodeOperation(

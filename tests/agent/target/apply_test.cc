@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -182,6 +183,8 @@ struct ApplyRun {
   GroupLimits limits;
   unsigned seed = 0;        // of the ends of groups
   std::string crash_point;  // "name:n"; empty: none
+  // Of the times of all writes, and how long it took.
+  std::function<absl::Status(const target::WriteTimes&, absl::Duration)> check = nullptr;
 };
 
 // A mysqld whose database vt_source is applied to its database vt_target.
@@ -293,13 +296,16 @@ class ApplyTest : public ::testing::Test {
     SLUICE_ASSIGN_OR_RETURN(target::TablePlans plans,
                             target::TablePlans::Load(*connection, kTargetDatabase, names));
     const gtid::GtidSet durable = record.position.position->set;
+    const absl::Time begun = absl::Now();
+    target::WriteTimes all;
     Applier applier(
         {.retry = {.connection = *connection, .store = store, .plans = plans, .stopping = stopping},
          .local = local,
          .workflow = record.spec.workflow,
          .database = record.spec.target_database,
          .row = record.position,
-         .on_commit = [](bool) {}},
+         .on_commit = [](bool) {},
+         .on_times = [&all](const target::WriteTimes& times) { all += times; }},
         run.options);
     GroupBuilder builder(watched, plans, run.limits);
     std::mt19937 random(run.seed);
@@ -321,7 +327,8 @@ class ApplyTest : public ::testing::Test {
       }
     }
     SLUICE_RETURN_IF_ERROR(applier.Apply(builder.Take()));
-    return applier.SavePosition(true);
+    SLUICE_RETURN_IF_ERROR(applier.SavePosition(true));
+    return run.check ? run.check(all, absl::Now() - begun) : absl::OkStatus();
   }
 
   void CloseGate() {
@@ -406,6 +413,32 @@ TEST_F(ApplyTest, ACrashAtAnyCommitIsMadeGoodByTheNextStart) {
     ExpectSame(absl::StrCat("round ", round));
   }
   EXPECT_GT(crashes, 20);
+}
+
+TEST_F(ApplyTest, TheTimesOfWritesAreThoseOfAllSessions) {
+  for (const bool parallel : {false, true}) {
+    if (parallel) {
+      CloseGate();
+    }
+    const int first = parallel ? 1000 : 0;
+    Execute(absl::StrCat("INSERT INTO plain WITH RECURSIVE n (i) AS (SELECT ", first,
+                         " UNION ALL SELECT i + 1 FROM n WHERE i < ", first + 900,
+                         ") SELECT i, i, i FROM n"));
+    ReadHistory();
+    ApplyRun run = SmallParts(1, 1000);
+    run.check = [parallel](const target::WriteTimes& times, absl::Duration took) {
+      // Three rows a commit: mysqld takes most of the time, in three sessions at once.
+      const bool right = times.writes > 0 && times.building > absl::ZeroDuration() &&
+                         times.building < took && times.server < 3 * took &&
+                         times.server > (parallel ? took / 2 : absl::ZeroDuration());
+      return right ? absl::OkStatus()
+                   : absl::InternalError(absl::StrCat(
+                         times.writes, " writes, building ", absl::FormatDuration(times.building),
+                         ", server ", absl::FormatDuration(times.server), " of ",
+                         absl::FormatDuration(took)));
+    };
+    EXPECT_EQ(ApplyInAProcess(run), 0) << "parallel: " << parallel;
+  }
 }
 
 TEST_F(ApplyTest, ATransactionInPartsIsOneCommitUnlessTheGateIsClosed) {

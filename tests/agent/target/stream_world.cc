@@ -2,6 +2,7 @@
 
 #include "tests/agent/target/stream_world.h"
 
+#include <capnp/message.h>
 #include <gtest/gtest.h>
 
 #include <utility>
@@ -26,6 +27,21 @@ void Run(const Mysqld& server, const std::string& database,
   }
 }
 
+throttle::Reading NoLag() {
+  return {.value = 0, .detail = ""};
+}
+
+target::WriteTimes TimesOf(schemas::WriteTimes::Reader reader) {
+  const auto micros = [](uint64_t value) {
+    return absl::Microseconds(static_cast<int64_t>(value));
+  };
+  return {.writes = reader.getWrites(),
+          .waiting = micros(reader.getWaitingUs()),
+          .building = micros(reader.getBuildingUs()),
+          .server = micros(reader.getServerUs()),
+          .hand_off = micros(reader.getHandOffUs())};
+}
+
 SeenStatus Seen(schemas::StreamStatus::Reader reader) {
   return {.state = reader.getState(),
           .message = reader.getMessage().cStr(),
@@ -33,7 +49,12 @@ SeenStatus Seen(schemas::StreamStatus::Reader reader) {
           .lag_ms = reader.getLagMs(),
           .rows_copied = reader.getRowsCopied(),
           .rows_applied = reader.getRowsApplied(),
-          .frozen = reader.getFrozen()};
+          .frozen = reader.getFrozen(),
+          .throttled_component = reader.getComponentThrottled().cStr(),
+          .throttled_reason = reader.getReasonThrottled().cStr(),
+          .time_throttled = reader.getTimeThrottled(),
+          .copy_times = TimesOf(reader.getCopyTimes()),
+          .apply_times = TimesOf(reader.getApplyTimes())};
 }
 
 }  // namespace
@@ -92,8 +113,12 @@ StreamWorld::~StreamWorld() {
 }
 
 void StreamWorld::StartSource() {
-  source_ = std::make_unique<source::SourceService>(source::SourceOptions{
-      .connection = source_mysqld_->Root(), .server_id_base = kBinlogServerIdBase});
+  source_sampler_ = std::make_unique<throttle::Sampler>(
+      throttle::SamplerOptions{.connection = source_mysqld_->Root(), .lag = &NoLag});
+  source_ = std::make_unique<source::SourceService>(
+      source::SourceOptions{.connection = source_mysqld_->Root(),
+                            .server_id_base = kBinlogServerIdBase,
+                            .sampler = source_sampler_.get()});
   source_server_ = std::make_unique<rpc::Server>(rpc::ServerOptions{.url = source_url_});
   source_->Register(*source_server_);
   const absl::Status status = source_server_->Start();
@@ -107,10 +132,24 @@ void StreamWorld::StopSource() {
     source_server_->Stop();
     source_server_.reset();
     source_.reset();
+    source_sampler_.reset();
   }
 }
 
+void StreamWorld::TellSwitch(const std::string& throttled) {
+  capnp::MallocMessageBuilder message;
+  auto view = message.initRoot<schemas::ClusterView>();
+  view.setThrottled(throttled);
+  cluster_->Told(view.asReader(), absl::Now());
+}
+
 void StreamWorld::StartTarget() {
+  target_sampler_ = std::make_unique<throttle::Sampler>(
+      throttle::SamplerOptions{.connection = target_mysqld_->Root(), .lag = &NoLag});
+  cluster_ = std::make_unique<throttle::ClusterView>();
+  TellSwitch("");
+  throttles_ = std::make_unique<target::Throttles>(
+      target::Throttles{.sampler = *target_sampler_, .cluster = *cluster_});
   manager_ = std::make_unique<target::StreamManager>(target::StreamManagerOptions{
       .local = target_mysqld_->Root(),
       .agent_name = "zone1-200",
@@ -118,7 +157,8 @@ void StreamWorld::StartTarget() {
         return target::SourceAddress{.alias = "zone1-100", .agent_url = source_url_};
       },
       .on_change = [] {},
-      .tuning = tuning_});
+      .tuning = tuning_,
+      .throttles = throttles_.get()});
   target_server_ = std::make_unique<rpc::Server>(rpc::ServerOptions{.url = target_url_});
   manager_->Register(*target_server_);
   absl::Status status = target_server_->Start();
@@ -138,6 +178,9 @@ void StreamWorld::StopTarget() {
     target_server_.reset();
     manager_.reset();
     client_.reset();
+    throttles_.reset();
+    target_sampler_.reset();
+    cluster_.reset();
   }
 }
 
@@ -187,6 +230,29 @@ absl::Status StreamWorld::Create(const target::StreamSpec& spec, bool start) {
         request.setStart(start);
       },
       [](auto) { return absl::OkStatus(); }, absl::Seconds(10));
+}
+
+absl::StatusOr<SeenStatus> StreamWorld::Update(const target::StreamSpec& spec, uint64_t epoch) {
+  SeenStatus seen;
+  const absl::Status status = Call(
+      schemas::Method::UPDATE_STREAM,
+      [&](capnp::AnyPointer::Builder any) {
+        auto request = any.initAs<schemas::UpdateStreamRequest>();
+        request.setStreamId(spec.id);
+        request.setEpoch(epoch);
+        auto types = request.initSourceTypes(static_cast<unsigned>(spec.source_types.size()));
+        for (unsigned i = 0; i < types.size(); ++i) {
+          types.set(i, spec.source_types[i]);
+        }
+        stream::WriteStreamOptions(spec.options, request.initOptions());
+        request.setThrottled(spec.throttled);
+      },
+      [&](capnp::AnyPointer::Reader any) {
+        seen = Seen(any.getAs<schemas::ControlStreamReply>().getStatus());
+        return absl::OkStatus();
+      },
+      absl::Seconds(60));
+  return status.ok() ? absl::StatusOr<SeenStatus>(seen) : status;
 }
 
 absl::StatusOr<SeenStatus> StreamWorld::Control(uint64_t id, schemas::StreamAction action,

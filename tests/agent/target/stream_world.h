@@ -13,6 +13,9 @@
 #include "absl/time/time.h"
 #include "agent/source/source_service.h"
 #include "agent/target/stream_manager.h"
+#include "agent/target/write_times.h"
+#include "agent/throttle/cluster_view.h"
+#include "agent/throttle/sampler.h"
 #include "common/mysql/connection.h"
 #include "common/rpc/client.h"
 #include "common/rpc/server.h"
@@ -36,6 +39,11 @@ struct SeenStatus {
   uint64_t rows_copied = 0;
   uint64_t rows_applied = 0;
   bool frozen = false;
+  std::string throttled_component;
+  std::string throttled_reason;
+  int64_t time_throttled = 0;
+  target::WriteTimes copy_times;
+  target::WriteTimes apply_times;
 };
 
 // The roles talk over loopback, as in two agents. Owned by the test's thread.
@@ -67,6 +75,10 @@ class StreamWorld {
 
   static target::StreamSpec Spec(uint64_t id, std::vector<std::string> tables);
   absl::Status Create(const target::StreamSpec& spec, bool start = true);
+  // Gives a stream the options and the switch of `spec`.
+  absl::StatusOr<SeenStatus> Update(const target::StreamSpec& spec, uint64_t epoch);
+  // What the coordinator says to the target's agent: the reason of the switch for all, or empty.
+  void TellSwitch(const std::string& throttled);
   absl::StatusOr<SeenStatus> Control(uint64_t id, schemas::StreamAction action, uint64_t epoch);
   // NOT_FOUND when it is not listed.
   absl::StatusOr<SeenStatus> Status(uint64_t id);
@@ -105,6 +117,11 @@ class StreamWorld {
   std::unique_ptr<rpc::Server> target_server_;
   std::unique_ptr<rpc::Client> client_;
   int markers_ = 0;
+  // Both sides lag by nothing.
+  std::unique_ptr<throttle::Sampler> source_sampler_;
+  std::unique_ptr<throttle::Sampler> target_sampler_;
+  std::unique_ptr<throttle::ClusterView> cluster_;
+  std::unique_ptr<target::Throttles> throttles_;
 };
 
 }  // namespace sluice::testing

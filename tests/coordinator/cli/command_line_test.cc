@@ -170,6 +170,38 @@ std::vector<Spellings> OtherSpellings() {
       {"WorkflowStop",
        Move(Verb::kWorkflowStop),
        {"workflow stop customer.commerce2customer", "movetables stop customer.commerce2customer"}},
+      {"WorkflowUpdate",
+       With(Move(Verb::kWorkflowUpdate),
+            [](Command& command) {
+              command.tablet_types = {routing::TabletType::kPrimary};
+              command.stream.cells = {"*"};
+              command.stream.on_ddl = stream::OnDdl::kIgnore;
+              command.on_ddl_given = true;
+              command.stream.tuning = {{"copy-workers", "2"}, {"target-lag", "off"}};
+            }),
+       {"workflow update customer.commerce2customer --tablet-types PRIMARY --cells * --on-ddl "
+        "IGNORE --config-overrides copy-workers=2,target-lag=off",
+        "Workflow customer.commerce2customer update --config-overrides=copy-workers=2 --on_ddl "
+        "ignore --cells=* --tablet_types=primary --config_overrides target-lag=off"}},
+      {"WorkflowThrottle",
+       With(Move(Verb::kWorkflowThrottle), [](Command& command) { command.reason = "backup"; }),
+       {"workflow throttle customer.commerce2customer --reason backup"}},
+      {"WorkflowUnthrottle",
+       Move(Verb::kWorkflowUnthrottle),
+       {"workflow unthrottle customer.commerce2customer"}},
+      {"ThrottleOn",
+       With({},
+            [](Command& command) {
+              command.verb = Verb::kThrottleOn;
+              command.reason = "peak";
+            }),
+       {"throttle on --reason peak", "Throttle On --reason=peak"}},
+      {"ThrottleOff",
+       With({}, [](Command& command) { command.verb = Verb::kThrottleOff; }),
+       {"throttle off"}},
+      {"ThrottleShow",
+       With({}, [](Command& command) { command.verb = Verb::kThrottleShow; }),
+       {"throttle show"}},
       {"WorkflowDelete",
        With(Move(Verb::kWorkflowDelete),
             [](Command& command) {

@@ -82,6 +82,8 @@ WorkflowRecord ExampleWorkflow() {
   record.created_at_ms = 1234567890123;
   record.undoing = record.start_pending = true;
   record.message = "why";
+  record.throttled = "backup";
+  record.update_pending = true;
   return record;
 }
 
@@ -94,6 +96,27 @@ TEST_P(StoreConformance, AnEmptyStoreHasNothing) {
   EXPECT_THAT(f.Get(&StoreReader::ListProxies), IsEmpty());
   EXPECT_EQ(f.Get(&StoreReader::ReadEpoch), 0);
   EXPECT_EQ(f.Get(&StoreReader::ReadRules), RuleState());
+}
+
+TEST_P(StoreConformance, ASettingIsTheLastOneThatWasPut) {
+  Fixture f(GetParam());
+  const auto find = [&f](absl::string_view name) {
+    std::string value = "not read";
+    EXPECT_THAT(f.store().Read([&](StoreReader& reader) -> absl::Status {
+      SLUICE_ASSIGN_OR_RETURN(value, reader.FindSetting(name));
+      return absl::OkStatus();
+    }),
+                IsOk());
+    return value;
+  };
+  EXPECT_EQ(find("throttled"), "");
+  for (const char* value : {"first", "peak hours", ""}) {
+    ASSERT_THAT(f.Write([&](StoreTransaction& t) { return t.PutSetting("throttled", value); }),
+                IsOk());
+    f.Reopen();
+    EXPECT_EQ(find("throttled"), value);
+    EXPECT_EQ(find("another"), "");
+  }
 }
 
 TEST_P(StoreConformance, WhatIsCommittedIsThereAfterReopening) {

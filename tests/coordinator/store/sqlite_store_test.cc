@@ -102,6 +102,37 @@ TEST(SqliteStoreTest, AFileOfALaterVersionIsRefused) {
               StatusIs(absl::StatusCode::kFailedPrecondition, "later version"));
 }
 
+TEST(SqliteStoreTest, AFileOfTheFirstVersionGetsWhatItLacks) {
+  const TempDir dir;
+  const std::string path = dir.File("store");
+  const auto keyspaces = [](Store& store) {
+    std::vector<KeyspaceRecord> list;
+    EXPECT_THAT(store.Read([&](StoreReader& reader) -> absl::Status {
+      SLUICE_ASSIGN_OR_RETURN(list, reader.ListKeyspaces());
+      return absl::OkStatus();
+    }),
+                IsOk());
+    return list;
+  };
+  const KeyspaceRecord keyspace{"commerce", {"0"}};
+  {
+    auto store = SqliteStore::Open(path);
+    ASSERT_THAT(store, IsOk());
+    ASSERT_THAT((*store)->Transaction([&](StoreTransaction& t) { return t.PutKeyspace(keyspace); }),
+                IsOk());
+  }
+  {
+    auto database = SqliteDatabase::Open(path);
+    ASSERT_THAT(database, IsOk());
+    ASSERT_THAT((*database)->Execute("DROP TABLE setting; PRAGMA user_version = 1"), IsOk());
+  }
+  auto store = SqliteStore::Open(path);
+  ASSERT_THAT(store, IsOk());
+  EXPECT_EQ(keyspaces(**store), std::vector<KeyspaceRecord>{keyspace});
+  EXPECT_THAT((*store)->Transaction([](StoreTransaction& t) { return t.PutSetting("a", "b"); }),
+              IsOk());
+}
+
 TEST(SqliteStoreTest, AFileThatIsNoDatabaseIsNamed) {
   const TempDir dir;
   EXPECT_THAT(SqliteStore::Open(dir.File("none/store")),

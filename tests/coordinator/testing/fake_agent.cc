@@ -220,6 +220,18 @@ void FakeAgent::RegisterHandlers() {
         SLUICE_RETURN_IF_ERROR(Injected(Method::CONTROL_STREAM));
         return Control(request);
       });
+  server_.Register<schemas::UpdateStreamRequest, schemas::ControlStreamReply>(
+      Method::UPDATE_STREAM, [this](const RequestContext&, auto request, auto) -> absl::Status {
+        SLUICE_RETURN_IF_ERROR(Injected(Method::UPDATE_STREAM));
+        std::string tuning;
+        for (const auto item : request.getOptions().getTuning()) {
+          absl::StrAppend(&tuning, " ", Str(item.getName()), "=", Str(item.getValue()));
+        }
+        Note(absl::StrCat("update stream ", request.getStreamId(), tuning, " cells ",
+                          absl::StrJoin(wire::Strs(request.getOptions().getCells()), ","),
+                          " throttled '", Str(request.getThrottled()), "'"));
+        return absl::OkStatus();
+      });
   server_.Register<schemas::DropTablesRequest, schemas::DropTablesReply>(
       Method::DROP_TABLES, [this](const RequestContext&, auto request, auto) -> absl::Status {
         SLUICE_RETURN_IF_ERROR(Injected(Method::DROP_TABLES));

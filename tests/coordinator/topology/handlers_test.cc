@@ -63,9 +63,12 @@ class HandlersTest : public ::testing::Test {
         });
   }
   absl::Status Report() {
-    return client_->Call<schemas::ReportTabletRequest, schemas::Empty>(
+    return client_->Call<schemas::ReportTabletRequest, schemas::ReportTabletReply>(
         schemas::Method::REPORT_TABLET, [](auto request) { Fill(request); },
-        [](auto) { return absl::OkStatus(); });
+        [this](auto reply) {
+          throttled_ = wire::Str(reply.getCluster().getThrottled());
+          return absl::OkStatus();
+        });
   }
 
   ::sluice::testing::TempDir dir_;
@@ -74,6 +77,7 @@ class HandlersTest : public ::testing::Test {
   rpc::Server server_;
   std::unique_ptr<rpc::Client> client_;
   uint32_t interval_ms_ = 0;
+  std::string throttled_;
 };
 
 TEST_F(HandlersTest, AnAgentRegistersOnceItsKeyspaceExistsAndReports) {
@@ -91,6 +95,16 @@ TEST_F(HandlersTest, AnAgentRegistersOnceItsKeyspaceExistsAndReports) {
   EXPECT_EQ(topology_.FindStream(3)->lag_ms, 1500);
   EXPECT_EQ(topology_.FindStream(3)->copy.at(0).rows_copied, 10);
   EXPECT_TRUE(topology_.TablesByKeyspace()["commerce"].contains("customer"));
+}
+
+TEST_F(HandlersTest, AnAgentIsToldOfTheSwitchForAllWithItsNextReport) {
+  EXPECT_THAT(topology_.CreateKeyspace("commerce", {}), IsOk());
+  EXPECT_THAT(Register(), IsOk());
+  EXPECT_THAT(Report(), IsOk());
+  EXPECT_EQ(throttled_, "");
+  EXPECT_THAT(topology_.ThrottleAll("peak hours"), IsOk());
+  EXPECT_THAT(Report(), IsOk());
+  EXPECT_EQ(throttled_, "peak hours");
 }
 
 TEST_F(HandlersTest, AnAgentIsToldWhereToReadFrom) {

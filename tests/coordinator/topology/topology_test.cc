@@ -181,6 +181,56 @@ TEST_F(TopologyTest, ARestartTakesNothingFromThoseWhoServed) {
   EXPECT_FALSE(topology_->FindTablet("zone1-100").value().serving);
 }
 
+TEST_F(TopologyTest, AnAgentIsToldOfItsShardsLaggingReplicas) {
+  EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_lag_ms, 0);
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "");
+  TabletReport first = Tablet(101, TabletType::kReplica);
+  first.tablet.replica_lag_ms = 20;
+  TabletReport second = Tablet(102, TabletType::kReplica);
+  second.tablet.replica_lag_ms = 700;
+  TabletReport rdonly = Tablet(103, TabletType::kRdonly);
+  rdonly.tablet.replica_lag_ms = 99'000;
+  for (const TabletReport& report : {first, second, rdonly}) {
+    EXPECT_THAT(topology_->Register(report), IsOk());
+  }
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_lag_ms, 700);
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "zone1-102");
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_problem, "");
+
+  first.tablet.replica_lag_ms = -1;
+  EXPECT_THAT(topology_->Report(first), IsOk());
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "zone1-101");
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_problem, "its replication does not run");
+  first.tablet.replica_lag_ms = 20;
+  EXPECT_THAT(topology_->Report(first), IsOk());
+
+  // One that falls silent can't be known, until it counts as gone.
+  const auto pass = [&](absl::Duration duration) {
+    Pass(duration);
+    EXPECT_THAT(topology_->Report(first), IsOk());
+  };
+  pass(absl::Seconds(6));
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "zone1-102");
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_problem, "its agent is silent");
+  pass(absl::Seconds(25));
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "zone1-101");
+  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_lag_ms, 20);
+}
+
+TEST_F(TopologyTest, TheSwitchForAllSurvivesTheCoordinator) {
+  EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
+  EXPECT_EQ(topology_->ViewOf("zone1-100").throttled, "");
+  EXPECT_THAT(topology_->ThrottleAll("peak hours"), IsOk());
+  EXPECT_EQ(topology_->ViewOf("zone1-100").throttled, "peak hours");
+  Open();
+  EXPECT_EQ(topology_->Throttled(), "peak hours");
+  EXPECT_EQ(topology_->ViewOf("zone1-100").throttled, "peak hours");
+  EXPECT_THAT(topology_->ThrottleAll(""), IsOk());
+  Open();
+  EXPECT_EQ(topology_->ViewOf("zone1-100").throttled, "");
+}
+
 TEST_F(TopologyTest, PickSourceObeysTheOrderOfTypesAndPrefersTheLeastLag) {
   EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
   TabletReport slow = Tablet(101, TabletType::kReplica);

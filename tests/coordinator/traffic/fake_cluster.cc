@@ -288,6 +288,16 @@ topology::StreamInfo FakeCluster::InfoOf(const FakeStream& stream) const {
   return info;
 }
 
+absl::StatusOr<topology::StreamInfo> FakeCluster::UpdateStream(const AgentRef& agent,
+                                                               const workflow::StreamUpdate& update,
+                                                               const CallBudget& /*budget*/) {
+  topology::StreamInfo info;
+  info.id = update.stream_id;
+  const absl::Status status =
+      Request("update_stream", agent, [](FakeServer&, FakeServer&) { return absl::OkStatus(); });
+  return status.ok() ? absl::StatusOr<topology::StreamInfo>(info) : status;
+}
+
 absl::StatusOr<std::vector<topology::StreamInfo>> FakeCluster::ListStreams(
     const AgentRef& agent, const std::string& workflow, const CallBudget& /*budget*/) {
   std::vector<topology::StreamInfo> streams;

@@ -86,6 +86,9 @@ class FakeCluster : public workflow::Agents {
                                                      uint64_t stream_id,
                                                      workflow::StreamAction action, uint64_t epoch,
                                                      const workflow::CallBudget& budget) override;
+  absl::StatusOr<topology::StreamInfo> UpdateStream(const workflow::AgentRef& agent,
+                                                    const workflow::StreamUpdate& update,
+                                                    const workflow::CallBudget& budget) override;
   absl::StatusOr<std::vector<topology::StreamInfo>> ListStreams(
       const workflow::AgentRef& agent, const std::string& workflow,
       const workflow::CallBudget& budget) override;

@@ -3,9 +3,11 @@
 #include "agent/control/describe.h"
 
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "agent/gate/closed_name.h"
 #include "agent/gate/create_statement.h"
 #include "agent/gate/observe.h"
@@ -31,42 +33,78 @@ void SetNames(capnp::List<capnp::Text>::Builder list, const std::vector<std::str
   }
 }
 
-absl::StatusOr<DescribedTable> Describe(mysql::Connection& connection, const std::string& database,
-                                        const gate::TableNames& names, const Names& open_names) {
-  DescribedTable described{.name = names.table,
-                           .exists = false,
-                           .has_rows = false,
-                           .gate = gate::StateOf(names),
-                           .cascades_logged = false,
-                           .schema = {}};
-  const bool closed = names.closed == gate::Object::kTable;
-  if (!closed && names.name == gate::Object::kAbsent) {
-    return described;
+// Of one statement that looks whether tables have rows.
+constexpr size_t kLooksMax = 100;
+
+// Where the table stands; empty when it does not.
+std::string StandsAs(const gate::TableNames& names) {
+  if (names.closed == gate::Object::kTable) {
+    return gate::ClosedName(names.table);
   }
-  const std::string stands = closed ? gate::ClosedName(names.table) : names.table;
-  auto schema = mysql::ReadTableSchema(connection, database, stands);
-  if (absl::IsNotFound(schema.status())) {
-    return described;  // dropped meanwhile
+  return names.name == gate::Object::kAbsent ? "" : names.table;
+}
+
+// By the names under which the tables stand.
+absl::StatusOr<std::map<std::string, mysql::TableSchema>> ReadSchemas(
+    mysql::Connection& connection, const std::string& database,
+    const std::vector<gate::TableNames>& observed) {
+  std::vector<std::string> stands;
+  for (const gate::TableNames& names : observed) {
+    if (std::string name = StandsAs(names); !name.empty()) {
+      stands.push_back(std::move(name));
+    }
   }
-  SLUICE_RETURN_IF_ERROR(schema.status());
-  described.exists = true;
-  described.schema = *std::move(schema);
-  if (described.schema.is_view) {
-    return described;
+  SLUICE_ASSIGN_OR_RETURN(std::vector<mysql::TableSchema> read,
+                          mysql::ReadWholeTableSchemas(connection, database, stands));
+  std::map<std::string, mysql::TableSchema> schemas;
+  for (mysql::TableSchema& schema : read) {
+    std::string name = schema.name;
+    schemas.emplace(std::move(name), std::move(schema));
   }
-  if (closed) {
-    described.schema.name = names.table;
-    SLUICE_ASSIGN_OR_RETURN(
-        described.schema.create_statement,
-        gate::RewriteCreateTable(described.schema.create_statement, names.table, open_names));
+  return schemas;
+}
+
+absl::StatusOr<std::set<std::string>> FindTablesWithRows(
+    mysql::Connection& connection, const std::string& database,
+    const std::map<std::string, mysql::TableSchema>& schemas) {
+  std::set<std::string> with_rows;
+  std::vector<std::string> looks;
+  const auto look = [&]() -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult result,
+                            connection.Query(absl::StrJoin(looks, " UNION ALL ")));
+    for (const mysql::Row& row : result.rows) {
+      with_rows.insert(row[0].value_or(""));
+    }
+    looks.clear();
+    return absl::OkStatus();
+  };
+  for (const auto& [name, schema] : schemas) {
+    if (!schema.is_view) {
+      looks.push_back(absl::StrCat("(SELECT ", mysql::QuoteString(name), " FROM ",
+                                   mysql::QuoteTable(database, name), " LIMIT 1)"));
+    }
+    if (looks.size() == kLooksMax) {
+      SLUICE_RETURN_IF_ERROR(look());
+    }
   }
-  ToOpenNames(described.schema.foreign_key_parents, open_names);
-  ToOpenNames(described.schema.foreign_key_children, open_names);
-  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult first,
-                          connection.Query(absl::StrCat(
-                              "SELECT 1 FROM ", mysql::QuoteTable(database, stands), " LIMIT 1")));
-  described.has_rows = !first.rows.empty();
-  return described;
+  SLUICE_RETURN_IF_ERROR(looks.empty() ? absl::OkStatus() : look());
+  return with_rows;
+}
+
+// Gives a schema that was read the names by which applications know the tables.
+absl::Status NameOpenly(const std::string& table, const Names& open_names,
+                        mysql::TableSchema& schema) {
+  if (schema.is_view) {
+    return absl::OkStatus();
+  }
+  if (schema.name != table) {
+    schema.name = table;
+    SLUICE_ASSIGN_OR_RETURN(schema.create_statement,
+                            gate::RewriteCreateTable(schema.create_statement, table, open_names));
+  }
+  ToOpenNames(schema.foreign_key_parents, open_names);
+  ToOpenNames(schema.foreign_key_children, open_names);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -83,16 +121,28 @@ absl::StatusOr<std::vector<DescribedTable>> DescribeTables(mysql::Connection& co
   }
   SLUICE_ASSIGN_OR_RETURN(const bool cascades_logged, mysql::LogsCascades(connection));
   SLUICE_ASSIGN_OR_RETURN(const auto observed, gate::ObserveTables(connection, database, tables));
+  SLUICE_ASSIGN_OR_RETURN(auto schemas, ReadSchemas(connection, database, observed));
+  SLUICE_ASSIGN_OR_RETURN(const auto with_rows, FindTablesWithRows(connection, database, schemas));
   std::vector<DescribedTable> described;
+  described.reserve(observed.size());
   for (const gate::TableNames& names : observed) {
-    auto table = Describe(connection, database, names, open_names);
-    if (!table.ok()) {
-      return WithSubject(
-          Annotate(table.status(), absl::StrCat("table ", database, ".", names.table)),
-          names.table);
+    DescribedTable& table = described.emplace_back();
+    table.name = names.table;
+    table.gate = gate::StateOf(names);
+    const std::string stands = StandsAs(names);
+    const auto found = schemas.find(stands);
+    if (found == schemas.end()) {
+      continue;  // absent, or dropped meanwhile
     }
-    table->cascades_logged = cascades_logged;
-    described.push_back(*std::move(table));
+    table.exists = true;
+    table.has_rows = with_rows.contains(stands);
+    table.schema = std::move(found->second);
+    const absl::Status named = NameOpenly(names.table, open_names, table.schema);
+    if (!named.ok()) {
+      return WithSubject(Annotate(named, absl::StrCat("table ", database, ".", names.table)),
+                         names.table);
+    }
+    table.cascades_logged = cascades_logged;
   }
   return described;
 }

@@ -1,4 +1,4 @@
-// LockedGate: one session of mysqld that alone may change a gate.
+// LockedGate: named locks, and ending whoever holds them.
 
 #include "agent/gate/locked_gate.h"
 
@@ -19,6 +19,10 @@ std::string LockName(const GateId& id) {
   return absl::StrCat("CONCAT('_sluice.gate.', LEFT(SHA2(",
                       mysql::QuoteString(absl::StrCat(id.workflow, "\n", id.database)),
                       ", 256), 40))");
+}
+
+std::string HelperLockName(const std::string& lock, size_t number) {
+  return absl::StrCat("CONCAT(", lock, ", '.", number, "')");
 }
 
 // Waits up to `seconds` for the lock.
@@ -47,13 +51,10 @@ absl::StatusOr<std::string> KillHolder(mysql::Connection& connection, const Gate
   return holder;
 }
 
-}  // namespace
-
-absl::StatusOr<LockedGate> LockedGate::Acquire(agent::SessionPool& pool, const GateId& id,
-                                               absl::Time deadline) {
-  SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool.Borrow());
-  const std::string lock = LockName(id);
-  SLUICE_ASSIGN_OR_RETURN(bool locked, TryLock(*session, lock, 0));
+// Gets the lock, by ending the session that holds it.
+absl::Status TakeLock(mysql::Connection& connection, const GateId& id, const std::string& lock,
+                      absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(bool locked, TryLock(connection, lock, 0));
   std::string holder;
   while (!locked) {
     const double left = absl::ToDoubleSeconds(deadline - absl::Now());
@@ -61,19 +62,73 @@ absl::StatusOr<LockedGate> LockedGate::Acquire(agent::SessionPool& pool, const G
       return absl::AbortedError(absl::StrCat("gate of ", id.workflow, ": connection ", holder,
                                              " of an earlier attempt has not ended yet"));
     }
-    SLUICE_ASSIGN_OR_RETURN(holder, KillHolder(*session, id, lock));
-    SLUICE_ASSIGN_OR_RETURN(locked, TryLock(*session, lock, std::min(left, 1.0)));
+    SLUICE_ASSIGN_OR_RETURN(holder, KillHolder(connection, id, lock));
+    SLUICE_ASSIGN_OR_RETURN(locked, TryLock(connection, lock, std::min(left, 1.0)));
   }
-  return LockedGate(std::move(session), lock);
+  return absl::OkStatus();
+}
+
+void Release(std::unique_ptr<agent::Session>& session, const std::string& lock) {
+  if (session != nullptr &&
+      !(*session)->Execute(absl::StrCat("DO RELEASE_LOCK(", lock, ")")).ok()) {
+    session->Discard();
+  }
+}
+
+// Once the gate is locked no new helper of an earlier attempt begins: each takes its own lock first
+// and then looks whose the gate is.
+absl::Status EndHelpers(mysql::Connection& connection, const GateId& id, const std::string& lock,
+                        absl::Time deadline) {
+  std::string sql = "SELECT ";
+  for (size_t i = 0; i < LockedGate::kHelpersMax; ++i) {
+    absl::StrAppend(&sql, i == 0 ? "" : ", ", "IS_USED_LOCK(", HelperLockName(lock, i), ")");
+  }
+  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult used, connection.Query(sql));
+  for (size_t i = 0; !used.rows.empty() && i < used.rows[0].size(); ++i) {
+    if (used.rows[0][i].has_value()) {
+      const std::string helper = HelperLockName(lock, i);
+      SLUICE_RETURN_IF_ERROR(TakeLock(connection, id, helper, deadline));
+      SLUICE_RETURN_IF_ERROR(
+          connection.Execute(absl::StrCat("DO RELEASE_LOCK(", helper, ")")).status());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+GateHelper::~GateHelper() {
+  Release(session_, lock_);
+}
+
+absl::StatusOr<LockedGate> LockedGate::Acquire(agent::SessionPool& pool, const GateId& id,
+                                               absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool.Borrow());
+  const std::string lock = LockName(id);
+  SLUICE_RETURN_IF_ERROR(TakeLock(*session, id, lock, deadline));
+  LockedGate gate(std::move(session), lock);
+  SLUICE_RETURN_IF_ERROR(EndHelpers(gate.session(), id, lock, deadline));
+  return gate;
+}
+
+absl::StatusOr<GateHelper> LockedGate::Help(agent::SessionPool& pool, size_t number) {
+  SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool.Borrow());
+  const std::string lock = HelperLockName(lock_, number);
+  SLUICE_ASSIGN_OR_RETURN(const bool locked, TryLock(*session, lock, 0));
+  if (!locked) {
+    return absl::UnavailableError("another session helps with this gate");
+  }
+  GateHelper helper(std::move(session), lock);
+  SLUICE_ASSIGN_OR_RETURN(const std::string holder, helper.session().QueryScalar(absl::StrCat(
+                                                        "SELECT IS_USED_LOCK(", lock_, ")")));
+  if (holder != absl::StrCat((*session_)->connection_id())) {
+    return absl::UnavailableError("the gate is locked by another session now");
+  }
+  return helper;
 }
 
 LockedGate::~LockedGate() {
-  if (session_ == nullptr) {
-    return;
-  }
-  if (!(*session_)->Execute(absl::StrCat("DO RELEASE_LOCK(", lock_, ")")).ok()) {
-    session_->Discard();
-  }
+  Release(session_, lock_);
 }
 
 }  // namespace sluice::gate

@@ -1,7 +1,8 @@
-// LockedGate: one session of mysqld that alone may change a gate.
+// LockedGate: one session of mysqld that alone may change a gate, and the sessions that help it.
 
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -12,15 +13,34 @@
 
 namespace sluice::gate {
 
+// A further session for work on a locked gate. It holds a named lock of its own, so that who gets
+// the gate next finds and ends it as well. Owned by one thread; may be destroyed after its gate.
+class GateHelper {
+ public:
+  GateHelper(GateHelper&&) noexcept = default;
+  GateHelper& operator=(GateHelper&&) = delete;
+  ~GateHelper();
+
+  [[nodiscard]] mysql::Connection& session() { return **session_; }
+
+ private:
+  friend class LockedGate;
+  GateHelper(agent::Session session, std::string lock)
+      : session_(std::make_unique<agent::Session>(std::move(session))), lock_(std::move(lock)) {}
+
+  std::unique_ptr<agent::Session> session_;  // null after a move
+  std::string lock_;
+};
+
 // Holds a named lock of mysqld for the gate, which ends with the session. So whoever gets it knows
 // that no statement of an earlier attempt, of this process or of one that died or hangs, can still
 // take effect. Unlike a recorded connection id it is right after a restart of mysqld too.
 // Owned by one thread.
 class LockedGate {
  public:
-  // Ends the session that holds the gate, if any, and waits until it is gone. The caller makes sure
-  // that this process itself is not at work on the gate. ABORTED when the session does not end by
-  // the deadline.
+  // Ends the session that holds the gate and its helpers, if any, and waits until they are gone.
+  // The caller makes sure that this process itself is not at work on the gate. ABORTED when the
+  // session does not end by the deadline.
   static absl::StatusOr<LockedGate> Acquire(agent::SessionPool& pool, const GateId& id,
                                             absl::Time deadline);
 
@@ -29,6 +49,11 @@ class LockedGate {
   ~LockedGate();
 
   [[nodiscard]] mysql::Connection& session() { return **session_; }
+
+  // Each `number` below kHelpersMax is one helper at a time. UNAVAILABLE when the gate is not this
+  // one's any more: somebody has ended its session.
+  static constexpr size_t kHelpersMax = 7;
+  absl::StatusOr<GateHelper> Help(agent::SessionPool& pool, size_t number);
 
  private:
   LockedGate(agent::Session session, std::string lock)

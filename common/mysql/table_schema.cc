@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <set>
 #include <utility>
@@ -150,51 +151,53 @@ absl::Status ReadTriggers(Connection& connection, const Where& where, Tables& ta
   return absl::OkStatus();
 }
 
-// The tables that a query of (schema, table) rows names, as "table" or "db.table".
-absl::StatusOr<std::vector<std::string>> ReadTableNames(Connection& connection,
-                                                        const TableSchema& table,
-                                                        absl::string_view sql) {
+// Adds the tables that a query names, in rows of (table, schema, other table), to `list` of each
+// table, as "table" or "db.table".
+absl::Status ReadRelated(Connection& connection, absl::string_view sql, Tables& tables,
+                         std::vector<std::string> TableSchema::*list) {
   SLUICE_ASSIGN_OR_RETURN(const QueryResult result, connection.Query(sql));
-  std::vector<std::string> names;
   for (const Row& row : result.rows) {
-    const std::string schema = row[0].value_or("");
-    const std::string name = row[1].value_or("");
-    names.push_back(schema == table.database ? name : absl::StrCat(schema, ".", name));
+    if (TableSchema* table = Find(tables, row[0]); table != nullptr) {
+      const std::string schema = row[1].value_or("");
+      const std::string name = row[2].value_or("");
+      (table->*list).push_back(schema == table->database ? name : absl::StrCat(schema, ".", name));
+    }
   }
-  return names;
+  return absl::OkStatus();
 }
 
-absl::Status ReadReferences(Connection& connection, TableSchema& table) {
-  const Where where(table.database, {table.name});
-  SLUICE_ASSIGN_OR_RETURN(
-      table.foreign_key_parents,
-      ReadTableNames(connection, table,
-                     absl::StrCat("SELECT DISTINCT REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME "
-                                  "FROM information_schema.KEY_COLUMN_USAGE",
-                                  where.For("TABLE_SCHEMA", "TABLE_NAME"),
-                                  " AND REFERENCED_TABLE_NAME IS NOT NULL ORDER BY 1, 2")));
-  SLUICE_ASSIGN_OR_RETURN(
-      table.foreign_key_children,
-      ReadTableNames(connection, table,
-                     absl::StrCat("SELECT DISTINCT CONSTRAINT_SCHEMA, TABLE_NAME "
-                                  "FROM information_schema.REFERENTIAL_CONSTRAINTS",
-                                  where.For("UNIQUE_CONSTRAINT_SCHEMA", "REFERENCED_TABLE_NAME"),
-                                  " ORDER BY 1, 2")));
-  SLUICE_ASSIGN_OR_RETURN(
-      table.views,
-      ReadTableNames(connection, table,
-                     absl::StrCat("SELECT DISTINCT VIEW_SCHEMA, VIEW_NAME "
-                                  "FROM information_schema.VIEW_TABLE_USAGE",
-                                  where.For("TABLE_SCHEMA", "TABLE_NAME"), " ORDER BY 1, 2")));
-  SLUICE_ASSIGN_OR_RETURN(
-      const QueryResult cascades,
-      connection.Query(
-          absl::StrCat("SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS",
-                       where.For("CONSTRAINT_SCHEMA", "TABLE_NAME"),
-                       " AND (DELETE_RULE NOT IN ('NO ACTION', 'RESTRICT')"
-                       " OR UPDATE_RULE NOT IN ('NO ACTION', 'RESTRICT')) ORDER BY 1")));
+absl::Status ReadReferences(Connection& connection, const Where& where, Tables& tables) {
+  SLUICE_RETURN_IF_ERROR(ReadRelated(
+      connection,
+      absl::StrCat("SELECT DISTINCT TABLE_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME "
+                   "FROM information_schema.KEY_COLUMN_USAGE",
+                   where.For("TABLE_SCHEMA", "TABLE_NAME"),
+                   " AND REFERENCED_TABLE_NAME IS NOT NULL ORDER BY 1, 2, 3"),
+      tables, &TableSchema::foreign_key_parents));
+  SLUICE_RETURN_IF_ERROR(ReadRelated(
+      connection,
+      absl::StrCat("SELECT DISTINCT REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME "
+                   "FROM information_schema.REFERENTIAL_CONSTRAINTS",
+                   where.For("UNIQUE_CONSTRAINT_SCHEMA", "REFERENCED_TABLE_NAME"),
+                   " ORDER BY 1, 2, 3"),
+      tables, &TableSchema::foreign_key_children));
+  SLUICE_RETURN_IF_ERROR(
+      ReadRelated(connection,
+                  absl::StrCat("SELECT DISTINCT TABLE_NAME, VIEW_SCHEMA, VIEW_NAME "
+                               "FROM information_schema.VIEW_TABLE_USAGE",
+                               where.For("TABLE_SCHEMA", "TABLE_NAME"), " ORDER BY 1, 2, 3"),
+                  tables, &TableSchema::views));
+  SLUICE_ASSIGN_OR_RETURN(const QueryResult cascades,
+                          connection.Query(absl::StrCat(
+                              "SELECT TABLE_NAME, CONSTRAINT_NAME "
+                              "FROM information_schema.REFERENTIAL_CONSTRAINTS",
+                              where.For("CONSTRAINT_SCHEMA", "TABLE_NAME"),
+                              " AND (DELETE_RULE NOT IN ('NO ACTION', 'RESTRICT')"
+                              " OR UPDATE_RULE NOT IN ('NO ACTION', 'RESTRICT')) ORDER BY 1, 2")));
   for (const Row& row : cascades.rows) {
-    table.cascades.push_back(row[0].value_or(""));
+    if (TableSchema* table = Find(tables, row[0]); table != nullptr) {
+      table->cascades.push_back(row[1].value_or(""));
+    }
   }
   return absl::OkStatus();
 }
@@ -211,18 +214,13 @@ absl::Status ShowInvisibleKeys(Connection& connection) {
   return MysqlErrnoOf(set) == kUnknownSystemVariable ? absl::OkStatus() : set;
 }
 
-}  // namespace
+// Reads a part of the schemas, from one table of information_schema or two.
+using ReadPart = absl::Status (*)(Connection&, const Where&, Tables&);
 
-const ColumnSchema* TableSchema::FindColumn(absl::string_view column) const {
-  const auto found = std::find_if(columns.begin(), columns.end(), [column](const ColumnSchema& c) {
-    return absl::EqualsIgnoreCase(c.name, column);
-  });
-  return found == columns.end() ? nullptr : &*found;
-}
-
-absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection,
-                                                          absl::string_view database,
-                                                          const std::vector<std::string>& tables) {
+absl::StatusOr<std::vector<TableSchema>> ReadInParts(Connection& connection,
+                                                     absl::string_view database,
+                                                     const std::vector<std::string>& tables,
+                                                     std::initializer_list<ReadPart> parts) {
   std::vector<TableSchema> schemas;
   absl::Status status = tables.empty() ? absl::OkStatus() : ShowInvisibleKeys(connection);
   for (size_t begin = 0; begin < tables.size() && status.ok(); begin += kNamesMax) {
@@ -230,7 +228,7 @@ absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection
     const Where where(database, {tables.begin() + static_cast<std::ptrdiff_t>(begin),
                                  tables.begin() + static_cast<std::ptrdiff_t>(end)});
     Tables found;
-    for (auto* part : {&ReadTables, &ReadColumns, &ReadIndexes, &ReadTriggers}) {
+    for (const ReadPart part : parts) {
       if (status.ok()) {
         status = part(connection, where, found);
       }
@@ -246,25 +244,48 @@ absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection
   return schemas;
 }
 
+}  // namespace
+
+const ColumnSchema* TableSchema::FindColumn(absl::string_view column) const {
+  const auto found = std::find_if(columns.begin(), columns.end(), [column](const ColumnSchema& c) {
+    return absl::EqualsIgnoreCase(c.name, column);
+  });
+  return found == columns.end() ? nullptr : &*found;
+}
+
+absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection,
+                                                          absl::string_view database,
+                                                          const std::vector<std::string>& tables) {
+  return ReadInParts(connection, database, tables,
+                     {&ReadTables, &ReadColumns, &ReadIndexes, &ReadTriggers});
+}
+
+absl::StatusOr<std::vector<TableSchema>> ReadWholeTableSchemas(
+    Connection& connection, absl::string_view database, const std::vector<std::string>& tables) {
+  SLUICE_ASSIGN_OR_RETURN(
+      std::vector<TableSchema> schemas,
+      ReadInParts(connection, database, tables,
+                  {&ReadTables, &ReadColumns, &ReadIndexes, &ReadTriggers, &ReadReferences}));
+  for (TableSchema& schema : schemas) {
+    absl::StatusOr<std::string> create = ReadCreateStatement(connection, database, schema.name);
+    if (!create.ok()) {
+      return WithSubject(Annotate(create.status(), absl::StrCat("reading the schema of ", database,
+                                                                ".", schema.name)),
+                         schema.name);
+    }
+    schema.create_statement = *std::move(create);
+  }
+  return schemas;
+}
+
 absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string_view database,
                                             absl::string_view table) {
   SLUICE_ASSIGN_OR_RETURN(std::vector<TableSchema> schemas,
-                          ReadTableSchemas(connection, database, {std::string(table)}));
+                          ReadWholeTableSchemas(connection, database, {std::string(table)}));
   if (schemas.empty()) {
     return absl::NotFoundError(absl::StrCat("table ", database, ".", table, " does not exist"));
   }
-  TableSchema schema = std::move(schemas.front());
-  absl::Status status = ReadReferences(connection, schema);
-  if (status.ok()) {
-    absl::StatusOr<std::string> create =
-        ReadCreateStatement(connection, schema.database, schema.name);
-    status = create.status();
-    schema.create_statement = std::move(create).value_or("");
-  }
-  if (!status.ok()) {
-    return Annotate(status, absl::StrCat("reading the schema of ", database, ".", table));
-  }
-  return schema;
+  return std::move(schemas.front());
 }
 
 absl::StatusOr<bool> LogsCascades(Connection& connection) {

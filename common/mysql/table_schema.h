@@ -64,6 +64,9 @@ absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string
 absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection,
                                                           absl::string_view database,
                                                           const std::vector<std::string>& tables);
+// The same with create_statement, foreign keys and views, for one more statement a table.
+absl::StatusOr<std::vector<TableSchema>> ReadWholeTableSchemas(
+    Connection& connection, absl::string_view database, const std::vector<std::string>& tables);
 // Whether this server's binlog holds the rows that a foreign key's cascade changes: since
 // MySQL 9.6, unless foreign keys are left to InnoDB.
 absl::StatusOr<bool> LogsCascades(Connection& connection);

@@ -3,6 +3,7 @@
 #include "coordinator/workflow/create_plan.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -77,9 +78,37 @@ absl::Status PlanStreams(const Services& services, WorkflowRecord& record) {
   return absl::OkStatus();
 }
 
-// Which tables, by the first shard; the other shards are held to the same names.
-absl::Status PlanSelection(const Services& services, const CreateArgs& args, absl::Time deadline,
-                           WorkflowRecord& record) {
+// Those of the descriptions that are in the record, in its order.
+std::vector<TableDescription> OfRecord(const WorkflowRecord& record,
+                                       std::vector<TableDescription> existing) {
+  std::map<std::string, TableDescription*> found;
+  for (TableDescription& table : existing) {
+    found.emplace(table.name, &table);
+  }
+  std::vector<TableDescription> tables;
+  for (const std::string& name : record.tables) {
+    if (const auto table = found.find(name); table != found.end()) {
+      tables.push_back(std::move(*table->second));
+    }
+  }
+  return tables;
+}
+
+absl::StatusOr<std::vector<TableDescription>> DescribeSource(const Services& services,
+                                                             const WorkflowRecord& record,
+                                                             const StreamRecord& stream,
+                                                             absl::Time deadline) {
+  return services.agents.DescribeTables(
+      AgentRef::Primary(record.source_keyspace, stream.source_shard), stream.source_database,
+      record.tables, DescribeBudget(deadline));
+}
+
+// Which tables, by the first shard, of which it returns the descriptions; the other shards are held
+// to the same names.
+absl::StatusOr<std::vector<TableDescription>> PlanSelection(const Services& services,
+                                                            const CreateArgs& args,
+                                                            absl::Time deadline,
+                                                            WorkflowRecord& record) {
   TableSelection selection;
   selection.source_keyspace = args.source_keyspace;
   selection.tables = args.tables;
@@ -92,11 +121,11 @@ absl::Status PlanSelection(const Services& services, const CreateArgs& args, abs
   }
   const StreamRecord& first = record.streams.front();
   SLUICE_ASSIGN_OR_RETURN(
-      const std::vector<TableDescription> existing,
+      std::vector<TableDescription> existing,
       services.agents.DescribeTables(AgentRef::Primary(record.source_keyspace, first.source_shard),
                                      first.source_database, asked, DescribeBudget(deadline)));
   SLUICE_ASSIGN_OR_RETURN(record.tables, SelectTables(selection, existing));
-  return absl::OkStatus();
+  return OfRecord(record, std::move(existing));
 }
 
 absl::Status CheckTargets(const Services& services, const CreatePlan& plan, absl::Time deadline) {
@@ -120,9 +149,7 @@ absl::StatusOr<TablesByStream> DescribeSources(const Services& services,
   TablesByStream result;
   for (const StreamRecord& stream : record.streams) {
     SLUICE_ASSIGN_OR_RETURN(std::vector<TableDescription> tables,
-                            services.agents.DescribeTables(
-                                AgentRef::Primary(record.source_keyspace, stream.source_shard),
-                                stream.source_database, record.tables, DescribeBudget(deadline)));
+                            DescribeSource(services, record, stream, deadline));
     SLUICE_RETURN_IF_ERROR(CheckSourceTables(record.source_keyspace, tables));
     result.push_back(std::move(tables));
   }
@@ -150,10 +177,17 @@ absl::StatusOr<CreatePlan> PlanCreate(const Services& services, const CreateArgs
   SLUICE_RETURN_IF_ERROR(
       CheckSelection({args.source_keyspace, args.tables, args.all_tables, args.exclude_tables}));
   SLUICE_RETURN_IF_ERROR(PlanStreams(services, record));
-  SLUICE_RETURN_IF_ERROR(PlanSelection(services, args, deadline, record));
+  SLUICE_ASSIGN_OR_RETURN(std::vector<TableDescription> first,
+                          PlanSelection(services, args, deadline, record));
   SLUICE_RETURN_IF_ERROR(CheckOtherWorkflows(record, others));
   SLUICE_RETURN_IF_ERROR(CheckExistingRules(record, services.rules.Rules().table_rules));
-  SLUICE_ASSIGN_OR_RETURN(plan.tables, DescribeSources(services, record, deadline));
+  SLUICE_RETURN_IF_ERROR(CheckSourceTables(record.source_keyspace, first));
+  plan.tables.push_back(std::move(first));
+  for (size_t i = 1; i < record.streams.size(); ++i) {
+    SLUICE_ASSIGN_OR_RETURN(plan.tables.emplace_back(),
+                            DescribeSource(services, record, record.streams[i], deadline));
+    SLUICE_RETURN_IF_ERROR(CheckSourceTables(record.source_keyspace, plan.tables.back()));
+  }
   SLUICE_RETURN_IF_ERROR(CheckTargets(services, plan, deadline));
   return plan;
 }

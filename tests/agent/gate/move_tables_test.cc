@@ -83,9 +83,37 @@ TEST_F(MoveTablesTest, RefusesTablesOfAnotherWorkflow) {
 
 TEST_F(MoveTablesTest, GoesOnAfterACrashInThePreparation) {
   ASSERT_TRUE(CrashAt("prepare.after_create", "prepare"));
-  EXPECT_EQ(Tables(), "_sluice_closed_child,corder,customer");
+  EXPECT_EQ(Tables(), "_sluice_closed_parent,corder,customer");
   ASSERT_TRUE(Prepare().ok());
   EXPECT_EQ(Tables(), kPrepared);
+}
+
+TEST_F(MoveTablesTest, CreatesManyTablesWithSeveralSessions) {
+  TargetPreparation many = Preparation();
+  for (int i = 0; i < 100; ++i) {
+    many.tables.push_back(
+        {.name = absl::StrCat("many", i),
+         .create_statement = absl::StrCat("CREATE TABLE `many", i, "` (`id` int PRIMARY KEY)")});
+  }
+  const std::string connections =
+      "SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = "
+      "'Connections'";
+  const uint64_t before = std::stoull(Scalar(connections));
+  ASSERT_TRUE(PrepareTarget(*keeper_, many, Soon()).ok());
+  EXPECT_GE(std::stoull(Scalar(connections)), before + LockedGate::kHelpersMax);
+  EXPECT_EQ(Scalar("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = "
+                   "'vt_commerce' AND TABLE_NAME LIKE '\\_sluice\\_closed\\_%'"),
+            "102");
+  ASSERT_TRUE(PrepareTarget(*keeper_, many, Soon()).ok()) << "the same request again";
+
+  many.tables[50].create_statement = "CREATE TABLE `many48` (`id` nonsense)";
+  many.id.workflow = "commerce.other";
+  for (TargetTable& table : many.tables) {
+    table.name = absl::StrCat("other_", table.name);
+  }
+  const absl::Status status = PrepareTarget(*keeper_, many, Soon());
+  EXPECT_THAT(std::string(status.message()), HasSubstr("creating a table at the target"));
+  EXPECT_EQ(SubjectOf(status), "other_many48");
 }
 
 TEST_F(MoveTablesTest, CanBeUndoneAfterACrashInThePreparation) {

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "tests/common/mysql/server_test.h"
 
 namespace sluice::mysql {
@@ -92,6 +93,18 @@ TEST_F(TableSchemaTest, RelationsAreNamedBothWays) {
   ASSERT_TRUE(far.ok());
   EXPECT_THAT(far->foreign_key_parents, ElementsAre("d.parent"));
   Run("DROP DATABASE other");
+
+  auto whole = ReadWholeTableSchemas(*connection_, "d", {"child", "none", "parent"});
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  ASSERT_EQ(whole->size(), 2U);
+  for (const TableSchema& schema : *whole) {
+    const TableSchema alone = Read(schema.name);
+    EXPECT_EQ(schema.create_statement, alone.create_statement);
+    EXPECT_EQ(schema.foreign_key_parents, alone.foreign_key_parents);
+    EXPECT_EQ(schema.foreign_key_children, alone.foreign_key_children);
+    EXPECT_EQ(schema.triggers, alone.triggers);
+    EXPECT_THAT(schema.create_statement, HasSubstr(absl::StrCat("`", schema.name, "`")));
+  }
 }
 
 TEST_F(TableSchemaTest, ListsTablesWithoutViewsAndOurOwn) {

@@ -74,10 +74,15 @@ absl::Status CopyWorker::Connect() {
   if (connection_ != nullptr) {
     return absl::OkStatus();
   }
-  SLUICE_ASSIGN_OR_RETURN(connection_, ConnectLocal(context_.local));
+  mysql::ConnectionOptions options = context_.local;
+  options.loads_rows = true;
+  SLUICE_ASSIGN_OR_RETURN(connection_, ConnectLocal(options));
   store_ = std::make_unique<StreamStore>(*connection_);
-  writer_ = std::make_unique<CopiedRowWriter>(*connection_, context_.options.statement_bytes_max,
-                                              context_.options.commit_time / 2);
+  writer_ = std::make_unique<CopiedRowWriter>(
+      *connection_,
+      CopiedRowWriterOptions{.statement_bytes_max = context_.options.statement_bytes_max,
+                             .statement_time = context_.options.commit_time / 2,
+                             .load_rows_min = context_.options.load_rows_min});
   return absl::OkStatus();
 }
 
@@ -424,6 +429,10 @@ absl::Status CopyWorker::WithRetries(const std::function<absl::Status()>& step) 
     }
     open_ = false;
     written_ = 0;
+    if (writer_ != nullptr && writer_->TookBack()) {
+      store_->Rollback();
+      continue;
+    }
     SLUICE_RETURN_IF_ERROR(RollBackForRetry(*store_, context_.stopping, status, attempt));
   }
 }

@@ -31,6 +31,7 @@ struct CopierOptions {
   uint32_t bytes_max = 1U << 20U;             // of rows, per fetch
   uint64_t part_bytes = uint64_t{16} << 20U;  // of a table that is copied in parts
   size_t statement_bytes_max = size_t{2} << 20U;         // one row may exceed it
+  uint64_t load_rows_min = 32;                           // so many are worth LOAD DATA
   size_t commit_bytes = size_t{4} << 20U;                // of rows, per commit, or
   absl::Duration commit_time = absl::Milliseconds(500);  // of work on the server
 };

@@ -37,14 +37,16 @@ void ApplyOptions(MYSQL* handle, const ConnectionOptions& options) {
   const unsigned read_s = Seconds(options.read_timeout);
   const unsigned write_s = Seconds(options.write_timeout);
   const bool on = true;
-  const bool off = false;
+  const unsigned allowed = 1;
+  const unsigned refused = 0;
   const unsigned protocol = options.host.empty() ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
   const unsigned ssl_mode = options.plain ? SSL_MODE_DISABLED : SSL_MODE_PREFERRED;
   mysql_options(handle, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
   mysql_options(handle, MYSQL_OPT_READ_TIMEOUT, &read_s);
   mysql_options(handle, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
   mysql_options(handle, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &on);
-  mysql_options(handle, MYSQL_OPT_LOCAL_INFILE, &off);
+  mysql_options(handle, MYSQL_OPT_LOCAL_INFILE, options.loads_rows ? &allowed : &refused);
+  RefuseFiles(handle);
   mysql_options(handle, MYSQL_OPT_PROTOCOL, &protocol);
   mysql_options(handle, MYSQL_OPT_SSL_MODE, &ssl_mode);
   mysql_options(handle, MYSQL_OPT_MAX_ALLOWED_PACKET, &kPacketBytesMax);

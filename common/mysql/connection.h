@@ -28,6 +28,7 @@ struct ConnectionOptions {
   absl::Duration write_timeout = absl::Seconds(60);
   std::string charset = "utf8mb4";  // "binary" for data sessions
   std::string program;              // connection attribute program_name
+  bool loads_rows = false;          // allows LoadRows; the server still gets no file
   bool plain = false;               // never TLS; else TLS where the server offers it
   uint64_t extra_client_flags = 0;  // CLIENT_FOUND_ROWS, CLIENT_MULTI_STATEMENTS, … of the protocol
 };
@@ -76,6 +77,17 @@ class Connection {
   };
   absl::StatusOr<Outcome> ExecuteWithValues(absl::string_view sql,
                                             const std::vector<absl::string_view>& values);
+
+  // Runs LOAD DATA LOCAL with `data` for its file, whose name does not matter. Errors in the data
+  // may be warnings only: the caller looks at the outcome. Needs ConnectionOptions::loads_rows, and
+  // local_infile=ON at the server.
+  struct LoadOutcome {
+    uint64_t records = 0;
+    uint64_t deleted = 0;
+    uint64_t skipped = 0;
+    uint64_t warnings = 0;
+  };
+  absl::StatusOr<LoadOutcome> LoadRows(absl::string_view sql, absl::string_view data);
 
   // Streams the rows of a statement (mysql_use_result). `on_row` may return an error, which ends
   // the read and is returned (the rest of the result is discarded). A connection lost in the middle

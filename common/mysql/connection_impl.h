@@ -22,6 +22,9 @@ using ResultPtr = std::unique_ptr<MYSQL_RES, ResultCloser>;
 // Registers the calling thread with libmysqlclient; the library is told when the thread ends.
 void EnterThread();
 
+// From now on a server that asks for a file gets none.
+void RefuseFiles(MYSQL* handle);
+
 struct Connection::Impl {
   Impl() = default;
   Impl(const Impl&) = delete;

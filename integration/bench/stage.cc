@@ -39,6 +39,7 @@ std::vector<std::string> ServerSettings() {
           "innodb_log_buffer_size=16M",
           "max_allowed_packet=1G",
           "max_binlog_size=1G",
+          "local_infile=ON",
           "table_open_cache=4000",
           "table_definition_cache=4000",
           "performance_schema_max_table_instances=-1"};

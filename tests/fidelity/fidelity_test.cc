@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "tests/agent/target/stream_world.h"
 #include "tests/fidelity/stream_table.h"
@@ -20,13 +21,14 @@ namespace {
 // Small chunks, so that every kind of key is also the place from where a table is read on.
 target::StreamTuning SmallChunks() {
   target::StreamTuning tuning;
+  tuning.copier.load_rows_min = 1;
   tuning.copier.rows_max = 16;
   tuning.applier.changes_max = 500;
   return tuning;
 }
 
 // Servers of other habits on each side.
-std::unique_ptr<StreamWorld> DifferentServers() {
+std::unique_ptr<StreamWorld> DifferentServers(bool load) {
   return StreamWorld::Start(
       SmallChunks(),
       {"--default-time-zone=+05:30", "--character-set-server=latin1", "--group-concat-max-len=4",
@@ -35,11 +37,15 @@ std::unique_ptr<StreamWorld> DifferentServers() {
       {"--default-time-zone=-08:00", "--character-set-server=utf8mb4",
        "--collation-server=utf8mb4_bin", "--group-concat-max-len=4",
        "--sql-mode=STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO",
-       "--sql-generate-invisible-primary-key=ON"});
+       "--sql-generate-invisible-primary-key=ON",
+       absl::StrCat("--local-infile=", load ? "ON" : "OFF")});
 }
 
-TEST(FidelityTest, EveryTypeUnderEveryKeyArrivesBitForBit) {
-  const auto world = DifferentServers();
+// Whether copied rows are written by LOAD DATA, where it can, or by INSERT.
+class FidelityTest : public ::testing::TestWithParam<bool> {};
+
+TEST_P(FidelityTest, EveryTypeUnderEveryKeyArrivesBitForBit) {
+  const auto world = DifferentServers(GetParam());
   ASSERT_NE(world, nullptr);
   std::vector<StreamTable> tables;
   size_t cases = 0;
@@ -55,11 +61,22 @@ TEST(FidelityTest, EveryTypeUnderEveryKeyArrivesBitForBit) {
   const RawDifferences found = MoveAndCompare(*world, tables);
   EXPECT_EQ(found.rows, rows);
   EXPECT_THAT(found.differences, ::testing::IsEmpty()) << absl::StrJoin(found.differences, "\n");
+  const auto session = ConnectTo(world->target_mysqld(), kTargetDatabase);
+  ASSERT_NE(session, nullptr);
+  const auto loads = session->QueryScalar(
+      "SELECT COUNT_STAR > 100 FROM "
+      "performance_schema.events_statements_summary_global_by_event_name WHERE EVENT_NAME = "
+      "'statement/sql/load'");
+  ASSERT_TRUE(loads.ok()) << loads.status();
+  EXPECT_EQ(*loads, GetParam() ? "1" : "0");
   std::cout << "fidelity: " << cases << " cases of type, value, key and way in " << tables.size()
             << " tables; " << found.rows << " rows, " << found.cells << " cells compared, "
             << found.json_by_meaning << " JSON documents by meaning\n";
   RecordProperty("cases", static_cast<int>(cases));
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, FidelityTest, ::testing::Bool(),
+                         [](const auto& way) { return way.param ? "ByLoad" : "ByInsert"; });
 
 }  // namespace
 }  // namespace sluice::testing

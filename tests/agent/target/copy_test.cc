@@ -167,10 +167,15 @@ TEST(CopyTest, RangesOfEveryKindOfKeyEndEqual) {
   }
 }
 
-TEST(CopyTest, RangesUnderWritersAndLostSessionsEndEqual) {
+// LOAD DATA instead of INSERT.
+class CopyWayTest : public ::testing::TestWithParam<bool> {};
+
+TEST_P(CopyWayTest, RangesUnderWritersAndLostSessionsEndEqual) {
   target::StreamTuning tuning = SmallParts();
+  tuning.copier.load_rows_min = 1;
   tuning.copy_epoch = absl::Milliseconds(300);
-  const auto world = StreamWorld::Start(tuning);
+  const auto world =
+      StreamWorld::Start(tuning, {}, {absl::StrCat("--local-infile=", GetParam() ? "ON" : "OFF")});
   ASSERT_NE(world, nullptr);
   const std::vector<KeyedTable> tables = KeyedTables();
   Fill(*world, tables, 3000);
@@ -206,6 +211,30 @@ TEST(CopyTest, RangesUnderWritersAndLostSessionsEndEqual) {
   for (const std::string& table : Names(tables)) {
     world->ExpectSame(table);
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, CopyWayTest, ::testing::Bool(),
+                         [](const auto& way) { return way.param ? "ByLoad" : "ByInsert"; });
+
+TEST(CopyTest, WhatLoadDataWarnsOfIsTakenBackAndWrittenByInsert) {
+  target::StreamTuning tuning;
+  tuning.copier.load_rows_min = 1;
+  const auto world = StreamWorld::Start(tuning, {}, {"--local-infile=ON"});
+  ASSERT_NE(world, nullptr);
+  world->CreateTable("whole (id INT PRIMARY KEY, v VARCHAR(9))");
+  world->CreateTable("shorter (id INT PRIMARY KEY, v VARCHAR(9))");
+  world->OnTarget({"ALTER TABLE shorter MODIFY v VARCHAR(4)"});
+  world->OnSource({"INSERT INTO whole VALUES (1, 'a\tb'), (2, 'c\\\nd'), (3, NULL), (4, '\\N')",
+                   "INSERT INTO shorter VALUES (1, 'four    '), (2, 'x')"});
+  ASSERT_TRUE(world->Create(StreamWorld::Spec(kStream, {"whole", "shorter"})).ok());
+  EXPECT_EQ(world->AwaitState(kStream, StreamState::RUNNING).rows_copied, 6U);
+  world->ExpectSame("whole");
+  EXPECT_EQ(OnTarget(*world, "SELECT GROUP_CONCAT(v ORDER BY id) FROM shorter"), "four,x");
+  EXPECT_EQ(OnTarget(*world,
+                     "SELECT COUNT_STAR FROM "
+                     "performance_schema.events_statements_summary_global_by_event_name WHERE "
+                     "EVENT_NAME = 'statement/sql/load'"),
+            "2");
 }
 
 TEST(CopyTest, RestartsOfTheAgentGoOnInTheMiddleOfRanges) {

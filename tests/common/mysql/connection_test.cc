@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/gtid/gtid_set.h"
@@ -67,6 +68,56 @@ TEST_F(ConnectionTest, WarningsAreCounted) {
   auto result = connection_->Query("INSERT INTO t VALUES (1000), (1), (-1000)");
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->warnings, 2U);
+}
+
+TEST_F(ConnectionTest, LoadsRowsAndSaysWhatBecameOfThem) {
+  Run("SET GLOBAL local_infile = ON");
+  Run("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(3))");
+  ConnectionOptions options = server().Root();
+  options.database = "d";
+  options.loads_rows = true;
+  const auto session = Connect(options);
+  ASSERT_NE(session, nullptr);
+  ASSERT_TRUE(ConfigureDataSession(*session).ok());
+  const std::string load = "LOAD DATA LOCAL INFILE 'x' REPLACE INTO TABLE t CHARACTER SET binary";
+  std::string rows;
+  for (int i = 0; i < 50'000; ++i) {
+    rows += absl::StrCat(i, "\tv\n");
+  }
+  auto outcome = session->LoadRows(load, rows);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->records, 50'000U);
+  EXPECT_EQ(outcome->deleted + outcome->skipped + outcome->warnings, 0U);
+  outcome = session->LoadRows(load, "7\tnew\n50000\t\\N\n");
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->records, 2U);
+  EXPECT_EQ(outcome->deleted, 1U);
+  outcome = session->LoadRows(load, "8\tabc   \n");
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->warnings, 1U) << "blanks were cut off";
+  for (const char* bad : {"9\ttoo long\n", "ten\tv\n", "9999999999\tv\n", "1\n", "1\t2\t3\n"}) {
+    EXPECT_FALSE(session->LoadRows(load, bad).ok()) << bad;
+  }
+  EXPECT_TRUE(session->Execute("DO 0").ok());
+  Run("SET GLOBAL local_infile = OFF");
+  EXPECT_FALSE(session->LoadRows(load, "1\tv\n").ok());
+}
+
+TEST_F(ConnectionTest, AServerThatAsksForAFileGetsNone) {
+  Run("SET GLOBAL local_infile = ON");
+  Run("CREATE TABLE t (v TEXT)");
+  for (const bool loads_rows : {false, true}) {
+    ConnectionOptions options = server().Root();
+    options.database = "d";
+    options.loads_rows = loads_rows;
+    const auto session = Connect(options);
+    ASSERT_NE(session, nullptr);
+    EXPECT_FALSE(session->Execute("LOAD DATA LOCAL INFILE '/proc/self/stat' INTO TABLE t").ok());
+    auto count = connection_->QueryScalar("SELECT COUNT(*) FROM t");
+    ASSERT_TRUE(count.ok());
+    EXPECT_EQ(*count, "0");
+  }
+  Run("SET GLOBAL local_infile = OFF");
 }
 
 TEST_F(ConnectionTest, ErrorsKeepNumberTextAndCode) {

@@ -22,9 +22,13 @@ void GroupBuilder::Heard(int64_t source_time_us, bool caught_up) {
   heard_ = true;
 }
 
+// A change fills a group, never the end of its transaction. Were the bound the same for both, and
+// did a group go on behind the transaction whose first part came with the last one, all groups of a
+// backlog could be open ones, and it would be committed at its end only.
 bool GroupBuilder::Full() const {
-  return at_ddl_ || group_.changes.changes() >= changes_max_ ||
-         group_.changes.bytes() + buffer_bytes_ >= limits_.bytes_max;
+  const size_t quarters = transaction_rows_ > 0 ? 4 : 3;
+  return at_ddl_ || continued_ended_ || 4 * group_.changes.changes() >= quarters * changes_max_ ||
+         4 * (group_.changes.bytes() + buffer_bytes_) >= quarters * limits_.bytes_max;
 }
 
 bool GroupBuilder::WorthTaking() const {
@@ -38,6 +42,8 @@ bool GroupBuilder::WorthTaking() const {
 ChangeGroup GroupBuilder::Take() {
   ChangeGroup group = std::exchange(group_, ChangeGroup());
   group.open = transaction_rows_ > 0;
+  continued_ = group.open;
+  continued_ended_ = false;
   buffer_bytes_ = 0;
   last_buffer_ = nullptr;
   heard_ = false;
@@ -93,6 +99,7 @@ absl::Status GroupBuilder::OnEnd() {
   }
   transaction_markers_.clear();
   transaction_rows_ = 0;
+  continued_ended_ = continued_;
   return absl::OkStatus();
 }
 

@@ -36,7 +36,8 @@ class GroupBuilder final : private TransactionSink {
   // Notes an answer of the source, all of whose events were added.
   void Heard(int64_t source_time_us, bool caught_up);
 
-  // No more is to be added before it is taken.
+  // No more is to be added before it is taken: the bounds are reached within a transaction, three
+  // quarters of them behind one, or the one has ended that the last group was open in.
   [[nodiscard]] bool Full() const;
   // It is full, or whole and an answer was heard or there are changes or markers.
   [[nodiscard]] bool WorthTaking() const;
@@ -71,6 +72,8 @@ class GroupBuilder final : private TransactionSink {
   bool heard_ = false;                        // since the last group was taken
   bool at_ddl_ = false;                       // nothing more is to be added, ever
   uint64_t transaction_rows_ = 0;             // of the transaction that has not ended
+  bool continued_ = false;                    // the last group was open
+  bool continued_ended_ = false;              // the transaction that it was open in has ended
   std::vector<std::string> transaction_markers_;
   std::vector<gtid::Gtid> transaction_decides_;  // held ones that it decides
   binlog::GtidEvent current_;

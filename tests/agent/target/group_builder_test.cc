@@ -99,6 +99,35 @@ TEST_F(GroupBuilderTest, ALargeTransactionIsTakenInPartsThatSayThatTheyAre) {
   EXPECT_FALSE(group.ended.empty());
 }
 
+// A backlog comes in groups that can be committed, or every second one can.
+TEST_F(GroupBuilderTest, TransactionsWithinTheBoundsAreNotForEverOpen) {
+  for (const int32_t rows : {1, 2, 3, 4, 5, 6, 7}) {
+    GroupBuilder builder(watched_, plans_, {.changes_max = 8, .bytes_max = 1U << 20U});
+    std::vector<bool> open;
+    for (uint64_t number = 1; number <= 60; ++number) {
+      std::vector<std::vector<int32_t>> images;
+      for (int32_t row = 0; row < rows; ++row) {
+        images.push_back({row, 1});
+      }
+      std::vector<std::string> events = Begin(number);
+      events.push_back(Insert(images));
+      events.push_back(MakeXid());
+      for (const std::string& event : events) {
+        if (builder.Full()) {
+          open.push_back(builder.Take().open);
+        }
+        const auto buffer = std::make_shared<const std::string>(event);
+        ASSERT_TRUE(builder.Add(*buffer, buffer).ok());
+      }
+    }
+    EXPECT_GE(open.size(), 7U) << rows;
+    for (size_t i = 1; i < open.size(); ++i) {
+      EXPECT_FALSE(open[i - 1] && open[i]) << rows << " rows, group " << i;
+      EXPECT_TRUE(rows > 2 || !open[i]) << "small transactions need no parts";
+    }
+  }
+}
+
 TEST_F(GroupBuilderTest, AnAnswerWithoutEventsIsWorthHearingOfOnce) {
   builder_.Heard(17, true);
   EXPECT_TRUE(builder_.WorthTaking());

@@ -357,5 +357,36 @@ TEST_F(StreamThrottleTest, StatementsBecomeSmallerWhereMysqldIsSlow) {
   EXPECT_GT(inserts[1], 2 * inserts[0]);
 }
 
+// The second stream calls 10 ms of a group slow.
+TEST_F(StreamThrottleTest, GroupsBecomeSmallerWhereMysqldIsSlow) {
+  std::vector<uint64_t> groups;
+  for (uint64_t id = 1; id <= 2; ++id) {
+    const std::string table = id == 1 ? "t" : "u";
+    if (id == 2) {
+      world_->CreateTable("u LIKE t");
+      world_->OnSource({"INSERT INTO u SELECT * FROM t"});
+    }
+    target::StreamSpec spec = StreamWorld::Spec(id, {table});
+    spec.options.tuning = {{"apply-batch-time", id == 1 ? "60s" : "10ms"},
+                           {"apply-changes-max", "2000"}};
+    ASSERT_TRUE(world_->Create(spec).ok());
+    world_->AwaitState(id, StreamState::RUNNING);
+    ASSERT_TRUE(world_->Control(id, schemas::StreamAction::STOP, 1).ok());
+    const uint64_t before = world_->Status(id)->apply_times.writes;
+    std::vector<std::string> updates;
+    for (uint64_t row = 0; row < kRows; row += 50) {
+      updates.push_back(absl::StrCat("UPDATE ", table, " SET v = ", id, " WHERE id BETWEEN ",
+                                     row + 1, " AND ", row + 50));
+    }
+    world_->OnSource(updates);
+    ASSERT_TRUE(world_->Control(id, schemas::StreamAction::START, 2).ok());
+    world_->Drain(id);
+    groups.push_back(world_->Status(id)->apply_times.writes - before);
+    world_->ExpectSame(table);
+  }
+  EXPECT_GE(groups[0], 5U) << "a backlog is no single transaction";
+  EXPECT_GT(groups[1], 2 * groups[0]);
+}
+
 }  // namespace
 }  // namespace sluice::testing

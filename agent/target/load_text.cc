@@ -2,6 +2,9 @@
 
 #include "agent/target/load_text.h"
 
+#include <cstdint>
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "agent/target/row_sender.h"
@@ -51,10 +54,26 @@ bool NeedsEscape(char c) {
   return c == kLoadCellEnd || c == kLoadRowEnd || c == '\\';
 }
 
+// Whether one of the eight bytes may need an escape.
+bool MayNeedEscape(const char* eight) {
+  constexpr uint64_t kLow = 0x0101010101010101;
+  constexpr uint64_t kHigh = 0x8080808080808080;
+  uint64_t word = 0;
+  memcpy(&word, eight, sizeof word);
+  const auto may_have = [word](char c) {
+    const uint64_t zero_where = word ^ (kLow * static_cast<uint8_t>(c));
+    return (zero_where - kLow) & ~zero_where & kHigh;
+  };
+  return (may_have(kLoadCellEnd) | may_have(kLoadRowEnd) | may_have('\\')) != 0;
+}
+
 // A tab or a newline behind a backslash is itself.
 void AppendEscaped(absl::string_view bytes, std::string& text) {
   size_t plain = 0;
   for (size_t i = 0; i < bytes.size(); ++i) {
+    while (i + sizeof(uint64_t) < bytes.size() && !MayNeedEscape(bytes.data() + i)) {
+      i += sizeof(uint64_t);
+    }
     if (NeedsEscape(bytes[i])) {
       text.append(bytes.data() + plain, i - plain);
       text += '\\';

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -30,6 +31,11 @@ std::string Where(const ConnectionOptions& options) {
   const std::string place = options.host.empty() ? absl::StrCat("socket ", options.socket)
                                                  : absl::StrCat(options.host, ":", options.port);
   return absl::StrCat("connecting to ", place, " as ", options.user);
+}
+
+// Bytes for it stay within this host.
+bool IsLoopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || absl::StartsWith(host, "127.");
 }
 
 void ApplyOptions(MYSQL* handle, const ConnectionOptions& options) {
@@ -125,6 +131,20 @@ Connection::Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Connection::~Connection() = default;
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Connect(const ConnectionOptions& options) {
+  if (!options.plain && IsLoopback(options.host)) {
+    ConnectionOptions plain = options;
+    plain.plain = true;
+    auto connected = ConnectOnce(plain);
+    if (connected.ok() || absl::IsUnavailable(connected.status())) {
+      return connected;
+    }
+    // The server, or the account, may want TLS.
+  }
+  return ConnectOnce(options);
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::ConnectOnce(
+    const ConnectionOptions& options) {
   EnterThread();
   auto impl = std::make_unique<Impl>();
   impl->handle.reset(mysql_init(nullptr));

@@ -29,7 +29,7 @@ struct ConnectionOptions {
   std::string charset = "utf8mb4";  // "binary" for data sessions
   std::string program;              // connection attribute program_name
   bool loads_rows = false;          // allows LoadRows; the server still gets no file
-  bool plain = false;               // never TLS; else TLS where the server offers it
+  bool plain = false;               // never TLS; else where offered, on loopback where required
   uint64_t extra_client_flags = 0;  // CLIENT_FOUND_ROWS, CLIENT_MULTI_STATEMENTS, … of the protocol
 };
 
@@ -54,7 +54,8 @@ struct QueryResult {
 // Owned by one thread at a time, but for Interrupt(), which is thread-safe.
 class Connection {
  public:
-  // Speaks caching_sha2_password over plain TCP with the server's public key, TLS where offered.
+  // Speaks caching_sha2_password over plain TCP with the server's public key, TLS where offered; to
+  // a server on this very host only where that or the account requires it.
   static absl::StatusOr<std::unique_ptr<Connection>> Connect(const ConnectionOptions& options);
 
   Connection(const Connection&) = delete;
@@ -128,6 +129,7 @@ class Connection {
  private:
   friend class BinlogStream;
   struct Impl;
+  static absl::StatusOr<std::unique_ptr<Connection>> ConnectOnce(const ConnectionOptions& options);
   explicit Connection(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -57,6 +57,20 @@ TEST(LoadTextTest, WhatWouldEndACellOrARowIsEscaped) {
   EXPECT_EQ(Carried(ColumnFamily::kText, "\\N"), "\\\\N");
 }
 
+TEST(LoadTextTest, EscapesAreFoundAtEveryPlaceOfALongValue) {
+  for (size_t size = 1; size < 40; ++size) {
+    for (size_t at = 0; at < size; ++at) {
+      for (const char c : {'\t', '\n', '\\'}) {
+        std::string value(size, '\x89');
+        value[at] = c;
+        std::string expected = value;
+        expected.insert(at, 1, '\\');
+        EXPECT_EQ(Carried(ColumnFamily::kBinary, value), expected) << size << " " << at;
+      }
+    }
+  }
+}
+
 TEST(LoadTextTest, ValuesThatOnlyALiteralCarriesAreLeftToStatements) {
   EXPECT_EQ(Carried(ColumnFamily::kJson,
                     "\x01"

@@ -235,12 +235,26 @@ TEST_F(ConnectionTest, PasswordsWorkOverPlainTcpAndTls) {
                                 "WHERE VARIABLE_NAME = 'Ssl_cipher'"),
             "");
   options.plain = false;
+  auto local = Connect(options);
+  ASSERT_NE(local, nullptr);
+  EXPECT_EQ(*local->QueryScalar("SELECT VARIABLE_VALUE FROM performance_schema.session_status "
+                                "WHERE VARIABLE_NAME = 'Ssl_cipher'"),
+            "");
+  Run("ALTER USER app@'%' REQUIRE SSL");
   auto encrypted = Connect(options);
   ASSERT_NE(encrypted, nullptr);
   EXPECT_NE(*encrypted->QueryScalar("SELECT VARIABLE_VALUE FROM performance_schema.session_status "
                                     "WHERE VARIABLE_NAME = 'Ssl_cipher'"),
             "");
   EXPECT_EQ(encrypted->ReleaseSocket().status().code(), absl::StatusCode::kFailedPrecondition);
+  Run("ALTER USER app@'%' REQUIRE NONE");
+  Run("SET GLOBAL require_secure_transport = ON");
+  auto required = Connect(options);
+  Run("SET GLOBAL require_secure_transport = OFF");
+  ASSERT_NE(required, nullptr);
+  EXPECT_NE(*required->QueryScalar("SELECT VARIABLE_VALUE FROM performance_schema.session_status "
+                                   "WHERE VARIABLE_NAME = 'Ssl_cipher'"),
+            "");
   options.password = "wrong";
   const absl::Status status = Connection::Connect(options).status();
   EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;

@@ -84,6 +84,8 @@ struct AgentInfo {
 struct DescribeTablesRequest {
   database @0 :Text;
   tables @1 :List(Text);       # empty: every base table
+  timeZone @2 :Text;           # not empty: refused unless mysqld knows it, and the DATETIMEs of the
+                               # tables can be converted between it and UTC
 }
 
 struct TableDescription {
@@ -214,6 +216,7 @@ struct CopyProgress {
   bytesCopied @4 :UInt64;
   rowsEstimate @5 :UInt64;
   bytesEstimate @6 :UInt64;
+  keysOwed @7 :List(Text);     # names of secondary keys that are added when all tables are copied
 }
 
 enum StreamState {

@@ -31,9 +31,17 @@ struct OpenSnapshotRequest {
   throttle @6 :ThrottleLimits; # of the snapshot's life
 }
 
+struct TableEstimate {
+  table @0 :Text;
+  rows @1 :UInt64;
+  bytes @2 :UInt64;
+}
+
 struct OpenSnapshotReply {
   session @0 :Text;
   position @1 :Text;           # P
+  upTo @2 :Text;               # GTID set; no snapshot holds a transaction that is not in it
+  estimates @3 :List(TableEstimate);  # of the tables asked for, as information_schema has them
 }
 
 # The next rows of a table in key order, from whichever snapshot of the session is free. A request
@@ -42,7 +50,8 @@ struct FetchRowsRequest {
   session @0 :Text;
   table @1 :Text;
   columns @2 :List(Text);      # stored columns, in the order wanted
-  keyColumns @3 :List(Text);
+  keyColumns @3 :List(Text);   # empty: in the order in which the server has them, which stays
+                               # the same in one snapshot only; keys are numbers of rows then
   afterKey @4 :Data;           # one row of key cells in the rows encoding; empty: from the start
   maxRows @5 :UInt32;
   maxBytes @6 :UInt32;

@@ -10,6 +10,7 @@
 #include "agent/control/describe.h"
 #include "agent/health/registrar.h"
 #include "agent/sidecar/journal.h"
+#include "agent/target/time_conversion.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
@@ -98,6 +99,13 @@ absl::Status ControlService::Describe(schemas::DescribeTablesRequest::Reader req
   }
   SLUICE_ASSIGN_OR_RETURN(Session session, parts_.pool.Borrow());
   SLUICE_ASSIGN_OR_RETURN(const auto tables, DescribeTables(*session, database, std::move(names)));
+  const std::string zone = request.getTimeZone();
+  if (!zone.empty()) {
+    SLUICE_RETURN_IF_ERROR(target::CheckZone(*session, zone));
+    for (const DescribedTable& table : tables) {
+      SLUICE_RETURN_IF_ERROR(target::CheckConvertible(table.schema, zone, "UTC"));
+    }
+  }
   auto list = reply.initTables(static_cast<unsigned>(tables.size()));
   for (unsigned i = 0; i < list.size(); ++i) {
     FillDescription(tables[i], list[i]);

@@ -9,7 +9,7 @@
 namespace sluice::sidecar {
 namespace {
 
-static_assert(target::kStreamTablesVersion == 3,
+static_assert(target::kStreamTablesVersion == 4,
               "changed stream tables need a migration of their own");
 
 // Version 1 copied a table from its start to its end in one go.
@@ -75,7 +75,9 @@ std::vector<Migration> Migrations() {
   for (const absl::string_view statement : target::kStreamTables) {
     fourth.statements.emplace_back(statement);
   }
-  return {std::move(first), std::move(second), third, std::move(fourth)};
+  Migration fifth = fourth;  // what stands there already is left as it is
+  fifth.version = 5;
+  return {std::move(first), std::move(second), third, std::move(fourth), std::move(fifth)};
 }
 
 }  // namespace sluice::sidecar

@@ -135,6 +135,18 @@ absl::StatusOr<std::string> SelectInKeyOrder(const ChunkQuery& query,
 
 }  // namespace
 
+std::string OwnedGtids(absl::string_view owned) {
+  std::string gtids;
+  bool in_thread = false;  // behind '#'
+  for (const char c : owned) {
+    in_thread = c == '#' || (in_thread && absl::ascii_isdigit(static_cast<unsigned char>(c)));
+    if (!in_thread) {
+      gtids.push_back(c);
+    }
+  }
+  return gtids;
+}
+
 std::string KeyExpression(const mysql::ColumnSchema& column) {
   std::string name = mysql::QuoteName(column.name);
   const absl::string_view type = column.data_type;
@@ -192,6 +204,12 @@ absl::StatusOr<std::string> BuildChunkQuery(const ChunkQuery& query) {
   for (const mysql::ColumnSchema* column : query.columns) {
     SLUICE_ASSIGN_OR_RETURN(std::string expression, binlog::SelectExpression(*column));
     expressions.push_back(std::move(expression));
+  }
+  if (query.key.empty()) {
+    // Without an index the scan follows the table's own order, whatever the optimizer thinks.
+    return absl::StrCat("SELECT ", absl::StrJoin(expressions, ", "), " FROM ",
+                        mysql::QuoteTable(query.schema->database, query.schema->name),
+                        " USE INDEX () LIMIT ", query.limit, " OFFSET ", query.offset);
   }
   SLUICE_ASSIGN_OR_RETURN(std::string sql, SelectInKeyOrder(query, std::move(expressions)));
   absl::StrAppend(&sql, " LIMIT ", query.limit);

@@ -22,7 +22,11 @@ struct ChunkQuery {
       after_key;  // one cell per key column, in KeyExpression's form; empty: start
   std::vector<mysql::Cell> end_key;  // likewise, the last key wanted; empty: to the table's end
   uint64_t limit = 0;                // rows
+  uint64_t offset = 0;               // rows before them; only without a key
 };
+
+// The sets of "uuid:7#12,uuid2:tag:8#3#4", which is what mysqld has in gtid_owned: "uuid:7,…".
+std::string OwnedGtids(absl::string_view owned);
 
 // The expression by which a key column's cell is read, so that KeyLiteral can stand for the value
 // in a comparison that has the order of ORDER BY: members of ENUM and SET and the bits of BIT as
@@ -43,7 +47,7 @@ absl::StatusOr<std::string> UpToKeyCondition(const std::vector<const mysql::Colu
                                              const std::vector<mysql::Cell>& end_key);
 
 // The statement: the wanted columns, then the key's expressions, for the key's index where one has
-// just its columns in its order.
+// just its columns in its order. Without a key: the rows as a scan of the table itself finds them.
 absl::StatusOr<std::string> BuildChunkQuery(const ChunkQuery& query);
 
 // The statement that reads the key's expressions of the limit-th row only, or no row where fewer

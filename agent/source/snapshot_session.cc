@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/source/cell_codec.h"
 #include "agent/source/chunk_query.h"
@@ -22,6 +23,17 @@ constexpr uint64_t kFirstRows = 16;
 constexpr uint32_t kBytesMax = 16U << 20U;
 constexpr unsigned kTableDefinitionChanged = 1412;
 
+// A transaction that is visible and not in gtid_executed yet is owned by its session until it is,
+// and in one of the two if what is owned is read first.
+absl::StatusOr<std::string> ReadUpTo(mysql::Connection& connection) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string owned,
+                          connection.QueryScalar("SELECT @@GLOBAL.gtid_owned"));
+  SLUICE_ASSIGN_OR_RETURN(std::string executed,
+                          connection.QueryScalar("SELECT @@GLOBAL.gtid_executed"));
+  const std::string more = OwnedGtids(owned);
+  return more.empty() ? executed : absl::StrCat(executed, executed.empty() ? "" : ",", more);
+}
+
 absl::StatusOr<std::vector<const mysql::ColumnSchema*>> FindColumns(
     const mysql::TableSchema& schema, const std::vector<std::string>& names) {
   std::vector<const mysql::ColumnSchema*> columns;
@@ -35,6 +47,18 @@ absl::StatusOr<std::vector<const mysql::ColumnSchema*>> FindColumns(
     columns.push_back(column);
   }
   return columns;
+}
+
+absl::Status ReadNumber(absl::string_view bytes, uint64_t& number) {
+  if (bytes.empty()) {
+    return absl::OkStatus();
+  }
+  std::vector<mysql::Cell> cells;
+  SLUICE_RETURN_IF_ERROR(CellReader(bytes).ReadRow(1, cells));
+  if (!cells.front().has_value() || !absl::SimpleAtoi(*cells.front(), &number)) {
+    return absl::InvalidArgumentError("a number of rows that is none");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ReadKey(absl::string_view bytes, size_t columns, std::vector<mysql::Cell>& key) {
@@ -108,8 +132,10 @@ absl::StatusOr<std::unique_ptr<SnapshotSession>> SnapshotSession::Open(
     SLUICE_RETURN_IF_ERROR(
         connection->Execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").status());
   }
+  SLUICE_ASSIGN_OR_RETURN(std::string up_to, ReadUpTo(*connections.front()));
   std::unique_ptr<SnapshotSession> session(
       new SnapshotSession(std::move(connections), options.database, std::move(position)));
+  session->up_to_ = std::move(up_to);
   SLUICE_RETURN_IF_ERROR(session->ReadSchemas(*session->connections_.front(), options.tables));
   return session;
 }
@@ -124,6 +150,17 @@ absl::Status SnapshotSession::ReadSchemas(mysql::Connection& connection,
     tables_.try_emplace(std::move(name), Table{.schema = std::move(schema)});
   }
   return absl::OkStatus();
+}
+
+std::vector<SnapshotSession::Estimate> SnapshotSession::Estimates() {
+  const absl::MutexLock lock(&mutex_);
+  std::vector<Estimate> estimates;
+  estimates.reserve(tables_.size());
+  for (const auto& [name, table] : tables_) {
+    estimates.push_back(
+        {.table = name, .rows = table.schema.rows_estimate, .bytes = table.schema.bytes_estimate});
+  }
+  return estimates;
 }
 
 absl::StatusOr<const mysql::TableSchema*> SnapshotSession::Schema(mysql::Connection& connection,
@@ -191,12 +228,22 @@ absl::StatusOr<Chunk> SnapshotSession::Read(mysql::Connection& connection,
   query.schema = schema;
   SLUICE_ASSIGN_OR_RETURN(query.columns, FindColumns(*schema, request.columns));
   SLUICE_ASSIGN_OR_RETURN(query.key, FindColumns(*schema, request.key_columns));
-  if (query.columns.empty() || query.key.empty()) {
+  if (query.columns.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("a request for rows of ", request.table, " without columns or without a key"));
+        absl::StrCat("a request for rows of ", request.table, " without columns"));
   }
-  SLUICE_RETURN_IF_ERROR(ReadKey(request.after_key, query.key.size(), query.after_key));
-  SLUICE_RETURN_IF_ERROR(ReadKey(request.end_key, query.key.size(), query.end_key));
+  if (query.key.empty()) {
+    // A row's number means the same only within one snapshot.
+    if (connections_.size() != 1 || request.skip_rows > 0 || !request.end_key.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a request for rows of ", request.table, " by number in a session of ",
+                       connections_.size(), " snapshots, or for a part of them"));
+    }
+    SLUICE_RETURN_IF_ERROR(ReadNumber(request.after_key, query.offset));
+  } else {
+    SLUICE_RETURN_IF_ERROR(ReadKey(request.after_key, query.key.size(), query.after_key));
+    SLUICE_RETURN_IF_ERROR(ReadKey(request.end_key, query.key.size(), query.end_key));
+  }
   if (request.skip_rows > 0) {
     query.limit = request.skip_rows;
     return ReadBoundary(connection, query);
@@ -221,6 +268,9 @@ absl::StatusOr<Chunk> SnapshotSession::Read(mysql::Connection& connection,
     full = chunk.rows.size() >= bytes_max;
     return full ? absl::CancelledError("enough") : absl::OkStatus();
   });
+  if (query.key.empty() && chunk.row_count > 0) {
+    AppendCell(absl::StrCat(query.offset + chunk.row_count), chunk.last_key);
+  }
   if (!full) {
     SLUICE_RETURN_IF_ERROR(read);
   } else if (!connection.healthy()) {

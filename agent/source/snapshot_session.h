@@ -33,10 +33,10 @@ struct SnapshotOptions {
 struct ChunkRequest {
   std::string table;
   std::vector<std::string> columns;
-  std::vector<std::string> key_columns;
-  std::string after_key;   // last_key of the chunk before; empty: from the start
-  std::string end_key;     // the last key wanted; empty: to the table's end
-  uint64_t skip_rows = 0;  // not 0: only the key of the row so many rows on
+  std::vector<std::string> key_columns;  // empty: rows are numbered; for one reader
+  std::string after_key;                 // last_key of the chunk before; empty: from the start
+  std::string end_key;                   // the last key wanted; empty: to the table's end
+  uint64_t skip_rows = 0;                // not 0: only the key of the row so many rows on
   uint32_t rows_max = 0;
   uint32_t bytes_max = 0;
 };
@@ -63,6 +63,16 @@ class SnapshotSession {
   SnapshotSession& operator=(const SnapshotSession&) = delete;
 
   [[nodiscard]] const std::string& position() const { return position_; }
+  // A GTID set that has every transaction of every snapshot, and perhaps more.
+  [[nodiscard]] const std::string& up_to() const { return up_to_; }
+
+  struct Estimate {
+    std::string table;
+    uint64_t rows = 0;
+    uint64_t bytes = 0;
+  };
+  // Of the tables whose definitions are known.
+  [[nodiscard]] std::vector<Estimate> Estimates() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The next rows. At least one row, however large, unless the table ends. FAILED_PRECONDITION
   // names a table, column or key that is not there; NOT_FOUND when the session is lost.
@@ -104,7 +114,8 @@ class SnapshotSession {
   const std::vector<std::unique_ptr<mysql::Connection>> connections_;
   const std::string database_;
   const std::string position_;
-  HeldRows held_;  // a chunk of each reader
+  std::string up_to_;  // written before the session is shared
+  HeldRows held_;      // a chunk of each reader
   absl::Mutex mutex_;
   std::vector<mysql::Connection*> free_ ABSL_GUARDED_BY(mutex_);
   bool lost_ ABSL_GUARDED_BY(mutex_) = false;

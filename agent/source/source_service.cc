@@ -245,6 +245,8 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
   SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<SnapshotSession> snapshot,
                           SnapshotSession::Open(options));
   const std::string position = snapshot->position();
+  const std::string up_to = snapshot->up_to();
+  const std::vector<SnapshotSession::Estimate> estimates = snapshot->Estimates();
   Session session;
   session.stream_id = stream_id;
   session.snapshot = std::move(snapshot);
@@ -254,6 +256,13 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
   SLUICE_LOG(kInfo, "snapshot opened", {{"stream", stream_id}, {"session", id}});
   reply.setSession(id);
   reply.setPosition(position);
+  reply.setUpTo(up_to);
+  auto list = reply.initEstimates(wire::Size(estimates));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list[i].setTable(estimates[i].table);
+    list[i].setRows(estimates[i].rows);
+    list[i].setBytes(estimates[i].bytes);
+  }
   return absl::OkStatus();
 }
 

@@ -126,8 +126,11 @@ absl::Status Applier::Begin(const ChangeGroup& group) {
 }
 
 absl::Status Applier::Write(const ChangeGroup& group) {
-  return open_ == Open::kParallel ? slices_.Write(group.changes, context_.row)
-                                  : writer_.Write(group.changes);
+  if (open_ == Open::kSerial) {
+    return writer_.Write(group.changes);
+  }
+  SLUICE_RETURN_IF_ERROR(slices_.Write(group.changes, context_.row));
+  return writer_.WriteKeyless(group.changes);
 }
 
 absl::Status Applier::TryCommit(const ChangeGroup& group) {

@@ -77,8 +77,31 @@ void ChangeSet::Put(TableIndex& index, bool present, const binlog::RowImage& ima
   row.map = map;
 }
 
+std::span<const binlog::ImageCell> ChangeSet::Keep(const binlog::RowImage* image) {
+  if (image == nullptr) {
+    return {};
+  }
+  const std::span<binlog::ImageCell> cells = NewCells(image->size());
+  std::copy(image->begin(), image->end(), cells.begin());
+  return cells;
+}
+
+void ChangeSet::AddKeyless(const TablePlan& plan, const binlog::TableMapEvent* map,
+                           const binlog::RowImage* before, const binlog::RowImage* after) {
+  ++changes_;
+  keyless_.push_back({.plan = &plan, .map = map, .before = Keep(before), .after = Keep(after)});
+}
+
 void ChangeSet::Add(const TablePlan& plan, const std::shared_ptr<const binlog::TableMapEvent>& map,
                     const binlog::RowImage* before, const binlog::RowImage* after) {
+  if (!plan.HasKey()) {
+    if (keyless_map_ != map.get()) {
+      keyless_map_ = map.get();
+      maps_.push_back(map);
+    }
+    AddKeyless(plan, map.get(), before, after);
+    return;
+  }
   const auto [place, is_new] = index_.try_emplace(&plan);
   TableIndex& index = place->second;
   if (is_new) {

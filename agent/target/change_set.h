@@ -28,6 +28,14 @@ struct TableChanges {
   std::vector<FinalChange> rows;  // one per key, as bytes, in the order in which keys were touched
 };
 
+// A change of a table without a key, as it came.
+struct KeylessChange {
+  const TablePlan* plan = nullptr;
+  const binlog::TableMapEvent* map = nullptr;
+  std::span<const binlog::ImageCell> before;  // empty of an insert
+  std::span<const binlog::ImageCell> after;   // empty of a delete
+};
+
 // Two keys are the same row here only if their bytes are the same. The server may think more keys
 // equal ('A' and 'a'), which does no harm when the changes of a table are written like this:
 // first delete every key that is not present, then REPLACE every present row, in any order.
@@ -46,6 +54,8 @@ struct TableChanges {
 // in the right state nevertheless is in docs/design.md (streams) and needs only that each change is
 // written by key, which merging keeps.
 //
+// Changes of tables without a key are not merged: each is written once, in order.
+//
 // Owned by one thread at a time. Images point into event bytes that the owner keeps.
 class ChangeSet {
  public:
@@ -54,6 +64,7 @@ class ChangeSet {
            const binlog::RowImage* before, const binlog::RowImage* after);
 
   [[nodiscard]] const std::vector<TableChanges>& tables() const { return tables_; }
+  [[nodiscard]] const std::vector<KeylessChange>& keyless() const { return keyless_; }
   [[nodiscard]] bool empty() const { return changes_ == 0; }
   [[nodiscard]] size_t changes() const { return changes_; }  // as added, not as merged
   [[nodiscard]] size_t bytes() const { return bytes_; }      // of memory for cells
@@ -71,7 +82,13 @@ class ChangeSet {
   FinalChange& Find(TableIndex& index, const binlog::RowImage& image);
   std::span<binlog::ImageCell> NewCells(size_t count);
 
+  void AddKeyless(const TablePlan& plan, const binlog::TableMapEvent* map,
+                  const binlog::RowImage* before, const binlog::RowImage* after);
+  std::span<const binlog::ImageCell> Keep(const binlog::RowImage* image);
+
   std::vector<TableChanges> tables_;
+  std::vector<KeylessChange> keyless_;
+  const binlog::TableMapEvent* keyless_map_ = nullptr;  // is in maps_
   absl::flat_hash_map<const TablePlan*, TableIndex> index_;
   std::vector<std::shared_ptr<const binlog::TableMapEvent>> maps_;  // keeps them alive
   std::vector<std::unique_ptr<binlog::ImageCell[]>> blocks_;        // of cells

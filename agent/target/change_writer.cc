@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "agent/target/keyless_match.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/binlog/row_image.h"
@@ -16,7 +17,41 @@ absl::Status ChangeWriter::Write(const ChangeSet& changes) {
   for (const TableChanges& table : changes.tables()) {
     SLUICE_RETURN_IF_ERROR(Write(ChangeSlice{&table, 0, table.rows.size()}));
   }
+  return WriteKeyless(changes);
+}
+
+absl::Status ChangeWriter::WriteKeyless(const ChangeSet& changes) {
+  for (const KeylessChange& change : changes.keyless()) {
+    const absl::Status status = WriteKeylessChange(change);
+    if (!status.ok()) {
+      const TablePlan& plan = *change.plan;
+      return WithSubject(
+          Annotate(status, absl::StrCat("writing ", plan.database, ".", plan.physical)),
+          plan.table);
+    }
+  }
   return absl::OkStatus();
+}
+
+absl::Status ChangeWriter::WriteKeylessChange(const KeylessChange& change) {
+  const TablePlan& plan = *change.plan;
+  Clear();
+  map_ = nullptr;
+  if (!change.before.empty()) {
+    sql_.clear();
+    SLUICE_RETURN_IF_ERROR(AppendKeylessDelete(plan, *change.map, change.before, sql_));
+    SLUICE_ASSIGN_OR_RETURN(const mysql::Connection::Outcome outcome, sender_.Run(sql_, {}));
+    if (outcome.affected_rows != 1) {
+      return absl::DataLossError(
+          "a row that the source has changed is not there; cancel the workflow and create it anew");
+    }
+  }
+  if (change.after.empty()) {
+    return absl::OkStatus();
+  }
+  sql_ = plan.insert_head;
+  SLUICE_RETURN_IF_ERROR(AppendRow(plan, plan.written, {change.after, change.map, true}));
+  return Run("");
 }
 
 absl::Status ChangeWriter::Write(const ChangeSlice& slice) {
@@ -57,49 +92,54 @@ absl::Status ChangeWriter::UseMap(const TablePlan& plan, const std::vector<size_
 }
 
 absl::Status ChangeWriter::AppendRow(const TablePlan& plan, const std::vector<size_t>& ordinals,
-                                     const FinalChange& row) {
-  SLUICE_RETURN_IF_ERROR(UseMap(plan, ordinals, *row.map));
+                                     const Values& values) {
+  SLUICE_RETURN_IF_ERROR(UseMap(plan, ordinals, *values.map));
   sql_ += rows_ == 0 ? "(" : ",(";
   ++rows_;
   for (size_t i = 0; i < ordinals.size(); ++i) {
     if (i > 0) {
       sql_ += ',';
     }
-    const binlog::ImageCell& cell = row.image[ordinals[i]];
+    const binlog::ImageCell& cell = values.image[ordinals[i]];
     // In a key it would be compared as bytes, not as the column's collation says.
-    if (row.present && !cell.null && RowSender::IsLong(families_[i], cell.bytes)) {
+    if (values.written && !cell.null && RowSender::IsLong(families_[i], cell.bytes)) {
       sql_ += '?';
       long_values_.push_back(cell.bytes);
       long_bytes_ += cell.bytes.size();
       continue;
     }
-    SLUICE_RETURN_IF_ERROR(AppendCell(plan, i, ordinals[i], row));
+    SLUICE_RETURN_IF_ERROR(AppendCell(plan, i, ordinals[i], values));
   }
   sql_ += ')';
   return absl::OkStatus();
 }
 
-absl::Status ChangeWriter::AppendComparison(const TablePlan& plan, const FinalChange& row) {
-  SLUICE_RETURN_IF_ERROR(UseMap(plan, plan.key, *row.map));
+absl::Status ChangeWriter::AppendComparison(const TablePlan& plan, const Values& values) {
+  SLUICE_RETURN_IF_ERROR(UseMap(plan, plan.key, *values.map));
   sql_ += rows_ == 0 ? "(" : " OR (";
   ++rows_;
   for (size_t i = 0; i < plan.key.size(); ++i) {
     absl::StrAppend(&sql_, i > 0 ? " AND " : "", plan.key_names[i], " = ");
-    SLUICE_RETURN_IF_ERROR(AppendCell(plan, i, plan.key[i], row));
+    SLUICE_RETURN_IF_ERROR(AppendCell(plan, i, plan.key[i], values));
   }
   sql_ += ')';
   return absl::OkStatus();
 }
 
 absl::Status ChangeWriter::AppendCell(const TablePlan& plan, size_t family, size_t ordinal,
-                                      const FinalChange& row) {
-  const binlog::ColumnType& type = row.map->columns[ordinal];
-  error_enums_ += binlog::IsErrorEnum(type, row.image[ordinal]) ? 1U : 0U;
+                                      const Values& values) {
+  const binlog::ColumnType& type = values.map->columns[ordinal];
+  const binlog::ImageCell& cell = values.image[ordinal];
+  error_enums_ += binlog::IsErrorEnum(type, cell) ? 1U : 0U;
   const mysql::ColumnSchema& column = plan.schema.columns[ordinal];
-  return row.present
-             ? binlog::AppendWrittenLiteral(type, column, families_[family], row.image[ordinal],
-                                            sql_)
-             : binlog::AppendLiteral(type, column, families_[family], row.image[ordinal], sql_);
+  const size_t begin = sql_.size();
+  SLUICE_RETURN_IF_ERROR(
+      values.written ? binlog::AppendWrittenLiteral(type, column, families_[family], cell, sql_)
+                     : binlog::AppendLiteral(type, column, families_[family], cell, sql_));
+  if (plan.times.Converts(ordinal)) {
+    plan.times.Wrap(begin, sql_);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ChangeWriter::Delete(const ChangeSlice& slice) {
@@ -114,8 +154,9 @@ absl::Status ChangeWriter::Delete(const ChangeSlice& slice) {
     if (rows_ == 0) {
       sql_ = plan.delete_head;
     }
-    SLUICE_RETURN_IF_ERROR(plan.key_in_list ? AppendRow(plan, plan.key, row)
-                                            : AppendComparison(plan, row));
+    const Values values{row.image, row.map, false};
+    SLUICE_RETURN_IF_ERROR(plan.key_in_list ? AppendRow(plan, plan.key, values)
+                                            : AppendComparison(plan, values));
     error_enums_ = 0;  // only a value that is written needs to pass strict mode
     SLUICE_RETURN_IF_ERROR(
         RunIfFull(plan.key_in_list ? limits_.deletes_max : limits_.compared_deletes_max, tail));
@@ -134,7 +175,7 @@ absl::Status ChangeWriter::Replace(const ChangeSlice& slice) {
     if (rows_ == 0) {
       sql_ = plan.replace_head;
     }
-    SLUICE_RETURN_IF_ERROR(AppendRow(plan, plan.written, row));
+    SLUICE_RETURN_IF_ERROR(AppendRow(plan, plan.written, {row.image, row.map, true}));
     SLUICE_RETURN_IF_ERROR(RunIfFull(limits_.rows_max, ""));
   }
   return Run("");
@@ -174,10 +215,11 @@ void ChangeWriter::Clear() {
 absl::Status ChangeWriter::RunLenient() {
   constexpr size_t kVerbBytes = sizeof("REPLACE") - 1;
   sql_.insert(kVerbBytes, absl::StrCat(" ", binlog::kLenientHint));
-  SLUICE_ASSIGN_OR_RETURN(const uint64_t warnings, sender_.Run(sql_, long_values_));
-  if (warnings != error_enums_) {
+  SLUICE_ASSIGN_OR_RETURN(const mysql::Connection::Outcome outcome,
+                          sender_.Run(sql_, long_values_));
+  if (outcome.warnings != error_enums_) {
     return absl::FailedPreconditionError(
-        absl::StrCat("rows with an invalid ENUM value gave ", warnings, " warnings where ",
+        absl::StrCat("rows with an invalid ENUM value gave ", outcome.warnings, " warnings where ",
                      error_enums_, " are right, so a value may have been changed"));
   }
   return absl::OkStatus();

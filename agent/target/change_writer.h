@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,14 +40,24 @@ class ChangeWriter {
   ChangeWriter(mysql::Connection& connection, ChangeWriterLimits limits)
       : sender_(connection), limits_(limits) {}
 
-  // For each table deletes, then REPLACEs, as ChangeSet demands.
+  // For each table deletes, then REPLACEs, as ChangeSet demands; then tables without a key.
   absl::Status Write(const ChangeSet& changes);
   absl::Status Write(const ChangeSlice& slice);
+  // Only those of tables without a key, one by one, which must be in the commit of the position.
+  // DATA_LOSS names a table that has not got a row that was changed.
+  absl::Status WriteKeyless(const ChangeSet& changes);
 
   // building and server, since the last call.
   WriteTimes TakeTimes() { return std::exchange(times_, WriteTimes()); }
 
  private:
+  // An image of a row, to be written or to be compared with.
+  struct Values {
+    std::span<const binlog::ImageCell> image;
+    const binlog::TableMapEvent* map = nullptr;
+    bool written = false;
+  };
+
   absl::Status WriteRows(const ChangeSlice& slice);
   absl::Status Delete(const ChangeSlice& slice);
   absl::Status Replace(const ChangeSlice& slice);
@@ -54,10 +65,11 @@ class ChangeWriter {
   absl::Status UseMap(const TablePlan& plan, const std::vector<size_t>& ordinals,
                       const binlog::TableMapEvent& map);
   absl::Status AppendRow(const TablePlan& plan, const std::vector<size_t>& ordinals,
-                         const FinalChange& row);
-  absl::Status AppendComparison(const TablePlan& plan, const FinalChange& row);
+                         const Values& values);
+  absl::Status AppendComparison(const TablePlan& plan, const Values& values);
   absl::Status AppendCell(const TablePlan& plan, size_t family, size_t ordinal,
-                          const FinalChange& row);
+                          const Values& values);
+  absl::Status WriteKeylessChange(const KeylessChange& change);
   absl::Status RunIfFull(size_t rows_max, absl::string_view tail);
   absl::Status Run(absl::string_view tail);
   absl::Status RunLenient();

@@ -114,7 +114,11 @@ absl::Status CopiedRowWriter::AppendRow(const TablePlan& plan) {
       continue;
     }
     const mysql::ColumnSchema& column = plan.schema.columns[plan.written[i]];
+    const size_t begin = sql_.size();
     SLUICE_RETURN_IF_ERROR(binlog::AppendTextLiteral(families_[i], column, cells_[i], sql_));
+    if (plan.times.Converts(plan.written[i])) {
+      plan.times.Wrap(begin, sql_);
+    }
     if (families_[i] == binlog::ColumnFamily::kEnum && binlog::IsErrorEnum(column, cells_[i])) {
       ++error_enums_;
     }
@@ -155,7 +159,7 @@ absl::Status CopiedRowWriter::Write(const TablePlan& plan, absl::string_view row
 absl::Status CopiedRowWriter::Run(const TablePlan& plan, CopyVerb& verb) {
   const absl::Time begun = absl::Now();
   absl::Status status = RunOnce();
-  if (absl::IsAlreadyExists(status) && verb == CopyVerb::kInsert) {
+  if (absl::IsAlreadyExists(status) && verb == CopyVerb::kInsert && plan.HasKey()) {
     verb = CopyVerb::kReplace;
     sql_.replace(0, kReplace.size(), kReplace.data(), kReplace.size());
     status = RunOnce();
@@ -179,10 +183,11 @@ absl::Status CopiedRowWriter::RunOnce() {
   }
   std::string lenient = sql_;
   lenient.insert(kReplace.size(), absl::StrCat(" ", binlog::kLenientHint, " "));
-  SLUICE_ASSIGN_OR_RETURN(const uint64_t warnings, sender_.Run(lenient, long_values_));
-  if (warnings != error_enums_) {
+  SLUICE_ASSIGN_OR_RETURN(const mysql::Connection::Outcome outcome,
+                          sender_.Run(lenient, long_values_));
+  if (outcome.warnings != error_enums_) {
     return absl::FailedPreconditionError(
-        absl::StrCat("rows with an invalid ENUM value gave ", warnings, " warnings where ",
+        absl::StrCat("rows with an invalid ENUM value gave ", outcome.warnings, " warnings where ",
                      error_enums_, " are right, so a value may have been changed"));
   }
   return absl::OkStatus();

@@ -258,7 +258,9 @@ absl::Status EventDecoder::FeedRows(absl::string_view event) {
       continue;
     }
     if (rows_.before() != nullptr) {
-      SLUICE_RETURN_IF_ERROR(CheckImage(*known.plan, known.plan->key, *rows_.before()));
+      const TablePlan& plan = *known.plan;
+      SLUICE_RETURN_IF_ERROR(
+          CheckImage(plan, plan.HasKey() ? plan.key : plan.written, *rows_.before()));
     }
     const binlog::RowImage* after = rows_.after();
     if (after != nullptr) {

@@ -58,6 +58,9 @@ absl::Status GroupBuilder::OnBegin(const binlog::GtidEvent& gtid) {
 absl::Status GroupBuilder::OnChange(const TablePlan& plan,
                                     const std::shared_ptr<const binlog::TableMapEvent>& map,
                                     const binlog::RowImage* before, const binlog::RowImage* after) {
+  if (!plan.HasKey() && (plan.awaits_copy || plan.copied_at.Contains(current_.gtid))) {
+    return absl::OkStatus();
+  }
   group_.changes.Add(plan, map, before, after);
   ++group_.rows;
   ++transaction_rows_;

@@ -90,6 +90,9 @@ std::optional<std::string> LoadStatement(const TablePlan& plan,
   std::vector<std::string> fields;
   std::vector<std::string> sets;
   for (size_t i = 0; i < families.size(); ++i) {
+    if (plan.times.Converts(plan.written[i])) {
+      return std::nullopt;
+    }
     const std::string name = mysql::QuoteName(plan.schema.columns[plan.written[i]].name);
     const std::string variable = absl::StrCat("@sluice_", i);
     switch (WayOf(families[i])) {

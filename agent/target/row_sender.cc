@@ -47,8 +47,8 @@ absl::Status RowSender::CheckPacket(size_t bytes) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> RowSender::Run(const std::string& sql,
-                                        const std::vector<absl::string_view>& long_values) {
+absl::StatusOr<mysql::Connection::Outcome> RowSender::Run(
+    const std::string& sql, const std::vector<absl::string_view>& long_values) {
   size_t packet = sql.size();
   for (const absl::string_view value : long_values) {
     packet = std::max(packet, value.size());
@@ -56,11 +56,10 @@ absl::StatusOr<uint64_t> RowSender::Run(const std::string& sql,
   SLUICE_RETURN_IF_ERROR(CheckPacket(packet));
   if (long_values.empty()) {
     SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult result, connection_.Query(sql));
-    return result.warnings;
+    return mysql::Connection::Outcome{.affected_rows = result.affected_rows,
+                                      .warnings = result.warnings};
   }
-  SLUICE_ASSIGN_OR_RETURN(const mysql::Connection::Outcome outcome,
-                          connection_.ExecuteWithValues(sql, long_values));
-  return outcome.warnings;
+  return connection_.ExecuteWithValues(sql, long_values);
 }
 
 }  // namespace sluice::target

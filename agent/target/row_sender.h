@@ -24,10 +24,10 @@ class RowSender {
   // would be escaped, so copied, and could exceed the packet that the source took it by.
   static bool IsLong(binlog::ColumnFamily family, absl::string_view bytes);
 
-  // Returns the number of warnings. FAILED_PRECONDITION says so when a packet would be above what
+  // FAILED_PRECONDITION says so when a packet would be above what
   // the server takes, whose own answer is to end the connection.
-  absl::StatusOr<uint64_t> Run(const std::string& sql,
-                               const std::vector<absl::string_view>& long_values);
+  absl::StatusOr<mysql::Connection::Outcome> Run(const std::string& sql,
+                                                 const std::vector<absl::string_view>& long_values);
 
  private:
   absl::Status CheckPacket(size_t bytes);

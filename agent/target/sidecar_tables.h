@@ -9,10 +9,10 @@
 namespace sluice::target {
 
 // Grows with every change of the statements below.
-inline constexpr int kStreamTablesVersion = 3;
+inline constexpr int kStreamTablesVersion = 4;
 
 // Each may be run again at any time.
-inline constexpr std::array<absl::string_view, 4> kStreamTables = {
+inline constexpr std::array<absl::string_view, 5> kStreamTables = {
     // spec: control.capnp StreamSpec. epoch: of the last command that was obeyed. source_*: the
     // tablet
     // that was read from last, for when the coordinator cannot be asked.
@@ -69,6 +69,17 @@ inline constexpr std::array<absl::string_view, 4> kStreamTables = {
   gtid VARCHAR(128) NOT NULL,
   statement LONGTEXT NOT NULL,
   definition LONGTEXT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
+
+    // One row per secondary key that a table does without until it is copied. definition: as SHOW
+    // CREATE TABLE had it.
+    R"(CREATE TABLE IF NOT EXISTS _sluice.deferred_key (
+  stream_id BIGINT UNSIGNED NOT NULL,
+  table_name VARCHAR(64) NOT NULL,
+  key_name VARCHAR(64) NOT NULL,
+  ordinal INT UNSIGNED NOT NULL,
+  definition LONGTEXT NOT NULL,
+  PRIMARY KEY (stream_id, table_name, key_name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
 };
 

@@ -110,6 +110,12 @@ absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const SnapshotRequest&
           [&](auto reply) {
             snapshot.session = wire::Str(reply.getSession());
             snapshot.position = wire::Str(reply.getPosition());
+            snapshot.up_to = wire::Str(reply.getUpTo());
+            for (const auto estimate : reply.getEstimates()) {
+              snapshot.estimates.push_back({.table = wire::Str(estimate.getTable()),
+                                            .rows = estimate.getRows(),
+                                            .bytes = estimate.getBytes()});
+            }
             return absl::OkStatus();
           },
           {.timeout = wanted.wait + kCallTimeout, .idempotency_id = {}, .traceparent = {}});

@@ -27,13 +27,20 @@ struct SourceAddress {
 struct OpenedSnapshot {
   std::string session;
   std::string position;  // P: the snapshot is there or later
+  std::string up_to;     // a GTID set that has every transaction of the snapshot
+  struct Estimate {
+    std::string table;
+    uint64_t rows = 0;
+    uint64_t bytes = 0;
+  };
+  std::vector<Estimate> estimates;  // of the tables asked for
 };
 
 struct RowsRequest {
   std::string session;
   std::string table;
   std::vector<std::string> columns;
-  std::vector<std::string> key_columns;
+  std::vector<std::string> key_columns;  // empty: as the server has them, in a session of 1 reader
   std::string after_key;
   std::string end_key;     // the last key wanted; empty: to the table's end
   uint64_t skip_rows = 0;  // not 0: no rows, only the key of the row so many rows on

@@ -30,6 +30,7 @@ void StreamBoard::SetRecord(const StreamRecord& record) {
   const absl::MutexLock lock(&mutex_);
   record_ = record;
   note_.clear();
+  keys_note_.clear();
   if (!record_.Active()) {
     source_.clear();
     heard_lag_ms_ = -1;
@@ -65,6 +66,11 @@ void StreamBoard::SetSource(const std::string& alias) {
 void StreamBoard::SetNote(const std::string& note) {
   const absl::MutexLock lock(&mutex_);
   note_ = note;
+}
+
+void StreamBoard::SetKeysNote(const std::string& note) {
+  const absl::MutexLock lock(&mutex_);
+  keys_note_ = note;
 }
 
 void StreamBoard::Heard(const HeardFromSource& heard) {
@@ -121,7 +127,7 @@ StreamStatus StreamBoard::Status() const {
   StreamStatus status;
   status.spec = record_.spec;
   status.state = record_.state;
-  status.message = record_.message.empty() ? note_ : record_.message;
+  status.message = !record_.message.empty() ? record_.message : !note_.empty() ? note_ : keys_note_;
   status.position = PositionText(record_.position);
   status.source_tablet = source_;
   status.lag_ms = LagMs();

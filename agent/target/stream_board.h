@@ -36,6 +36,8 @@ class StreamBoard {
   // Why it does not get on at the moment; shown as the message where there is no other. Not
   // durable.
   void SetNote(const std::string& note) ABSL_LOCKS_EXCLUDED(mutex_);
+  // What is being done about keys that tables lack; shown where there is nothing else to say.
+  void SetKeysNote(const std::string& note) ABSL_LOCKS_EXCLUDED(mutex_);
   void Heard(const HeardFromSource& heard) ABSL_LOCKS_EXCLUDED(mutex_);
   // What waits, "copy" or "apply", and why; empty when nothing does.
   void SetThrottled(const std::string& component, const std::string& reason)
@@ -65,6 +67,7 @@ class StreamBoard {
   StreamRecord record_ ABSL_GUARDED_BY(mutex_);
   std::string source_ ABSL_GUARDED_BY(mutex_);
   std::string note_ ABSL_GUARDED_BY(mutex_);
+  std::string keys_note_ ABSL_GUARDED_BY(mutex_);
   absl::Time heard_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t heard_lag_ms_ ABSL_GUARDED_BY(mutex_) = -1;
   std::string throttled_component_ ABSL_GUARDED_BY(mutex_);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/target/key_builder.h"
 #include "agent/target/local_session.h"
 #include "agent/target/stream_spec.h"
 #include "agent/target/stream_store.h"
@@ -269,8 +270,10 @@ absl::Status StreamManager::Delete(uint64_t id, const std::shared_ptr<Stream>& s
   if (stream != nullptr) {
     const absl::MutexLock lock(&stream->mutex);
     stream->runner.Stop();
+    SLUICE_RETURN_IF_ERROR(EndKeyChanges(*connection, id));
     SLUICE_RETURN_IF_ERROR(StreamStore(*connection).Delete(id));
   } else {
+    SLUICE_RETURN_IF_ERROR(EndKeyChanges(*connection, id));
     SLUICE_RETURN_IF_ERROR(StreamStore(*connection).Delete(id));
   }
   SLUICE_CRASH_POINT("stream.after_delete");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/target/deferrable_keys.h"
 #include "agent/target/stream_spec.h"
 #include "common/gtid/gtid_set.h"
 #include "schemas/control.capnp.h"
@@ -35,6 +36,7 @@ struct CopyTable {
   uint64_t rows_estimate = 0;
   uint64_t bytes_estimate = 0;
   std::vector<CopyRange> ranges = std::vector<CopyRange>(1);  // by slot
+  std::vector<OwedKey> keys_owed;  // left out of the table, to be added when all tables are copied
 
   // What follows from the ranges.
   void Sum() {
@@ -80,9 +82,13 @@ struct StreamRecord {
   [[nodiscard]] bool CopyDone() const {
     return std::all_of(copy.begin(), copy.end(), [](const CopyTable& table) { return table.done; });
   }
-  // The state that it takes when it is started.
+  [[nodiscard]] bool KeysOwed() const {
+    return std::any_of(copy.begin(), copy.end(),
+                       [](const CopyTable& table) { return !table.keys_owed.empty(); });
+  }
+  // The state that it takes when it is started. A table without its keys is not ready for readers.
   [[nodiscard]] schemas::StreamState ActiveState() const {
-    if (CopyDone() && position.position.has_value()) {
+    if (CopyDone() && !KeysOwed() && position.position.has_value()) {
       return schemas::StreamState::RUNNING;
     }
     return position.position.has_value() ? schemas::StreamState::COPYING

@@ -39,6 +39,10 @@ void WriteStreamStatus(const StreamStatus& status, schemas::StreamStatus::Builde
     copy[i].setBytesCopied(table.bytes);
     copy[i].setRowsEstimate(table.rows_estimate);
     copy[i].setBytesEstimate(table.bytes_estimate);
+    auto keys = copy[i].initKeysOwed(static_cast<unsigned>(table.keys_owed.size()));
+    for (unsigned k = 0; k < keys.size(); ++k) {
+      keys.set(k, table.keys_owed[k].name);
+    }
     rows_copied += table.rows;
   }
   builder.setRowsCopied(rows_copied);

@@ -197,7 +197,48 @@ absl::Status StreamStore::LoadCopy(uint64_t id, std::vector<CopyTable>& tables) 
   for (CopyTable& table : tables) {
     table.Sum();
   }
+  return LoadOwedKeys(id, tables);
+}
+
+absl::Status StreamStore::LoadOwedKeys(uint64_t id, std::vector<CopyTable>& tables) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection_.Query(absl::StrCat("SELECT table_name, key_name, definition FROM "
+                                     "_sluice.deferred_key WHERE stream_id = ",
+                                     id, " ORDER BY table_name, ordinal")));
+  for (const mysql::Row& row : result.rows) {
+    RowCells cells(row);
+    const std::string name = cells.Text();
+    const auto table = std::find_if(tables.begin(), tables.end(),
+                                    [&](const CopyTable& each) { return each.table == name; });
+    if (table == tables.end()) {
+      return absl::DataLossError(
+          absl::StrCat("keys are owed to table ", name, ", which stream ", id, " does not copy"));
+    }
+    OwedKey& key = table->keys_owed.emplace_back();
+    key.name = cells.Text();
+    key.definition = cells.Text();
+  }
   return absl::OkStatus();
+}
+
+absl::Status StreamStore::WriteOwedKeys(uint64_t id, const std::string& table,
+                                        const std::vector<OwedKey>& keys) {
+  std::string sql =
+      "INSERT IGNORE INTO _sluice.deferred_key (stream_id, table_name, key_name, ordinal, "
+      "definition) VALUES ";
+  for (size_t i = 0; i < keys.size(); ++i) {
+    absl::StrAppend(&sql, i == 0 ? "(" : ", (", id, ", ", QuoteString(table), ", ",
+                    QuoteString(keys[i].name), ", ", i, ", ", QuoteString(keys[i].definition), ")");
+  }
+  return connection_.Execute(sql).status();
+}
+
+absl::Status StreamStore::ForgetOwedKeys(uint64_t id, const std::string& table) {
+  return connection_
+      .Execute(absl::StrCat("DELETE FROM _sluice.deferred_key WHERE stream_id = ", id,
+                            " AND table_name = ", QuoteString(table)))
+      .status();
 }
 
 absl::StatusOr<std::vector<StreamRecord>> StreamStore::LoadAll() {
@@ -299,8 +340,9 @@ absl::Status StreamStore::UpdateSource(uint64_t id, const std::string& alias,
 
 absl::Status StreamStore::Delete(uint64_t id) {
   const auto remove = [&]() -> absl::Status {
-    for (const char* table : {"stream_position WHERE stream_id", "copy_range WHERE stream_id",
-                              "stream_ddl WHERE stream_id", "stream WHERE id"}) {
+    for (const char* table :
+         {"stream_position WHERE stream_id", "copy_range WHERE stream_id",
+          "stream_ddl WHERE stream_id", "deferred_key WHERE stream_id", "stream WHERE id"}) {
       SLUICE_RETURN_IF_ERROR(
           connection_.Execute(absl::StrCat("DELETE FROM _sluice.", table, " = ", id)).status());
     }

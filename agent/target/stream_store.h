@@ -71,12 +71,18 @@ class StreamStore {
   // Finish does. Any number of sessions may do so at once. `row` is the stream's as it is durable.
   absl::Status FinishPart(const PositionRow& row, CommitKind kind);
 
+  // The keys that a table owes, within the open transaction; none that stand there twice.
+  absl::Status WriteOwedKeys(uint64_t id, const std::string& table,
+                             const std::vector<OwedKey>& keys);
+  absl::Status ForgetOwedKeys(uint64_t id, const std::string& table);
+
   // UNAVAILABLE when this mysqld is read-only.
   absl::Status CheckWritable();
 
  private:
   absl::Status WriteCopy(uint64_t id, const std::vector<CopyProgress>& progress);
   absl::Status LoadCopy(uint64_t id, std::vector<CopyTable>& tables);
+  absl::Status LoadOwedKeys(uint64_t id, std::vector<CopyTable>& tables);
   absl::Status WhyNotAdvanced(const PositionRow& row);
 
   mysql::Connection& connection_;

@@ -2,6 +2,7 @@
 
 #include "agent/target/stream_task.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -30,6 +31,15 @@ DdlPolicy PolicyOf(stream::OnDdl on_ddl) {
       break;
   }
   return DdlPolicy::kRefuse;
+}
+
+absl::Status PassOverLostSnapshot(uint64_t stream_id, const absl::Status& status) {
+  if (absl::IsNotFound(status)) {
+    // The next epoch goes on behind the last key with a new snapshot.
+    SLUICE_LOG(kWarning, "snapshot lost", {{"stream", stream_id}, {"reason", status}});
+    return absl::OkStatus();
+  }
+  return status;
 }
 
 }  // namespace
@@ -82,10 +92,7 @@ absl::Status StreamTask::Run() {
     context_.board.SetRecord(record_);
     return absl::OkStatus();
   }
-  absl::StatusOr<TablePlans> plans =
-      TablePlans::Load(*connection_, record_.spec.target_database, record_.spec.tables);
-  SLUICE_RETURN_IF_ERROR(plans.status());
-  plans_ = std::make_unique<TablePlans>(*std::move(plans));
+  SLUICE_RETURN_IF_ERROR(LoadPlans());
   SLUICE_RETURN_IF_ERROR(ConnectSource());
   const bool throttle_apply = knobs_.Count(stream::Knob::kThrottleApply).value_or(0) != 0;
   if (record_.state != StreamState::RUNNING || throttle_apply) {
@@ -104,7 +111,7 @@ absl::Status StreamTask::Run() {
       source_->SetThrottle({});
     }
   }
-  return Follow();
+  return Follow([] { return false; });
 }
 
 absl::Status StreamTask::ConnectTarget() {
@@ -197,13 +204,16 @@ absl::Status StreamTask::CopyAndCatchUp() {
     if (!record_.CopyDone()) {
       copied = CopyEpoch();
     }
-    // Goes on with the binlog also for as long as the copy is throttled; and what a copy cannot
-    // read or write may be of a definition that the binlog tells of.
-    if (copied.ok() || (!IsTransient(copied) && record_.position.position.has_value())) {
+    // Goes on with the binlog also for as long as the copy is throttled. What a copy cannot read or
+    // write may be of a definition that the binlog tells of, and of a table without a key no
+    // snapshot may be found for long, which must not keep the binlog.
+    const bool goes_on = copied.ok() || !IsTransient(copied) || absl::IsAborted(copied);
+    if (goes_on && record_.position.position.has_value()) {
       SLUICE_RETURN_IF_ERROR(CatchUp());
     }
     SLUICE_RETURN_IF_ERROR(copied);
   } while (!record_.CopyDone());
+  SLUICE_RETURN_IF_ERROR(AddOwedKeys());
   // Started again after that, it is running at once and does not come here.
   if (record_.spec.stop_after_copy && !record_.copy.empty()) {
     return EnterState(StreamState::STOPPED, "stopped after copy");
@@ -245,7 +255,16 @@ absl::Status StreamTask::CopyEpoch() {
   const OpenedSnapshot& snapshot = *opened;
   // Everything from here on is replayed over the rows, so it is durable before the first of them.
   if (!record_.position.position.has_value()) {
+    SLUICE_RETURN_IF_ERROR(DeferKeys(snapshot));
     SLUICE_RETURN_IF_ERROR(StorePosition(snapshot.position));
+  }
+  const bool keyless =
+      std::any_of(wanted.tables.begin(), wanted.tables.end(),
+                  [this](const std::string& table) { return !plans_->Find(table)->HasKey(); });
+  if (keyless) {
+    // Theirs are snapshots of their own; all other tables come in the next epoch.
+    source_->CloseSession(snapshot.session);
+    return PassOverLostSnapshot(id_, CopyKeyless());
   }
   Copier copier(
       {.retry = Retry(),
@@ -261,15 +280,11 @@ absl::Status StreamTask::CopyEpoch() {
        .on_times = [this](const WriteTimes& times) { context_.board.AddCopyTimes(times); }},
       tuning_.copier);
   const absl::Status status = copier.CopyUntil(snapshot.session, absl::Now() + tuning_.copy_epoch);
-  if (absl::IsNotFound(status)) {
-    // The next epoch goes on behind the last key with a new snapshot.
-    SLUICE_LOG(kWarning, "snapshot lost", {{"stream", id_}, {"reason", status}});
-    return absl::OkStatus();
+  if (status.ok()) {
+    SLUICE_CRASH_POINT("copy.epoch_over");
+    source_->CloseSession(snapshot.session);
   }
-  SLUICE_RETURN_IF_ERROR(status);
-  SLUICE_CRASH_POINT("copy.epoch_over");
-  source_->CloseSession(snapshot.session);
-  return absl::OkStatus();
+  return PassOverLostSnapshot(id_, status);
 }
 
 absl::StatusOr<std::unique_ptr<ChangeFeed>> StreamTask::OpenFeed(absl::Duration wait) {
@@ -343,7 +358,7 @@ absl::Status StreamTask::CatchUp() {
   }
 }
 
-absl::Status StreamTask::Follow() {
+absl::Status StreamTask::Follow(const std::function<bool()>& done) {
   SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<ChangeFeed> feed, OpenFeed(tuning_.follow_wait));
   Applier applier(ForApplier(), tuning_.applier);
   while (true) {
@@ -355,8 +370,12 @@ absl::Status StreamTask::Follow() {
       return CarryOut(*group.ddl);
     }
     feed->LimitChanges(applier.changes_wanted());
-    SLUICE_RETURN_IF_ERROR(applier.SavePosition(group.caught_up));
+    const bool end = done();
+    SLUICE_RETURN_IF_ERROR(applier.SavePosition(group.caught_up || end));
     Heard(group, applier);
+    if (end && !group.open) {
+      return absl::OkStatus();
+    }
   }
 }
 

@@ -38,6 +38,11 @@ struct StreamTuning {
   absl::Duration backoff_min = absl::Milliseconds(100);
   absl::Duration backoff_max = absl::Seconds(5);
   uint32_t event_bytes_max = 1U << 20U;
+  // A table above it gets its secondary keys after its copy, unless an operator has said more.
+  uint64_t defer_bytes_min = uint64_t{32} << 20U;
+  // How long an ALTER that adds keys waits for those who use the table, while writers wait for it.
+  absl::Duration key_lock_wait = absl::Minutes(1);
+  absl::Duration key_retry = absl::Seconds(10);
   CopierOptions copier;
   ApplierOptions applier;
 };
@@ -92,9 +97,15 @@ class StreamTask {
   absl::Status CopyAndCatchUp();
   absl::Status CopyEpoch();
   absl::Status CarryOut(const SourceDdl& ddl);
+  absl::Status CopyKeyless();
+  absl::Status DeferKeys(const OpenedSnapshot& snapshot);
+  absl::Status AddOwedKeys();
+  absl::Status LoadPlans();
+  absl::Status SetCopiedAt(const CopyTable& table);
   absl::Status StorePosition(const std::string& position);
   absl::Status CatchUp();
-  absl::Status Follow();
+  // Applies what comes until `done`, asked after each answer of the source.
+  absl::Status Follow(const std::function<bool()>& done);
   absl::Status EnterState(schemas::StreamState state, const std::string& message);
   absl::Status CheckStopping() const;
   [[nodiscard]] RetryContext Retry();

@@ -43,7 +43,8 @@ bool IsListable(const TablePlan& plan) {
 
 absl::StatusOr<std::vector<TablePlan>> LoadPlans(mysql::Connection& connection,
                                                  const std::string& database,
-                                                 const std::vector<std::string>& tables) {
+                                                 const std::vector<std::string>& tables,
+                                                 const PlanOptions& options) {
   std::vector<std::string> names;
   names.reserve(2 * tables.size());
   for (const std::string& table : tables) {
@@ -72,7 +73,8 @@ absl::StatusOr<std::vector<TablePlan>> LoadPlans(mysql::Connection& connection,
                                                      "its name nor under its closed name")),
           table);
     }
-    SLUICE_ASSIGN_OR_RETURN(TablePlan plan, MakeTablePlan(std::move(*stands->second), table));
+    SLUICE_ASSIGN_OR_RETURN(TablePlan plan,
+                            MakeTablePlan(std::move(*stands->second), table, options));
     plans.push_back(std::move(plan));
   }
   return plans;
@@ -87,16 +89,21 @@ std::vector<std::string> TablePlan::KeyNames() const {
   return Names(schema, key);
 }
 
-absl::StatusOr<TablePlan> MakeTablePlan(mysql::TableSchema schema, const std::string& table) {
+absl::StatusOr<TablePlan> MakeTablePlan(mysql::TableSchema schema, const std::string& table,
+                                        const PlanOptions& options) {
   TablePlan plan;
   plan.database = schema.database;
   plan.table = table;
   plan.physical = schema.name;
   const std::string full = absl::StrCat(schema.database, ".", schema.name);
-  if (schema.key_columns.empty()) {
+  if (schema.key_columns.empty() && !options.allow_no_key) {
     return WithSubject(absl::FailedPreconditionError(absl::StrCat(
                            "table ", full, " has neither a primary key nor a NOT NULL unique key")),
                        table);
+  }
+  const absl::Status convertible = CheckConvertible(schema, options.from_zone, options.to_zone);
+  if (!convertible.ok()) {
+    return WithSubject(convertible, table);
   }
   if (!schema.triggers.empty()) {
     return WithSubject(
@@ -118,6 +125,7 @@ absl::StatusOr<TablePlan> MakeTablePlan(mysql::TableSchema schema, const std::st
       plan.written.push_back(i);
     }
   }
+  plan.times = TimeConversion(schema, options.from_zone, options.to_zone);
   plan.schema = std::move(schema);
   const std::string name = mysql::QuoteTable(plan.database, plan.physical);
   const std::string into =
@@ -135,7 +143,8 @@ absl::StatusOr<TablePlan> MakeTablePlan(mysql::TableSchema schema, const std::st
   return plan;
 }
 
-TablePlans::TablePlans(std::vector<TablePlan> plans) {
+TablePlans::TablePlans(std::vector<TablePlan> plans, PlanOptions options)
+    : options_(std::move(options)) {
   for (TablePlan& plan : plans) {
     auto owned = std::make_unique<TablePlan>(std::move(plan));
     std::string name = owned->table;
@@ -145,9 +154,11 @@ TablePlans::TablePlans(std::vector<TablePlan> plans) {
 
 absl::StatusOr<TablePlans> TablePlans::Load(mysql::Connection& connection,
                                             const std::string& database,
-                                            const std::vector<std::string>& tables) {
-  SLUICE_ASSIGN_OR_RETURN(std::vector<TablePlan> plans, LoadPlans(connection, database, tables));
-  return TablePlans(std::move(plans));
+                                            const std::vector<std::string>& tables,
+                                            const PlanOptions& options) {
+  SLUICE_ASSIGN_OR_RETURN(std::vector<TablePlan> plans,
+                          LoadPlans(connection, database, tables, options));
+  return TablePlans(std::move(plans), options);
 }
 
 absl::Status TablePlans::Reload(mysql::Connection& connection) {
@@ -159,8 +170,9 @@ absl::Status TablePlans::Reload(mysql::Connection& connection) {
   for (const auto& [table, plan] : plans_) {
     tables.push_back(table);
   }
-  SLUICE_ASSIGN_OR_RETURN(std::vector<TablePlan> plans,
-                          LoadPlans(connection, plans_.begin()->second->database, tables));
+  SLUICE_ASSIGN_OR_RETURN(
+      std::vector<TablePlan> plans,
+      LoadPlans(connection, plans_.begin()->second->database, tables, options_));
   for (TablePlan& plan : plans) {
     TablePlan& known = *plans_.at(plan.table);
     // Another thread may be decoding by this plan, so what it reads stays as it is.
@@ -174,6 +186,16 @@ absl::Status TablePlans::Reload(mysql::Connection& connection) {
     known.delete_head = std::move(plan.delete_head);
   }
   return absl::OkStatus();
+}
+
+void TablePlans::SetAwaitsCopy(absl::string_view table) {
+  plans_.at(table)->awaits_copy = true;
+}
+
+void TablePlans::SetCopiedAt(absl::string_view table, gtid::GtidSet position) {
+  TablePlan& plan = *plans_.at(table);
+  plan.awaits_copy = false;
+  plan.copied_at = std::move(position);
 }
 
 const TablePlan* TablePlans::Find(absl::string_view table) const {

@@ -77,7 +77,7 @@ StreamInfo DecodeStream(schemas::StreamStatus::Reader status) {
   for (const auto table : status.getCopy()) {
     stream.copy.push_back({Str(table.getTable()), table.getDone(), table.getStarted(),
                            table.getRowsCopied(), table.getBytesCopied(), table.getRowsEstimate(),
-                           table.getBytesEstimate()});
+                           table.getBytesEstimate(), wire::Strs(table.getKeysOwed())});
   }
   stream.rows_copied = status.getRowsCopied();
   stream.source_keyspace = Str(status.getSourceKeyspace());

@@ -61,6 +61,7 @@ struct CopyProgress {
   uint64_t bytes_copied = 0;
   uint64_t rows_estimate = 0;
   uint64_t bytes_estimate = 0;
+  std::vector<std::string> keys_owed;  // added when all tables are copied
 };
 
 struct StreamInfo {

@@ -79,7 +79,8 @@ absl::Status CheckStream(const Dependencies& parts, const StreamInfo& stream,
   switch (stream.state) {
     case StreamState::kInit:
     case StreamState::kCopying:
-      return Not("copy is still in progress");
+      return Not(absl::StrCat("copy is still in progress", stream.message.empty() ? "" : " (",
+                              stream.message, stream.message.empty() ? "" : ")"));
     case StreamState::kError:
       return Not(absl::StrCat("workflow has errors: ", name, ": ", stream.message));
     case StreamState::kStopped:

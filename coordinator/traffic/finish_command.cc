@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
@@ -128,7 +129,31 @@ absl::Status FinishCommand::CheckCancel() const {
                          {GateState::kClosed, GateState::kReadable, GateState::kAbsent},
                          "the side that is to be dropped");
   }
+  if (gates.ok() && args_.keep_data) {
+    gates = CheckKeys();
+  }
   return gates.ok() ? gates : Refused(gates.message());
+}
+
+// Tables that are kept must be whole: who deletes a stream forgets what it owes them.
+absl::Status FinishCommand::CheckKeys() const {
+  const WorkflowRecord& original = records_.original;
+  for (const cutover::Side& side : DirectionOf(records_, false).to) {
+    SLUICE_ASSIGN_OR_RETURN(
+        const std::vector<topology::StreamInfo> streams,
+        parts_.agents.ListStreams(workflow::AgentRef::Primary(side.keyspace, side.shard),
+                                  workflow::WorkflowKey(original), {}));
+    for (const topology::StreamInfo& stream : streams) {
+      for (const topology::CopyProgress& copy : stream.copy) {
+        if (!copy.keys_owed.empty()) {
+          return absl::FailedPreconditionError(absl::StrCat(
+              "table ", copy.table, " lacks its keys ", absl::StrJoin(copy.keys_owed, ", "),
+              " until the copy is done; wait for that, or cancel without --keep-data"));
+        }
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> FinishCommand::DryRun() {

@@ -40,6 +40,7 @@ class FinishCommand {
  private:
   absl::Status CheckComplete() const;
   absl::Status CheckCancel() const;
+  absl::Status CheckKeys() const;
   absl::StatusOr<std::string> DryRun();
   absl::Status Decide();
   void DrainReverse(absl::Time deadline) const;

@@ -124,6 +124,19 @@ absl::StatusOr<std::vector<TableDescription>> AgentPool::DescribeTables(
   return result;
 }
 
+absl::Status AgentPool::CheckTimeZone(const AgentRef& agent, const std::string& database,
+                                      const std::vector<std::string>& tables,
+                                      const std::string& zone, const CallBudget& budget) {
+  return Call<schemas::DescribeTablesRequest, schemas::DescribeTablesReply>(
+      Find(agent), agent, Method::DESCRIBE_TABLES, "looking up a time zone", budget,
+      [&](auto request) {
+        request.setDatabase(database);
+        Fill(request.initTables(Size(tables)), tables);
+        request.setTimeZone(zone);
+      },
+      [](auto) { return absl::OkStatus(); });
+}
+
 absl::Status AgentPool::PrepareTarget(const AgentRef& agent, const std::string& workflow,
                                       const std::string& database,
                                       const std::vector<TableDescription>& tables,

@@ -139,6 +139,11 @@ class Agents {
   virtual absl::StatusOr<std::vector<TableDescription>> DescribeTables(
       const AgentRef& agent, const std::string& database, const std::vector<std::string>& tables,
       const CallBudget& budget) = 0;
+  // FAILED_PRECONDITION when the mysqld does not know the zone, or names a column of the tables
+  // that can't be converted.
+  virtual absl::Status CheckTimeZone(const AgentRef& agent, const std::string& database,
+                                     const std::vector<std::string>& tables,
+                                     const std::string& zone, const CallBudget& budget) = 0;
   virtual absl::Status PrepareTarget(const AgentRef& agent, const std::string& workflow,
                                      const std::string& database,
                                      const std::vector<TableDescription>& tables,
@@ -192,6 +197,9 @@ class AgentPool : public Agents {
   absl::StatusOr<std::vector<TableDescription>> DescribeTables(
       const AgentRef& agent, const std::string& database, const std::vector<std::string>& tables,
       const CallBudget& budget) override;
+  absl::Status CheckTimeZone(const AgentRef& agent, const std::string& database,
+                             const std::vector<std::string>& tables, const std::string& zone,
+                             const CallBudget& budget) override;
   absl::Status PrepareTarget(const AgentRef& agent, const std::string& workflow,
                              const std::string& database,
                              const std::vector<TableDescription>& tables,

@@ -75,16 +75,19 @@ bool IsBehindGate(GateState state) {
 }  // namespace
 
 absl::Status CheckStreamOptions(const stream::StreamOptions& options) {
-  const auto refused = [](absl::string_view what) {
-    return absl::UnimplementedError(absl::StrCat(what, " is not supported by this version"));
+  if (options.on_ddl != stream::OnDdl::kExec && options.on_ddl != stream::OnDdl::kExecIgnore) {
+    return absl::OkStatus();
+  }
+  const auto refused = [&options](absl::string_view what, absl::string_view why) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, " and --on-ddl ", stream::OnDdlName(options.on_ddl), " exclude each other: ", why));
   };
   if (options.defer_secondary_keys == stream::DeferKeys::kAlways) {
-    return refused("--defer-secondary-keys");
+    return refused("--defer-secondary-keys", "a statement could name a key that is put off");
   }
-  if (options.ConvertsTimes()) {
-    return refused("--source-time-zone");
-  }
-  return options.allow_no_key ? refused("--allow-no-key") : absl::OkStatus();
+  return options.allow_no_key
+             ? refused("--allow-no-key", "a statement could take a table's key away or give it one")
+             : absl::OkStatus();
 }
 
 absl::Status CheckSelection(const TableSelection& selection) {
@@ -136,7 +139,7 @@ absl::StatusOr<std::vector<std::string>> SelectTables(
 }
 
 absl::Status CheckSourceTables(const std::string& keyspace,
-                               const std::vector<TableDescription>& tables) {
+                               const std::vector<TableDescription>& tables, bool allow_no_key) {
   std::set<std::string> moved;
   std::vector<std::string> missing;
   for (const TableDescription& table : tables) {
@@ -158,9 +161,10 @@ absl::Status CheckSourceTables(const std::string& keyspace,
     if (table.is_view) {
       return Refuse(keyspace, table.name, "it is a view; leave it out and create it on the target");
     }
-    if (table.key_columns.empty()) {
+    if (table.key_columns.empty() && !allow_no_key) {
       return Refuse(keyspace, table.name,
-                    "it has no primary key and no unique key over NOT NULL columns; add one");
+                    "it has no primary key and no unique key over NOT NULL columns; add one, or "
+                    "say --allow-no-key to have it moved slowly");
     }
     if (!table.triggers.empty()) {
       return Refuse(keyspace, table.name,

@@ -20,7 +20,7 @@ struct TableSelection {
   std::vector<std::string> exclude_tables;
 };
 
-// UNIMPLEMENTED names an option that streams do not obey.
+// INVALID_ARGUMENT names two options that exclude each other.
 absl::Status CheckStreamOptions(const stream::StreamOptions& options);
 
 // INVALID_ARGUMENT unless exactly one of tables and all_tables is given; names what is twice.
@@ -36,7 +36,8 @@ absl::StatusOr<std::vector<std::string>> SelectTables(
 // foreign key that leaves the set or whose cascades are not in the binlog, a closed gate that
 // another workflow left.
 absl::Status CheckSourceTables(const std::string& keyspace,
-                               const std::vector<TableDescription>& tables);
+                               const std::vector<TableDescription>& tables,
+                               bool allow_no_key = false);
 
 // FAILED_PRECONDITION names a table and its foreign keys that cascade, where the binlog of the
 // target, which the way back reads, does not hold the rows that a cascade changes. `source` and

@@ -142,6 +142,24 @@ absl::Status CheckTargets(const Services& services, const CreatePlan& plan, absl
   return absl::OkStatus();
 }
 
+// Both sides convert: the target what comes, the source what comes back.
+absl::Status CheckTimeZones(const Services& services, const WorkflowRecord& record,
+                            absl::Time deadline) {
+  const std::string& zone = record.options.stream.source_time_zone;
+  if (zone.empty()) {
+    return absl::OkStatus();
+  }
+  for (const StreamRecord& stream : record.streams) {
+    SLUICE_RETURN_IF_ERROR(services.agents.CheckTimeZone(
+        AgentRef::Primary(record.source_keyspace, stream.source_shard), stream.source_database,
+        record.tables, zone, DescribeBudget(deadline)));
+    SLUICE_RETURN_IF_ERROR(services.agents.CheckTimeZone(
+        AgentRef::Primary(record.target_keyspace, stream.target_shard), stream.target_database,
+        record.tables, zone, DescribeBudget(deadline)));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<TablesByStream> DescribeSources(const Services& services,
@@ -150,7 +168,8 @@ absl::StatusOr<TablesByStream> DescribeSources(const Services& services,
   for (const StreamRecord& stream : record.streams) {
     SLUICE_ASSIGN_OR_RETURN(std::vector<TableDescription> tables,
                             DescribeSource(services, record, stream, deadline));
-    SLUICE_RETURN_IF_ERROR(CheckSourceTables(record.source_keyspace, tables));
+    SLUICE_RETURN_IF_ERROR(
+        CheckSourceTables(record.source_keyspace, tables, record.options.stream.allow_no_key));
     result.push_back(std::move(tables));
   }
   return result;
@@ -181,14 +200,17 @@ absl::StatusOr<CreatePlan> PlanCreate(const Services& services, const CreateArgs
                           PlanSelection(services, args, deadline, record));
   SLUICE_RETURN_IF_ERROR(CheckOtherWorkflows(record, others));
   SLUICE_RETURN_IF_ERROR(CheckExistingRules(record, services.rules.Rules().table_rules));
-  SLUICE_RETURN_IF_ERROR(CheckSourceTables(record.source_keyspace, first));
+  SLUICE_RETURN_IF_ERROR(
+      CheckSourceTables(record.source_keyspace, first, args.stream.allow_no_key));
   plan.tables.push_back(std::move(first));
   for (size_t i = 1; i < record.streams.size(); ++i) {
     SLUICE_ASSIGN_OR_RETURN(plan.tables.emplace_back(),
                             DescribeSource(services, record, record.streams[i], deadline));
-    SLUICE_RETURN_IF_ERROR(CheckSourceTables(record.source_keyspace, plan.tables.back()));
+    SLUICE_RETURN_IF_ERROR(
+        CheckSourceTables(record.source_keyspace, plan.tables.back(), args.stream.allow_no_key));
   }
   SLUICE_RETURN_IF_ERROR(CheckTargets(services, plan, deadline));
+  SLUICE_RETURN_IF_ERROR(CheckTimeZones(services, record, deadline));
   return plan;
 }
 

@@ -71,6 +71,16 @@ Json TimesJson(const topology::WriteTimes& times) {
           {"HandOffMs", milliseconds(times.hand_off_us)}};
 }
 
+Json KeysOwedJson(const topology::StreamInfo& info) {
+  Json owed = Json::object();
+  for (const topology::CopyProgress& copy : info.copy) {
+    if (!copy.keys_owed.empty()) {
+      owed[copy.table] = copy.keys_owed;
+    }
+  }
+  return owed;
+}
+
 Json ShowStreamJson(const WorkflowRecord& record, const StreamView& stream) {
   Json rules = Json::array();
   for (const std::string& table : record.tables) {
@@ -106,6 +116,7 @@ Json ShowStreamJson(const WorkflowRecord& record, const StreamView& stream) {
   json["CopyState"] = CopyStateJson(stream);
   json["CopyTimes"] = TimesJson(info.copy_times);
   json["ApplyTimes"] = TimesJson(info.apply_times);
+  json["KeysOwed"] = KeysOwedJson(info);
   return json;
 }
 

@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "integration/crashloop/move.h"
 
@@ -37,6 +38,10 @@ const std::vector<Case>& Cases() {
       {"copy.after_commit"},
       {"copy.after_split"},
       {"copy.epoch_over"},
+      {"keys.after_record"},
+      {"keys.after_drop"},
+      {"keys.before_add"},
+      {"keys.after_add"},
       {"apply.caught_up"},
       {"apply.before_commit", When::kFollowing},
       {"apply.after_commit", When::kFollowing},
@@ -109,7 +114,9 @@ class CrashPointTest : public MoveTest {
         "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < ";
     On(kSource,
        {"SET SESSION cte_max_recursion_depth = 100000",
-        absl::StrCat("CREATE TABLE ", big_, " (id INT PRIMARY KEY, v VARBINARY(9000), n INT)"),
+        absl::StrCat("CREATE TABLE ", big_,
+                     " (id INT PRIMARY KEY, v VARBINARY(9000), n INT, "
+                     "KEY by_n (n))"),
         absl::StrCat("CREATE TABLE ", seats_, " (id INT PRIMARY KEY, seat INT NOT NULL UNIQUE)"),
         absl::StrCat("INSERT INTO ", big_, " ", numbers,
                      big_rows_are_wide_ ? "16000) SELECT i, REPEAT('b', 5000), 0 FROM n"
@@ -143,14 +150,30 @@ class CrashPointTest : public MoveTest {
     ExpectSame(kSource, kTarget, seats_, "id");
   }
 
-  void Create(const std::string& workflow) {
-    Done({"movetables", "create", workflow, "--source", "source", "--tables",
-          absl::StrCat(big_, ",", seats_)});
+  [[nodiscard]] std::vector<std::string> Create(const std::string& workflow) const {
+    return {"movetables",
+            "create",
+            workflow,
+            "--source",
+            "source",
+            "--tables",
+            absl::StrCat(big_, ",", seats_),
+            absl::StrCat("--defer-secondary-keys=", keys_are_put_off_ ? "true" : "false")};
+  }
+
+  void ExpectKeys() {
+    EXPECT_TRUE(Eventually([this] {
+      return Ask(kTarget, absl::StrCat("SELECT COUNT(*) FROM information_schema.STATISTICS WHERE "
+                                       "TABLE_NAME = '_sluice_closed_",
+                                       big_, "' AND INDEX_NAME = 'by_n'")) == "1" &&
+             Ask(kTarget, "SELECT COUNT(*) FROM _sluice.deferred_key") == "0";
+    }));
   }
 
   std::string big_;
   std::string seats_;
   bool big_rows_are_wide_ = false;  // so that it is copied in parts
+  bool keys_are_put_off_ = false;
 };
 
 TEST_F(CrashPointTest, EachEndsAnAgentOnceAndNothingIsLost) {
@@ -159,16 +182,16 @@ TEST_F(CrashPointTest, EachEndsAnAgentOnceAndNothingIsLost) {
   for (const Case& one : Cases()) {
     SCOPED_TRACE(one.point);
     big_rows_are_wide_ = one.point == "copy.after_split";
+    keys_are_put_off_ = absl::StartsWith(one.point, "keys.");
     const std::string workflow = absl::StrCat("target.point", ++number);
     MakeTables(absl::StrCat(number));
     if (one.when != When::kCopying) {
-      Create(workflow);
+      Done(Create(workflow));
       AwaitRunning(kTarget);
     }
     Rearm(one.uid, one.point);
     if (one.when == When::kCopying) {
-      StartOperator({"movetables", "create", workflow, "--source", "source", "--tables",
-                     absl::StrCat(big_, ",", seats_)});
+      StartOperator(Create(workflow));
     } else if (one.when == When::kFollowing) {
       Write();
     } else {
@@ -184,6 +207,7 @@ TEST_F(CrashPointTest, EachEndsAnAgentOnceAndNothingIsLost) {
       }
       Write();
       Compare();
+      ExpectKeys();
       Done({"movetables", "cancel", workflow});
     }
     EXPECT_EQ(Ask(kTarget, "SELECT COUNT(*) FROM _sluice.stream"), "0");

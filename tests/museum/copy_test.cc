@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/museum/museum.h"
 
@@ -139,6 +140,43 @@ TEST_F(MuseumCopyTest, M13AKeyThatWandersDuringTheCopyLeavesNoCopy) {
   }
   DrainAndCompare({"t"});
   EXPECT_EQ(OnTarget("SELECT COUNT(*) FROM t"), absl::StrCat(kCount));
+}
+
+// 16: an index build ran for hours with the applier stopped: the reader stood still, the source
+// purged its binlogs, and the move was lost. Here the build cannot even begin.
+TEST_F(MuseumCopyTest, M16AnIndexBuildThatHasToWaitDoesNotKeepTheBinlog) {
+  target::StreamTuning tuning = Slow();
+  tuning.key_lock_wait = absl::Seconds(1);
+  tuning.key_retry = absl::Milliseconds(200);
+  ASSERT_NO_FATAL_FAILURE(StartWorld(tuning));
+  world_->CreateTable("t (id INT NOT NULL PRIMARY KEY, v VARCHAR(40), KEY by_v (v))");
+  world_->OnSource({InsertRange("t", "CONCAT('row ', i)", 1, kCount)});
+  target::StreamSpec spec = StreamWorld::Spec(kStream, {"t"});
+  spec.options.defer_secondary_keys = stream::DeferKeys::kAlways;
+  ASSERT_TRUE(world_->Create(spec).ok());
+  AwaitCopied(200);
+  const auto reader = ConnectTo(world_->target_mysqld(), kTargetDatabase);
+  ASSERT_TRUE(reader->Execute("BEGIN").ok());
+  ASSERT_TRUE(reader->Execute("SELECT * FROM t LIMIT 1").ok());
+  world_->AwaitStatus(kStream, [](const SeenStatus& status) {
+    return absl::StrContains(status.message, "keys of t can't be added yet");
+  });
+  for (int i = 1; i <= 4; ++i) {
+    world_->OnSource({absl::StrCat("UPDATE t SET v = 'changed ", i, "' WHERE id % 9 = ", i),
+                      absl::StrCat("DELETE FROM t WHERE id = ", 10 * i), "FLUSH BINARY LOGS"});
+    const gtid::GtidSet written = Executed();
+    EXPECT_TRUE(Eventually([&] { return DurablePosition().Contains(written); }));
+  }
+  const std::string last = OnSource("SHOW BINARY LOG STATUS");
+  world_->OnSource({absl::StrCat("PURGE BINARY LOGS TO '", last, "'")});
+  EXPECT_EQ(world_->Status(kStream)->state, StreamState::COPYING);
+  EXPECT_EQ(OnTarget("SELECT COUNT(*) FROM _sluice.deferred_key"), "1");
+  ASSERT_TRUE(reader->Execute("COMMIT").ok());
+  AwaitRunning();
+  EXPECT_EQ(OnTarget("SELECT COUNT(*) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = "
+                     "DATABASE() AND INDEX_NAME = 'by_v'"),
+            "1");
+  DrainAndCompare({"t"});
 }
 
 // 21: a dead connection was read as the end of the table.

@@ -26,6 +26,13 @@ mysql::ColumnSchema Column(const std::string& name, const std::string& type,
   return column;
 }
 
+TEST(OwnedGtidsTest, ThreadsAreLeftOut) {
+  EXPECT_EQ(OwnedGtids(""), "");
+  EXPECT_EQ(OwnedGtids("3e11fa47-71ca-11e1-9e33-c80aa9429562:7#12#3,\n"
+                       "3e11fa47-71ca-11e1-9e33-c80aa9429563:tag:8#4"),
+            "3e11fa47-71ca-11e1-9e33-c80aa9429562:7,\n3e11fa47-71ca-11e1-9e33-c80aa9429563:tag:8");
+}
+
 TEST(ChunkQueryTest, ConditionOfThreeColumnsIsTheOrderOfTheKey) {
   const auto a = Column("a", "int");
   const auto b = Column("b", "varbinary");

@@ -207,6 +207,13 @@ absl::StatusOr<std::vector<workflow::TableDescription>> FakeCluster::DescribeTab
   return described;
 }
 
+absl::Status FakeCluster::CheckTimeZone(const AgentRef& agent, const std::string& /*database*/,
+                                        const std::vector<std::string>& /*tables*/,
+                                        const std::string& /*zone*/, const CallBudget& /*budget*/) {
+  return Request("check_time_zone", agent,
+                 [](FakeServer&, FakeServer&) { return absl::OkStatus(); });
+}
+
 absl::Status FakeCluster::PrepareTarget(const AgentRef& /*agent*/, const std::string& /*workflow*/,
                                         const std::string& /*database*/,
                                         const std::vector<workflow::TableDescription>& /*tables*/,
@@ -285,6 +292,9 @@ topology::StreamInfo FakeCluster::InfoOf(const FakeStream& stream) const {
   info.frozen = stream.frozen;
   info.lag_ms = lag_ms;
   info.message = stream.frozen ? "FROZEN" : stream_message;
+  topology::CopyProgress& copy = info.copy.emplace_back();
+  copy.table = "customer";
+  copy.keys_owed = keys_owed;
   return info;
 }
 

@@ -72,10 +72,14 @@ class FakeCluster : public workflow::Agents {
   // What ListStreams says of every running stream.
   int64_t lag_ms = 5;
   std::string stream_message;
+  std::vector<std::string> keys_owed;  // to table customer
 
   absl::StatusOr<std::vector<workflow::TableDescription>> DescribeTables(
       const workflow::AgentRef& agent, const std::string& database,
       const std::vector<std::string>& tables, const workflow::CallBudget& budget) override;
+  absl::Status CheckTimeZone(const workflow::AgentRef& agent, const std::string& database,
+                             const std::vector<std::string>& tables, const std::string& zone,
+                             const workflow::CallBudget& budget) override;
   absl::Status PrepareTarget(const workflow::AgentRef& agent, const std::string& workflow,
                              const std::string& database,
                              const std::vector<workflow::TableDescription>& tables,

@@ -158,6 +158,17 @@ TEST_F(FinishTest, CancelDropsTheCopyAndLeavesTheSourceAlone) {
   EXPECT_THAT(coordinator_->rules->Rules().table_rules, IsEmpty());
 }
 
+TEST_F(FinishTest, CancelKeepsNoTableThatLacksItsKeys) {
+  cluster_.keys_owed = {"by_name", "by_day"};
+  admin::FinishArgs args = FinishOf();
+  args.keep_data = true;
+  ExpectRefused(service().Cancel(args, Soon()), kPrecondition,
+                "table customer lacks its keys by_name, by_day until the copy is done");
+  args.keep_data = false;
+  Done(service().Cancel(args, Soon()));
+  ExpectGone();
+}
+
 TEST_F(FinishTest, CancelRoutesReadsBackFirst) {
   Switch({TabletType::kReplica, TabletType::kRdonly});
   cluster_.ForgetRequests();

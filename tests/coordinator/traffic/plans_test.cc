@@ -48,6 +48,25 @@ PlanNumbers Numbers() {
   return numbers;
 }
 
+TEST(PlansTest, TheStreamBackConvertsTimesBackAndForgetsTheCells) {
+  Records records = Fresh();
+  stream::StreamOptions& options = records.original.options.stream;
+  options.source_time_zone = "Europe/Berlin";
+  options.target_time_zone = "UTC";
+  options.cells = {"zone1"};
+  options.allow_no_key = true;
+  const auto there = WritesPlan(records, false, Numbers());
+  ASSERT_TRUE(there.ok()) << there.status();
+  EXPECT_EQ(there->reverse_options.source_time_zone, "UTC");
+  EXPECT_EQ(there->reverse_options.target_time_zone, "Europe/Berlin");
+  EXPECT_TRUE(there->reverse_options.allow_no_key);
+  EXPECT_TRUE(there->reverse_options.cells.empty());
+  records.reverse = records.original;
+  const auto back = WritesPlan(records, true, Numbers());
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->reverse_options, options);
+}
+
 TEST(TrafficTypesTest, NoTypesMeanAllThatIsNotThereYet) {
   Records records = Fresh();
   EXPECT_EQ(*ChooseTypes({}, records, false, true),

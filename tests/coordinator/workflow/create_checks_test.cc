@@ -27,17 +27,25 @@ TableDescription Missing(const std::string& name) {
   return table;
 }
 
-TEST(CreateChecksTest, OptionsThatNoStreamObeysAreRefusedByName) {
+TEST(CreateChecksTest, DdlIsNotRunOnTablesThatLackAKey) {
   stream::StreamOptions options;
-  options.cells = {"zone1"};
-  options.on_ddl = stream::OnDdl::kExec;
-  EXPECT_THAT(CheckStreamOptions(options), IsOk());
-  options.allow_no_key = true;
-  EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--allow-no-key"));
-  options.source_time_zone = "Europe/Berlin";
-  EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--source-time-zone"));
   options.defer_secondary_keys = stream::DeferKeys::kAlways;
-  EXPECT_THAT(CheckStreamOptions(options), StatusIs(Code::kUnimplemented, "--defer-secondary"));
+  options.allow_no_key = true;
+  for (const stream::OnDdl on_ddl : {stream::OnDdl::kStop, stream::OnDdl::kIgnore}) {
+    options.on_ddl = on_ddl;
+    EXPECT_THAT(CheckStreamOptions(options), IsOk());
+  }
+  for (const stream::OnDdl on_ddl : {stream::OnDdl::kExec, stream::OnDdl::kExecIgnore}) {
+    options = {};
+    options.on_ddl = on_ddl;
+    EXPECT_THAT(CheckStreamOptions(options), IsOk());
+    options.allow_no_key = true;
+    EXPECT_THAT(CheckStreamOptions(options),
+                StatusIs(Code::kInvalidArgument, "--allow-no-key and --on-ddl EXEC"));
+    options.defer_secondary_keys = stream::DeferKeys::kAlways;
+    EXPECT_THAT(CheckStreamOptions(options),
+                StatusIs(Code::kInvalidArgument, "--defer-secondary-keys and --on-ddl EXEC"));
+  }
 }
 
 TEST(CreateChecksTest, ExactlyOneWayToSayWhichTables) {
@@ -81,6 +89,9 @@ TEST(CreateChecksTest, TablesThatCannotBeMovedAreRefusedByName) {
   EXPECT_THAT(
       CheckSourceTables("commerce", {table}),
       StatusIs(Code::kFailedPrecondition, "commerce.corder can't be moved: it has no primary"));
+  EXPECT_THAT(CheckSourceTables("commerce", {table}),
+              StatusIs(Code::kFailedPrecondition, "--allow-no-key"));
+  EXPECT_THAT(CheckSourceTables("commerce", {table}, /*allow_no_key=*/true), IsOk());
   table = Table("corder");
   table.is_view = true;
   EXPECT_THAT(CheckSourceTables("commerce", {table}),

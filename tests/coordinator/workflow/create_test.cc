@@ -77,6 +77,23 @@ TEST_F(CreateTest, WithoutAutoStartTheStreamsStand) {
   EXPECT_FALSE(Records().at(0).start_pending);
 }
 
+TEST_F(CreateTest, TheOptionsAreKeptAndTheTargetIsOfUtc) {
+  args_.stream.source_time_zone = "Europe/Berlin";
+  args_.stream.allow_no_key = true;
+  args_.stream.cells = {"zone1"};
+  ASSERT_THAT(Create(), IsOk());
+  const WorkflowRecord record = Records().at(0);
+  EXPECT_EQ(record.options.stream.source_time_zone, "Europe/Berlin");
+  EXPECT_EQ(record.options.stream.target_time_zone, "UTC");
+  EXPECT_TRUE(record.options.stream.allow_no_key);
+  EXPECT_EQ(record.options.stream.on_ddl, stream::OnDdl::kStop);
+}
+
+TEST_F(CreateTest, ACellWithoutATabletIsRefusedByName) {
+  args_.stream.cells = {"zone9"};
+  ExpectRefused(Code::kFailedPrecondition, "is in cell zone9; its cells are zone1");
+}
+
 TEST_F(CreateTest, AllTablesLeavesOutTheExcludedOnes) {
   args_.tables.clear();
   args_.all_tables = true;

@@ -84,11 +84,11 @@ TEST_F(ViewsTest, ShowHasTheFieldsThatOurUsersKnow) {
 }
 
 TEST_F(ViewsTest, ACopyInProgressIsShownByTable) {
-  Stream(topology::StreamState::kCopying,
-         {{"customer", true, true, 5, 500, 9, 900}, {"corder", false, true, 25, 10, 100, 40}});
-  EXPECT_EQ(
-      Show()["ShardStatuses"]["0/zone1-200"]["PrimaryReplicationStatuses"][0]["CopyState"].size(),
-      1);
+  Stream(topology::StreamState::kCopying, {{"customer", true, true, 5, 500, 9, 900, {"by_name"}},
+                                           {"corder", false, true, 25, 10, 100, 40, {}}});
+  const Json stream = Show()["ShardStatuses"]["0/zone1-200"]["PrimaryReplicationStatuses"][0];
+  EXPECT_EQ(stream["CopyState"].size(), 1);
+  EXPECT_EQ(stream["KeysOwed"], Json({{"customer", {"by_name"}}}));
   const Json tables = Status()["table_copy_state"];
   EXPECT_EQ(tables["customer"]["phase"], "COMPLETE");
   EXPECT_EQ(tables["customer"]["rows_total"], 5);

@@ -14,6 +14,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr char kWorkflow[] = "customer.commerce2customer";
+constexpr char kSlowCopy[] = "copy-workers=1,copy-rows-max=10,copy-bytes-max=16KiB";
 
 class ThrottleTest : public ::testing::Test {
  protected:
@@ -24,8 +25,7 @@ class ThrottleTest : public ::testing::Test {
 
   void Create() {
     scenario_->Done({"movetables", "create", kWorkflow, "--source", "commerce", "--tables",
-                     "customer,corder", "--config-overrides",
-                     "copy-workers=1,copy-rows-max=10,copy-bytes-max=16KiB"});
+                     "customer,corder", "--config-overrides", kSlowCopy});
   }
   nlohmann::json Stream() {
     const nlohmann::json shown = scenario_->Json({"workflow", kWorkflow, "show"});
@@ -143,10 +143,12 @@ TEST_F(ThrottleTest, AWorkflowIsUpdatedWhileItRuns) {
 
 // A replica that does not follow can't be measured, so the copy waits and names it.
 TEST(ThrottleReplicaTest, AReplicaOfTheTargetThatDoesNotFollowStopsTheCopy) {
-  const auto scenario = Scenario::Start({.replicas = true, .orders = 500});
+  const auto scenario = Scenario::Start({.replicas = true, .orders = 5000});
   ASSERT_NE(scenario, nullptr);
   scenario->Done({"throttle", "on"});
-  scenario->Done({"movetables", "create", kWorkflow, "--source", "commerce", "--tables", "corder"});
+  // Slow enough to be met by the next measurement, a quarter of a second behind the switch.
+  scenario->Done({"movetables", "create", kWorkflow, "--source", "commerce", "--tables", "corder",
+                  "--config-overrides", kSlowCopy});
   scenario->Ask(201, "STOP REPLICA SQL_THREAD");
   const absl::Time deadline = absl::Now() + absl::Seconds(60);
   const auto lag_is_unknown = [&] {

@@ -203,6 +203,7 @@ std::vector<std::string> NoteViews(const std::string& keyspace,
     }
   }
   std::vector<std::string> notes;
+  notes.reserve(tables_of.size());
   for (const auto& [view, names] : tables_of) {
     notes.push_back(absl::StrCat("View ", view, " of keyspace ", keyspace, " reads ",
                                  absl::StrJoin(names, ", "),

@@ -190,19 +190,31 @@ void Scenario::StartClients(int writers, int readers) {
   clients_ = *std::move(clients);
 }
 
-uint32_t Scenario::OwnerOfOrders() {
-  uint32_t owner = 0;
+std::vector<uint32_t> Scenario::OpenSidesOfOrders() {
+  std::vector<uint32_t> sides;
   for (const uint32_t uid : {100U, 200U}) {
     const auto count = Ask(uid,
                            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = "
                            "DATABASE() AND table_name = 'corder' AND table_type = 'BASE TABLE'");
     if (!count.empty() && count[0] == "1") {
-      EXPECT_EQ(owner, 0U) << "corder is open on both sides";
-      owner = uid;
+      sides.push_back(uid);
     }
   }
-  EXPECT_NE(owner, 0U) << "corder is open nowhere";
-  return owner;
+  return sides;
+}
+
+uint32_t Scenario::OwnerOfOrders() {
+  const std::vector<uint32_t> sides = OpenSidesOfOrders();
+  EXPECT_LE(sides.size(), 1U) << "corder is open on both sides";
+  EXPECT_GE(sides.size(), 1U) << "corder is open nowhere";
+  return sides.size() == 1 ? sides.front() : 0;
+}
+
+uint32_t Scenario::AwaitOwnerOfOrders(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (OpenSidesOfOrders().empty() && absl::Now() < deadline) {
+  }
+  return OwnerOfOrders();
 }
 
 void Scenario::JudgeAll(bool compare_sides) {

@@ -57,11 +57,15 @@ class Scenario {
   // The primary that holds corder under its own name: 100 or 200; 0, reported, when not exactly
   // one.
   uint32_t OwnerOfOrders();
+  // The same, once a cutover that is committed has opened a side.
+  uint32_t AwaitOwnerOfOrders(absl::Duration timeout);
   // Pauses the clients, judges their writes at the owner, and compares the tables of both sides;
   // no lost or doubled write, no wrong read, no difference.
   void JudgeAll(bool compare_sides = true);
 
  private:
+  std::vector<uint32_t> OpenSidesOfOrders();
+
   std::unique_ptr<cluster::Cluster> cluster_;
   std::unique_ptr<workload::Workload> clients_;
 };

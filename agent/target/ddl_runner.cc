@@ -19,6 +19,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/binlog/query_session.h"
+#include "common/mysql/create_statement.h"
 
 namespace sluice::target {
 namespace {
@@ -68,14 +69,9 @@ absl::StatusOr<DdlRunner::Prepared> DdlRunner::Prepare(const SourceDdl& ddl) con
 }
 
 absl::StatusOr<std::string> DdlRunner::Definition(const TablePlan& plan) {
-  SLUICE_ASSIGN_OR_RETURN(
-      const mysql::QueryResult result,
-      context_.connection.Query(
-          absl::StrCat("SHOW CREATE TABLE ", mysql::QuoteTable(plan.database, plan.physical))));
-  if (result.rows.size() != 1 || result.rows.front().size() < 2) {
-    return absl::InternalError("SHOW CREATE TABLE gave no statement");
-  }
-  return WithoutCounter(result.rows.front()[1].value_or(""));
+  SLUICE_ASSIGN_OR_RETURN(std::string create, mysql::ShowCreateTable(context_.connection,
+                                                                     plan.database, plan.physical));
+  return WithoutCounter(std::move(create));
 }
 
 absl::Status DdlRunner::NoteIntent(const Prepared& prepared, const std::string& definition) {

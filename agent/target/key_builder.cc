@@ -18,6 +18,7 @@
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/mysql/create_statement.h"
 
 namespace sluice::target {
 namespace {
@@ -103,15 +104,11 @@ absl::StatusOr<std::set<std::string>> ReferencedColumns(mysql::Connection& conne
 absl::StatusOr<std::vector<OwedKey>> FindKeys(mysql::Connection& connection,
                                               const std::string& database,
                                               const std::string& physical) {
-  SLUICE_ASSIGN_OR_RETURN(
-      const mysql::QueryResult created,
-      connection.Query(absl::StrCat("SHOW CREATE TABLE ", mysql::QuoteTable(database, physical))));
+  SLUICE_ASSIGN_OR_RETURN(const std::string create,
+                          mysql::ShowCreateTable(connection, database, physical));
   SLUICE_ASSIGN_OR_RETURN(const std::set<std::string> referenced,
                           ReferencedColumns(connection, database, physical));
-  if (created.rows.empty() || created.rows.front().size() < 2) {
-    return std::vector<OwedKey>();
-  }
-  return DeferrableKeys(created.rows.front()[1].value_or(""), referenced);
+  return DeferrableKeys(create, referenced);
 }
 
 absl::StatusOr<std::vector<OwedKey>> MissingKeys(mysql::Connection& connection,

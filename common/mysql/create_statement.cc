@@ -161,16 +161,22 @@ std::vector<DoubtfulMembers> FindDoubtfulMembers(absl::string_view create) {
   return Scanner(create).Run();
 }
 
-absl::StatusOr<std::string> ReadCreateStatement(Connection& connection, absl::string_view database,
-                                                absl::string_view table) {
-  constexpr unsigned kAccessDenied = 1044;
+absl::StatusOr<std::string> ShowCreateTable(Connection& connection, absl::string_view database,
+                                            absl::string_view table) {
   const std::string quoted = QuoteTable(database, table);
   SLUICE_ASSIGN_OR_RETURN(const QueryResult result,
                           connection.Query(absl::StrCat("SHOW CREATE TABLE ", quoted)));
   if (result.rows.empty() || result.rows[0].size() < 2) {
     return absl::InternalError(absl::StrCat("SHOW CREATE TABLE ", quoted, " gave no statement"));
   }
-  const std::string create = result.rows[0][1].value_or("");
+  return result.rows[0][1].value_or("");
+}
+
+absl::StatusOr<std::string> ReadCreateStatement(Connection& connection, absl::string_view database,
+                                                absl::string_view table) {
+  constexpr unsigned kAccessDenied = 1044;
+  const std::string quoted = QuoteTable(database, table);
+  SLUICE_ASSIGN_OR_RETURN(const std::string create, ShowCreateTable(connection, database, table));
   if (FindDoubtfulMembers(create).empty()) {
     return create;
   }

@@ -25,11 +25,15 @@ struct DoubtfulMembers {
 // In the order of the text.
 std::vector<DoubtfulMembers> FindDoubtfulMembers(absl::string_view create);
 
-// SHOW CREATE TABLE. mysqld prints it in utf8mb3 (manual, "SHOW CREATE TABLE"), so a character
-// beyond the Basic Multilingual Plane in a member of an ENUM or SET is printed as a question mark
-// (one in a default as 0x…; names and comments hold none). Where one stands, the members are read
-// from a temporary table of that column and stand in the result as x'…'. FAILED_PRECONDITION, with
-// the remedy, where the account may not create one in _sluice.
+// SHOW CREATE TABLE, as it is printed. INTERNAL when the server gives no statement.
+absl::StatusOr<std::string> ShowCreateTable(Connection& connection, absl::string_view database,
+                                            absl::string_view table);
+
+// The same with all characters. mysqld prints it in utf8mb3 (manual, "SHOW CREATE TABLE"), so a
+// character beyond the Basic Multilingual Plane in a member of an ENUM or SET is printed as a
+// question mark (one in a default as 0x…; names and comments hold none). Where one stands, the
+// members are read from a temporary table of that column and stand in the result as x'…'.
+// FAILED_PRECONDITION, with the remedy, where the account may not create one in _sluice.
 absl::StatusOr<std::string> ReadCreateStatement(Connection& connection, absl::string_view database,
                                                 absl::string_view table);
 

@@ -106,8 +106,7 @@ absl::StatusOr<Statement> AnalyzeStatement(const std::vector<Token>& tokens) {
     ReadExplain(finder, out);
   } else if (finder.Is(0, "CALL")) {
     out.kind = StatementKind::kCall;
-    finder.QualifierOnly(1);
-    finder.Queries(1);
+    finder.Queries(finder.QualifierOnly(1));
   } else if (finder.Is(0, "DO")) {
     out.is_read = true;
     finder.Queries(1);

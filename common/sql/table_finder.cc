@@ -13,18 +13,21 @@ namespace {
 constexpr int kDepthMax = 200;
 
 // Keywords that end a list of table references.
-bool EndsTables(const Token& token) {
+bool EndsTables(const TableFinder& finder, size_t i) {
   static constexpr std::array<absl::string_view, 17> kWords = {
       "WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY",   "ORDER", "LIMIT",  "PROCEDURE", "FOR",
       "LOCK",  "INTO",  "UNION",  "EXCEPT", "INTERSECT", "SET",   "SELECT", "VALUES"};
   return std::any_of(kWords.begin(), kWords.end(),
-                     [&](absl::string_view word) { return token.Is(word); });
+                     [&](absl::string_view word) { return finder.Is(i, word); });
 }
 
 }  // namespace
 
 TableFinder::TableFinder(const std::vector<Token>& tokens, Statement& out)
-    : tokens_(tokens), out_(out), match_(tokens.size(), tokens.size()) {
+    : tokens_(tokens),
+      out_(out),
+      match_(tokens.size(), tokens.size()),
+      keyword_(tokens.size(), false) {
   std::vector<size_t> open;
   for (size_t i = 0; i < tokens_.size(); ++i) {
     if (Punct(i, '(')) {
@@ -37,7 +40,11 @@ TableFinder::TableFinder(const std::vector<Token>& tokens, Statement& out)
 }
 
 bool TableFinder::Is(size_t i, absl::string_view keyword) const {
-  return i < tokens_.size() && tokens_[i].Is(keyword);
+  if (i >= tokens_.size() || !tokens_[i].Is(keyword)) {
+    return false;
+  }
+  keyword_[i] = true;
+  return true;
 }
 
 bool TableFinder::Punct(size_t i, char c) const {
@@ -200,7 +207,7 @@ size_t TableFinder::AfterTable(size_t i, Level& level) {
     level.mode = Mode::kNone;
     return i + 1;
   }
-  if (EndsTables(tokens_[i])) {
+  if (EndsTables(*this, i)) {
     level.mode = Mode::kNone;
   }
   return i;
@@ -321,10 +328,11 @@ void TableFinder::OtherQualifiers() {
   for (const Qualifier& qualifier : out_.qualifiers) {
     known.insert(qualifier.begin);
   }
-  // The first word is the statement's own: UPDATE .db.t is no name in a schema UPDATE.
+  // The first word is the statement's own: UPDATE .db.t is no name in a schema UPDATE. Nor is
+  // another word that was taken for a keyword.
   for (size_t i = 1; i + 3 < tokens_.size(); ++i) {
     const bool pair = IsName(i) && Punct(i + 1, '.') && IsName(i + 2) && !Punct(i - 1, '.') &&
-                      !known.contains(tokens_[i].begin);
+                      !keyword_[i] && !known.contains(tokens_[i].begin);
     if (pair && (Punct(i + 3, '.') || Punct(i + 3, '('))) {
       out_.qualifiers.push_back(
           {tokens_[i].value, tokens_[i + 2].value, tokens_[i].begin, tokens_[i].end});

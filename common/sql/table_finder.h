@@ -35,6 +35,7 @@ class TableFinder {
   // Notes the name at `i` as a schema that stands alone.
   void Schema(size_t i);
 
+  // Whether token `i` is that word, unquoted. It counts as a keyword from then on.
   [[nodiscard]] bool Is(size_t i, absl::string_view keyword) const;
   [[nodiscard]] bool Punct(size_t i, char c) const;
   [[nodiscard]] bool IsName(size_t i) const;
@@ -65,8 +66,9 @@ class TableFinder {
 
   const std::vector<Token>& tokens_;
   Statement& out_;
-  std::vector<size_t> match_;      // of "(": the index of its ")"; size() when there is none
-  std::vector<std::string> ctes_;  // names in scope
+  std::vector<size_t> match_;          // of "(": the index of its ")"; size() when there is none
+  mutable std::vector<bool> keyword_;  // what Is() said yes to
+  std::vector<std::string> ctes_;      // names in scope
   int depth_ = 0;
   bool too_deep_ = false;
 };

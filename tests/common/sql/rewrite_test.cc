@@ -81,12 +81,16 @@ TEST(RewriteQualifiersTest, BackTicksInNamesAreDoubled) {
             "`a``b`.t");
 }
 
-TEST(RewriteQualifiersTest, TheFirstWordOfAStatementIsNoSchema) {
-  const auto tokens = Tokenize("UPDATE .hop.customer(1, 2)");
-  ASSERT_TRUE(tokens.ok());
-  const auto statement = AnalyzeStatement(*tokens);
-  ASSERT_TRUE(statement.ok());
-  EXPECT_TRUE(statement->qualifiers.empty());
+TEST(RewriteQualifiersTest, AKeywordIsNoSchema) {
+  for (const absl::string_view sql :
+       {"UPDATE .hop.customer(1, 2)", "SELECT a > (SELECT .max(k) FROM corder)",
+        "START TRANSACTION.x()", "SET GLOBAL.x(1)"}) {
+    const auto tokens = Tokenize(sql);
+    ASSERT_TRUE(tokens.ok()) << sql;
+    const auto statement = AnalyzeStatement(*tokens);
+    ASSERT_TRUE(statement.ok()) << sql;
+    EXPECT_TRUE(statement->qualifiers.empty()) << sql;
+  }
 }
 
 TEST(RewriteQualifiersTest, ANameBesideAQuotedOneStaysAnotherName) {

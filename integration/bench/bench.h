@@ -18,8 +18,10 @@ struct BenchOptions {
   double scale = 1;           // of all amounts of data and durations
   std::string directory;      // for servers and dumps; exists
   std::string bin_directory;  // where the programs are
-  // More flags of `movetables create` where an application runs beside the copy.
-  std::vector<std::string> application_flags;
+  // More flags of `movetables create` where an application runs beside the copy: the throttle, so
+  // that the copy goes on only while fewer than two statements run.
+  std::vector<std::string> application_flags = {
+      "--config-overrides", "source-threads=1,throttle-apply=on,copy-workers=1"};
 };
 
 // Owned by one thread.

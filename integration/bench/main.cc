@@ -135,7 +135,7 @@ int main(int argc, char** argv) {
   app.add_option("--dir", options.directory, "Where servers and dumps are put")->type_name("DIR");
   app.add_option("--bin", options.bin_directory, "Folder of the programs (default: this one's)");
   app.add_option("--application-flag", options.application_flags,
-                 "Flag of movetables create in application-queries")
+                 "Flag of movetables create in application-queries, instead of its throttle")
       ->type_name("FLAG");
   if (const auto exit_code = sluice::ParseOptions(app, argc, argv)) {
     return *exit_code;

@@ -182,8 +182,11 @@ absl::StatusOr<double> RateWithout(Bench& bench, Stage& stage) {
 
 // While rows are copied, for as long as RateWithout at most.
 absl::StatusOr<double> RateDuringCopy(Bench& bench, Stage& stage) {
-  SLUICE_RETURN_IF_ERROR(stage.Move(
-      "create", {"--source-keyspace", "source", "--all-tables", "--tablet-types", "PRIMARY"}));
+  std::vector<std::string> flags = {"--source-keyspace", "source", "--all-tables", "--tablet-types",
+                                    "PRIMARY"};
+  const std::vector<std::string>& more = bench.options().application_flags;
+  flags.insert(flags.end(), more.begin(), more.end());
+  SLUICE_RETURN_IF_ERROR(stage.Move("create", flags));
   SLUICE_ASSIGN_OR_RETURN(const CommitMeter meter, CommitMeter::Start(stage.source()));
   const absl::Status copied = stage.AwaitCopied(absl::Seconds(bench.Scaled(20, 2)));
   if (!copied.ok() && !absl::IsDeadlineExceeded(copied)) {

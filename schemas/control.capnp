@@ -103,6 +103,8 @@ struct TableDescription {
   gateState @11 :GateState;    # closed: it stands under its closed name
   cascades @12 :List(Text);    # its foreign keys by which a change of the parent changes it
   views @14 :List(Text);       # that read it ("view" or "db.view")
+  cascadeParents @15 :List(Text);     # the tables that those refer to
+  programs @16 :List(Text);    # of its schema that name it: "event e", "procedure p", "function f"
   cascadesLogged @13 :Bool;    # this server's binlog holds such changes; also of an absent table
 }
 
@@ -155,6 +157,7 @@ struct StreamOptions {
   sourceTimeZone @4 :Text;     # not empty: DATETIMEs are converted from this zone …
   tuning @5 :List(NamedValue); # this workflow's values where they differ from the agent's
   targetTimeZone @6 :Text;     # … to this one; both are empty or neither
+  dropForeignKeys @7 :Bool;    # the target's tables lack foreign keys to tables that are not moved
 }
 
 struct StreamSpec {

@@ -167,6 +167,8 @@ void FillDescription(const DescribedTable& table, schemas::TableDescription::Bui
            schema.foreign_key_children);
   SetNames(description.initViews(count(schema.views)), schema.views);
   SetNames(description.initCascades(count(schema.cascades)), schema.cascades);
+  SetNames(description.initCascadeParents(count(schema.cascade_parents)), schema.cascade_parents);
+  SetNames(description.initPrograms(count(schema.programs)), schema.programs);
   description.setCascadesLogged(table.cascades_logged);
   description.setGateState(WireState(table.gate));
 }

@@ -1,4 +1,4 @@
-// RewriteCreateTable: gives the text of SHOW CREATE TABLE another table name.
+// Reading and rewriting the text of SHOW CREATE TABLE.
 
 #include "agent/gate/create_statement.h"
 
@@ -10,6 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
@@ -123,21 +124,10 @@ class Rewriter {
 
   // Moves past a back-ticked name and returns it unquoted; nullopt when it does not end.
   std::optional<std::string> TakeName() {
-    std::string name;
-    Advance(1);
-    while (position_ < text_.size()) {
-      if (!At('`')) {
-        name.push_back(text_[position_]);
-        Advance(1);
-      } else if (position_ + 1 < text_.size() && text_[position_ + 1] == '`') {
-        name.push_back('`');
-        Advance(2);
-      } else {
-        Advance(1);
-        return name;
-      }
-    }
-    return std::nullopt;
+    absl::string_view rest = text_.substr(position_);
+    std::optional<std::string> name = mysql::TakeQuotedName(rest);
+    position_ = text_.size() - rest.size();
+    return name;
   }
 
   [[nodiscard]] bool At(char c) const { return position_ < text_.size() && text_[position_] == c; }
@@ -178,7 +168,47 @@ std::vector<absl::string_view> ColumnLines(absl::string_view create) {
   return lines;
 }
 
+// What the foreign key of a line refers to, "table" or "db.table"; nullopt where there is none.
+std::optional<std::string> ParentOf(absl::string_view line) {
+  if (!absl::ConsumePrefix(&line, "  CONSTRAINT ") || !mysql::TakeQuotedName(line).has_value() ||
+      !absl::ConsumePrefix(&line, " FOREIGN KEY (")) {
+    return std::nullopt;
+  }
+  while (mysql::TakeQuotedName(line).has_value()) {
+    absl::ConsumePrefix(&line, ", ");
+    absl::ConsumePrefix(&line, ",");
+  }
+  if (!absl::ConsumePrefix(&line, ") REFERENCES ")) {
+    return std::nullopt;
+  }
+  std::optional<std::string> name = mysql::TakeQuotedName(line);
+  if (name.has_value() && absl::ConsumePrefix(&line, ".")) {
+    const std::optional<std::string> table = mysql::TakeQuotedName(line);
+    name = absl::StrCat(*name, ".", table.value_or(""));
+  }
+  return name;
+}
+
 }  // namespace
+
+std::string LeaveOutForeignKeys(absl::string_view create, const std::set<std::string>& kept) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(create, '\n');
+  std::vector<absl::string_view> out;
+  bool left_out_last = false;
+  for (const absl::string_view line : lines) {
+    const std::optional<std::string> parent = ParentOf(line);
+    if (parent.has_value() && !kept.contains(*parent)) {
+      left_out_last = !absl::EndsWith(line, ",");
+      continue;
+    }
+    if (left_out_last && absl::StartsWith(line, ")")) {
+      out.back() = absl::StripSuffix(out.back(), ",");
+    }
+    left_out_last = false;
+    out.push_back(line);
+  }
+  return absl::StrJoin(out, "\n");
+}
 
 bool SameColumns(absl::string_view left, absl::string_view right) {
   return ColumnLines(left) == ColumnLines(right);

@@ -1,8 +1,9 @@
-// RewriteCreateTable: gives the text of SHOW CREATE TABLE another table name. Pure.
+// What a move changes in the text of SHOW CREATE TABLE: names and foreign keys. Pure.
 
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -17,6 +18,10 @@ namespace sluice::gate {
 absl::StatusOr<std::string> RewriteCreateTable(
     absl::string_view create, absl::string_view new_name,
     const std::map<std::string, std::string>& references);
+
+// The same statement without the foreign keys that refer to other tables than `kept`. A table of
+// another schema is none of them.
+std::string LeaveOutForeignKeys(absl::string_view create, const std::set<std::string>& kept);
 
 // True when two such texts have the same columns in the same order, the same primary key and the
 // same default character set. AUTO_INCREMENT, secondary keys and constraints may differ.

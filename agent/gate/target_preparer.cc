@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -103,10 +104,12 @@ class Preparation {
     return absl::OkStatus();
   }
 
+  // A foreign key that leaves the set is here only where the operator was told and wants it so.
   absl::Status RewriteStatements() {
+    const std::set<std::string> moved(names_.begin(), names_.end());
     for (const TargetTable& table : wanted_.tables) {
-      auto statement =
-          RewriteCreateTable(table.create_statement, closed_names_[table.name], closed_names_);
+      auto statement = RewriteCreateTable(LeaveOutForeignKeys(table.create_statement, moved),
+                                          closed_names_[table.name], closed_names_);
       if (!statement.ok()) {
         return WithSubject(
             Annotate(statement.status(), absl::StrCat("definition of table ", table.name)),

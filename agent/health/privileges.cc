@@ -3,6 +3,8 @@
 #include "agent/health/privileges.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -11,33 +13,24 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/mysql/connection.h"
 
 namespace sluice::agent {
 namespace {
 
 constexpr int kSetAnyDefinerSince = 80200;
 
-// Reads "`name`" or a bare word at the front; the quotes are taken off, doubled ones halved.
+// Reads "`name`" or a bare word at the front.
 bool TakeName(absl::string_view& text, std::string& name) {
-  name.clear();
-  if (text.empty() || text[0] != '`') {
-    const size_t end = std::min(text.find('.'), text.size());
-    name = std::string(text.substr(0, end));
-    text.remove_prefix(end);
+  if (absl::StartsWith(text, "`")) {
+    std::optional<std::string> quoted = mysql::TakeQuotedName(text);
+    name = std::move(quoted).value_or("");
     return !name.empty();
   }
-  size_t i = 1;
-  for (; i < text.size(); ++i) {
-    if (text[i] == '`') {
-      if (i + 1 >= text.size() || text[i + 1] != '`') {
-        text.remove_prefix(i + 1);
-        return true;
-      }
-      ++i;
-    }
-    name.push_back(text[i]);
-  }
-  return false;
+  const size_t end = std::min(text.find('.'), text.size());
+  name = std::string(text.substr(0, end));
+  text.remove_prefix(end);
+  return !name.empty();
 }
 
 // "a, b ON `db`.* TO `u`@`h` WITH GRANT OPTION"; false for other levels and for roles.

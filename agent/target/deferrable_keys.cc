@@ -16,26 +16,6 @@
 namespace sluice::target {
 namespace {
 
-// Takes a back-ticked name off the text; nullopt when there is none.
-std::optional<std::string> TakeName(absl::string_view& text) {
-  if (!absl::ConsumePrefix(&text, "`")) {
-    return std::nullopt;
-  }
-  std::string name;
-  while (!text.empty()) {
-    const char c = text.front();
-    text.remove_prefix(1);
-    if (c != '`') {
-      name.push_back(c);
-    } else if (absl::ConsumePrefix(&text, "`")) {
-      name.push_back('`');
-    } else {
-      return name;
-    }
-  }
-  return std::nullopt;
-}
-
 // The columns of "(`a`,`b`(10) DESC)" at the start of the text; nullopt with expressions.
 std::optional<std::vector<std::string>> TakeColumns(absl::string_view text) {
   std::vector<std::string> columns;
@@ -43,7 +23,7 @@ std::optional<std::vector<std::string>> TakeColumns(absl::string_view text) {
     return std::nullopt;
   }
   while (true) {
-    std::optional<std::string> name = TakeName(text);
+    std::optional<std::string> name = mysql::TakeQuotedName(text);
     if (!name.has_value()) {
       return std::nullopt;
     }
@@ -74,7 +54,7 @@ struct Bound {
 // A word within a comment or default may bind a column too many, which only keeps a key.
 void ReadColumn(absl::string_view line, Bound& bound) {
   absl::string_view rest = line;
-  const std::optional<std::string> name = TakeName(rest);
+  const std::optional<std::string> name = mysql::TakeQuotedName(rest);
   if (!name.has_value()) {
     return;
   }
@@ -126,7 +106,7 @@ std::vector<OwedKey> DeferrableKeys(absl::string_view create,
     }
     const absl::string_view definition = rest;
     absl::ConsumePrefix(&rest, "KEY ");
-    std::optional<std::string> name = TakeName(rest);
+    std::optional<std::string> name = mysql::TakeQuotedName(rest);
     absl::ConsumePrefix(&rest, " ");
     const auto columns = TakeColumns(rest);
     if (!name.has_value() || !columns.has_value() || bound.first.contains(columns->front()) ||

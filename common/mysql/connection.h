@@ -146,6 +146,9 @@ std::string QuoteString(absl::string_view text);
 void AppendQuoted(absl::string_view text, std::string& sql);
 // `name`, back-ticks doubled.
 std::string QuoteName(absl::string_view name);
+// Takes a back-ticked name off the front of the text; nullopt, the text as it was, when none is
+// there or it does not end.
+std::optional<std::string> TakeQuotedName(absl::string_view& text);
 // `database`.`table`
 std::string QuoteTable(absl::string_view database, absl::string_view table);
 

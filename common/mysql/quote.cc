@@ -72,6 +72,21 @@ std::string QuoteName(absl::string_view name) {
   return quoted;
 }
 
+std::optional<std::string> TakeQuotedName(absl::string_view& text) {
+  std::string name;
+  for (size_t i = 1; i < text.size() && text[0] == '`'; ++i) {
+    if (text[i] == '`') {
+      if (i + 1 == text.size() || text[i + 1] != '`') {
+        text.remove_prefix(i + 1);
+        return name;
+      }
+      ++i;
+    }
+    name.push_back(text[i]);
+  }
+  return std::nullopt;
+}
+
 std::string QuoteTable(absl::string_view database, absl::string_view table) {
   return absl::StrCat(QuoteName(database), ".", QuoteName(table));
 }

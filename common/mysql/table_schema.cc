@@ -16,6 +16,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/mysql/create_statement.h"
+#include "common/mysql/stored_programs.h"
 #include "common/mysql/table_schema_keys.h"
 
 namespace sluice::mysql {
@@ -40,6 +41,8 @@ class Where {
         tables_(absl::StrJoin(tables, ", ", [](std::string* out, const std::string& table) {
           absl::StrAppend(out, QuoteString(table));
         })) {}
+
+  [[nodiscard]] const std::string& quoted_database() const { return database_; }
 
   [[nodiscard]] std::string For(absl::string_view schema_column,
                                 absl::string_view table_column) const {
@@ -187,16 +190,34 @@ absl::Status ReadReferences(Connection& connection, const Where& where, Tables& 
                                "FROM information_schema.VIEW_TABLE_USAGE",
                                where.For("TABLE_SCHEMA", "TABLE_NAME"), " ORDER BY 1, 2, 3"),
                   tables, &TableSchema::views));
+  const std::string cascading = absl::StrCat(" FROM information_schema.REFERENTIAL_CONSTRAINTS",
+                                             where.For("CONSTRAINT_SCHEMA", "TABLE_NAME"),
+                                             " AND (DELETE_RULE NOT IN ('NO ACTION', 'RESTRICT')"
+                                             " OR UPDATE_RULE NOT IN ('NO ACTION', 'RESTRICT'))");
+  SLUICE_RETURN_IF_ERROR(ReadRelated(
+      connection,
+      absl::StrCat("SELECT DISTINCT TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME",
+                   cascading, " ORDER BY 1, 2, 3"),
+      tables, &TableSchema::cascade_parents));
   SLUICE_ASSIGN_OR_RETURN(const QueryResult cascades,
-                          connection.Query(absl::StrCat(
-                              "SELECT TABLE_NAME, CONSTRAINT_NAME "
-                              "FROM information_schema.REFERENTIAL_CONSTRAINTS",
-                              where.For("CONSTRAINT_SCHEMA", "TABLE_NAME"),
-                              " AND (DELETE_RULE NOT IN ('NO ACTION', 'RESTRICT')"
-                              " OR UPDATE_RULE NOT IN ('NO ACTION', 'RESTRICT')) ORDER BY 1, 2")));
+                          connection.Query(absl::StrCat("SELECT TABLE_NAME, CONSTRAINT_NAME",
+                                                        cascading, " ORDER BY 1, 2")));
   for (const Row& row : cascades.rows) {
     if (TableSchema* table = Find(tables, row[0]); table != nullptr) {
       table->cascades.push_back(row[1].value_or(""));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadPrograms(Connection& connection, const Where& where, Tables& tables) {
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<StoredProgram> programs,
+                          ReadStoredPrograms(connection, where.quoted_database()));
+  for (const StoredProgram& program : programs) {
+    for (auto& [name, table] : tables) {
+      if (program.names.contains(name)) {
+        table.programs.push_back(program.title);
+      }
     }
   }
   return absl::OkStatus();
@@ -262,10 +283,10 @@ absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection
 
 absl::StatusOr<std::vector<TableSchema>> ReadWholeTableSchemas(
     Connection& connection, absl::string_view database, const std::vector<std::string>& tables) {
-  SLUICE_ASSIGN_OR_RETURN(
-      std::vector<TableSchema> schemas,
-      ReadInParts(connection, database, tables,
-                  {&ReadTables, &ReadColumns, &ReadIndexes, &ReadTriggers, &ReadReferences}));
+  SLUICE_ASSIGN_OR_RETURN(std::vector<TableSchema> schemas,
+                          ReadInParts(connection, database, tables,
+                                      {&ReadTables, &ReadColumns, &ReadIndexes, &ReadTriggers,
+                                       &ReadReferences, &ReadPrograms}));
   for (TableSchema& schema : schemas) {
     absl::StatusOr<std::string> create = ReadCreateStatement(connection, database, schema.name);
     if (!create.ok()) {

@@ -52,6 +52,8 @@ struct TableSchema {
   std::vector<std::string> foreign_key_children;
   std::vector<std::string> views;     // that read it, named as the tables above
   std::vector<std::string> cascades;  // its foreign keys by which a change of the parent changes it
+  std::vector<std::string> cascade_parents;  // the tables that those refer to
+  std::vector<std::string> programs;  // of its schema that name it: "event e", "procedure p", …
 
   [[nodiscard]] const ColumnSchema* FindColumn(absl::string_view column) const;
 };
@@ -60,11 +62,11 @@ struct TableSchema {
 absl::StatusOr<TableSchema> ReadTableSchema(Connection& connection, absl::string_view database,
                                             absl::string_view table);
 // The schemas of those of the tables that exist, in no order, without create_statement, foreign
-// keys and views: a handful of statements for many tables.
+// keys, views and programs: a handful of statements for many tables.
 absl::StatusOr<std::vector<TableSchema>> ReadTableSchemas(Connection& connection,
                                                           absl::string_view database,
                                                           const std::vector<std::string>& tables);
-// The same with create_statement, foreign keys and views, for one more statement a table.
+// The same with create_statement, foreign keys, views and programs, for one more statement a table.
 absl::StatusOr<std::vector<TableSchema>> ReadWholeTableSchemas(
     Connection& connection, absl::string_view database, const std::vector<std::string>& tables);
 // Whether this server's binlog holds the rows that a foreign key's cascade changes: since

@@ -114,6 +114,7 @@ StreamOptions ReadStreamOptions(schemas::StreamOptions::Reader reader) {
   StreamOptions options;
   options.on_ddl = FromWire(reader.getOnDdl());
   options.allow_no_key = reader.getAllowNoKey();
+  options.drop_foreign_keys = reader.getDropForeignKeys();
   options.defer_secondary_keys = FromWire(reader.getDeferSecondaryKeys());
   options.cells = wire::Strs(reader.getCells());
   options.source_time_zone = wire::Str(reader.getSourceTimeZone());
@@ -128,6 +129,7 @@ StreamOptions ReadStreamOptions(schemas::StreamOptions::Reader reader) {
 void WriteStreamOptions(const StreamOptions& options, schemas::StreamOptions::Builder builder) {
   builder.setOnDdl(ToWire(options.on_ddl));
   builder.setAllowNoKey(options.allow_no_key);
+  builder.setDropForeignKeys(options.drop_foreign_keys);
   builder.setDeferSecondaryKeys(ToWire(options.defer_secondary_keys));
   wire::Fill(builder.initCells(wire::Size(options.cells)), options.cells);
   builder.setSourceTimeZone(options.source_time_zone);

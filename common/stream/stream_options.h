@@ -37,6 +37,7 @@ struct NamedValue {
 struct StreamOptions {
   OnDdl on_ddl = OnDdl::kStop;
   bool allow_no_key = false;
+  bool drop_foreign_keys = false;  // those that leave the moved tables
   DeferKeys defer_secondary_keys = DeferKeys::kAuto;
   std::vector<std::string> cells;  // empty: any cell
   // DATETIMEs are converted from the one to the other; both are empty or neither.

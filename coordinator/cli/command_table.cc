@@ -108,6 +108,11 @@ absl::Status SetAllowNoKey(Command& command, const std::string& value) {
   return absl::OkStatus();
 }
 
+absl::Status SetDropForeignKeys(Command& command, const std::string& value) {
+  command.stream.drop_foreign_keys = value == "true";
+  return absl::OkStatus();
+}
+
 // May be given more than once; the later value of a name counts.
 absl::Status SetTuning(Command& command, const std::string& value) {
   const absl::StatusOr<std::vector<stream::NamedValue>> values = stream::SplitTuning(value);
@@ -172,6 +177,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      "DATETIMEs of the source are of this zone and become UTC", &SetSourceTimeZone},
     {Flag::kAllowNoKey, "allow-no-key", "", 0, "", "false",
      "move tables without a primary key or a NOT NULL unique key too", &SetAllowNoKey},
+    {Flag::kDropForeignKeys, "drop-foreign-keys", "", 0, "", "false",
+     "create the target's tables without foreign keys to tables that are not moved",
+     &SetDropForeignKeys},
     {Flag::kConfigOverrides, "config-overrides", "", 0, "NAME=VALUE,...", "",
      "values of this workflow where they differ from the agents'; default takes one away",
      &SetTuning},
@@ -208,10 +216,11 @@ constexpr FlagSet kSwitch = kMoveRef | SetOf({Flag::kTabletTypes, Flag::kTimeout
 
 constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kMoveTablesCreate, "movetables", "create", "", Argument::kWorkflow,
-     kMoveRef | SetOf({Flag::kSourceKeyspace, Flag::kTables, Flag::kAllTables, Flag::kExcludeTables,
-                       Flag::kTabletTypes, Flag::kAutoStart, Flag::kStopAfterCopy, Flag::kCells,
-                       Flag::kOnDdl, Flag::kDeferSecondaryKeys, Flag::kSourceTimeZone,
-                       Flag::kAllowNoKey, Flag::kConfigOverrides, Flag::kDryRun}),
+     kMoveRef |
+         SetOf({Flag::kSourceKeyspace, Flag::kTables, Flag::kAllTables, Flag::kExcludeTables,
+                Flag::kTabletTypes, Flag::kAutoStart, Flag::kStopAfterCopy, Flag::kCells,
+                Flag::kOnDdl, Flag::kDeferSecondaryKeys, Flag::kSourceTimeZone, Flag::kAllowNoKey,
+                Flag::kDropForeignKeys, Flag::kConfigOverrides, Flag::kDryRun}),
      SetOf({Flag::kSourceKeyspace}), "start copying tables into another keyspace"},
     {Verb::kWorkflowShow, "movetables", "show", "", Argument::kWorkflow, kMoveRef, 0,
      "print everything known of a workflow, as JSON"},

@@ -37,6 +37,7 @@ enum class Flag : uint8_t {
   kDeferSecondaryKeys,
   kSourceTimeZone,
   kAllowNoKey,
+  kDropForeignKeys,
   kConfigOverrides,
   kReason,
   kTimeout,

@@ -111,7 +111,9 @@ struct TableDescription {
   std::vector<std::string> foreign_key_parents;
   std::vector<std::string> foreign_key_children;
   std::vector<std::string> cascades;
+  std::vector<std::string> cascade_parents;
   std::vector<std::string> views;
+  std::vector<std::string> programs;
   bool cascades_logged = false;
   GateState gate_state = GateState::kAbsent;
 };

@@ -118,6 +118,8 @@ TableDescription DecodeTable(schemas::TableDescription::Reader table) {
   result.foreign_key_children = Strs(table.getForeignKeyChildren());
   result.views = Strs(table.getViews());
   result.cascades = Strs(table.getCascades());
+  result.cascade_parents = Strs(table.getCascadeParents());
+  result.programs = Strs(table.getPrograms());
   result.cascades_logged = table.getCascadesLogged();
   result.gate_state = GateOf(table.getGateState());
   return result;
@@ -138,6 +140,8 @@ void EncodeTable(const TableDescription& table, schemas::TableDescription::Build
        table.foreign_key_children);
   Fill(builder.initViews(Size(table.views)), table.views);
   Fill(builder.initCascades(Size(table.cascades)), table.cascades);
+  Fill(builder.initCascadeParents(Size(table.cascade_parents)), table.cascade_parents);
+  Fill(builder.initPrograms(Size(table.programs)), table.programs);
   builder.setCascadesLogged(table.cascades_logged);
   builder.setGateState(WireGate(table.gate_state));
 }

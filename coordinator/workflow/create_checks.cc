@@ -3,6 +3,7 @@
 #include "coordinator/workflow/create_checks.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -39,21 +40,39 @@ absl::Status Refuse(const std::string& keyspace, const std::string& table, absl:
       absl::StrCat("table ", keyspace, ".", table, " can't be moved: ", why));
 }
 
+// Those of the tables that are not moved.
+std::vector<std::string> Staying(const std::vector<std::string>& tables,
+                                 const std::set<std::string>& moved) {
+  std::vector<std::string> staying;
+  std::copy_if(tables.begin(), tables.end(), std::back_inserter(staying),
+               [&moved](const std::string& table) { return !moved.contains(table); });
+  return staying;
+}
+
 absl::Status CheckForeignKeys(const std::string& keyspace, const TableDescription& table,
-                              const std::set<std::string>& moved) {
-  for (const std::string& parent : table.foreign_key_parents) {
-    if (!moved.contains(parent)) {
-      return Refuse(keyspace, table.name,
-                    absl::StrCat("its foreign key refers to ", parent,
-                                 ", which is not moved; move both, or drop the key"));
-    }
+                              const std::set<std::string>& moved, bool may_leave) {
+  constexpr absl::string_view kRemedy =
+      "; move both, drop the key, or say --drop-foreign-keys to create the target's tables "
+      "without such keys";
+  const std::vector<std::string> parents = Staying(table.foreign_key_parents, moved);
+  const std::vector<std::string> children = Staying(table.foreign_key_children, moved);
+  if (!may_leave && !parents.empty()) {
+    return Refuse(keyspace, table.name,
+                  absl::StrCat("its foreign key refers to ", parents.front(),
+                               ", which is not moved", kRemedy));
   }
-  for (const std::string& child : table.foreign_key_children) {
-    if (!moved.contains(child)) {
-      return Refuse(keyspace, table.name,
-                    absl::StrCat("a foreign key of ", child,
-                                 ", which is not moved, refers to it; move both, or drop the key"));
-    }
+  if (!may_leave && !children.empty()) {
+    return Refuse(keyspace, table.name,
+                  absl::StrCat("a foreign key of ", children.front(),
+                               ", which is not moved, refers to it", kRemedy));
+  }
+  const std::vector<std::string> cascading = Staying(table.cascade_parents, moved);
+  if (!cascading.empty()) {
+    return Refuse(keyspace, table.name,
+                  absl::StrCat("its foreign key to ", cascading.front(),
+                               ", which is not moved, has a rule ON DELETE or ON UPDATE that "
+                               "would change its rows on the source after they have moved; move "
+                               "both, or give the key the rule RESTRICT"));
   }
   return absl::OkStatus();
 }
@@ -139,7 +158,8 @@ absl::StatusOr<std::vector<std::string>> SelectTables(
 }
 
 absl::Status CheckSourceTables(const std::string& keyspace,
-                               const std::vector<TableDescription>& tables, bool allow_no_key) {
+                               const std::vector<TableDescription>& tables,
+                               const stream::StreamOptions& options) {
   std::set<std::string> moved;
   std::vector<std::string> missing;
   for (const TableDescription& table : tables) {
@@ -161,7 +181,7 @@ absl::Status CheckSourceTables(const std::string& keyspace,
     if (table.is_view) {
       return Refuse(keyspace, table.name, "it is a view; leave it out and create it on the target");
     }
-    if (table.key_columns.empty() && !allow_no_key) {
+    if (table.key_columns.empty() && !options.allow_no_key) {
       return Refuse(keyspace, table.name,
                     "it has no primary key and no unique key over NOT NULL columns; add one, or "
                     "say --allow-no-key to have it moved slowly");
@@ -171,7 +191,7 @@ absl::Status CheckSourceTables(const std::string& keyspace,
                     absl::StrCat("it has trigger(s) ", absl::StrJoin(table.triggers, ", "),
                                  ", which would run twice; drop them for the time of the move"));
     }
-    SLUICE_RETURN_IF_ERROR(CheckForeignKeys(keyspace, table, moved));
+    SLUICE_RETURN_IF_ERROR(CheckForeignKeys(keyspace, table, moved, options.drop_foreign_keys));
     if (!table.cascades.empty() && !table.cascades_logged) {
       return RefuseCascades(keyspace, table, "source");
     }
@@ -194,21 +214,43 @@ absl::Status CheckCascadesOfTarget(const std::string& keyspace,
   return absl::OkStatus();
 }
 
-std::vector<std::string> NoteViews(const std::string& keyspace,
-                                   const std::vector<TableDescription>& tables) {
-  std::map<std::string, std::vector<std::string>> tables_of;
+std::vector<std::string> NoteWhatStays(const std::string& keyspace,
+                                       const std::vector<TableDescription>& tables) {
+  std::set<std::string> moved;
+  std::map<std::string, std::vector<std::string>> views;
+  std::map<std::string, std::vector<std::string>> programs;
   for (const TableDescription& table : tables) {
+    moved.insert(table.name);
     for (const std::string& view : table.views) {
-      tables_of[view].push_back(table.name);
+      views[view].push_back(table.name);
+    }
+    for (const std::string& program : table.programs) {
+      programs[program].push_back(table.name);
     }
   }
   std::vector<std::string> notes;
-  notes.reserve(tables_of.size());
-  for (const auto& [view, names] : tables_of) {
+  notes.reserve(views.size() + programs.size());
+  for (const auto& [view, names] : views) {
     notes.push_back(absl::StrCat("View ", view, " of keyspace ", keyspace, " reads ",
                                  absl::StrJoin(names, ", "),
                                  "; views are not moved: create it on the target before writes are "
                                  "switched, after which it fails on the source"));
+  }
+  for (const auto& [program, names] : programs) {
+    notes.push_back(absl::StrCat("The ", program, " of keyspace ", keyspace, " names ",
+                                 absl::StrJoin(names, ", "),
+                                 "; events and routines are not moved: create it on the target, "
+                                 "and see that only one side runs it"));
+  }
+  for (const TableDescription& table : tables) {
+    for (const std::string& parent : Staying(table.foreign_key_parents, moved)) {
+      notes.push_back(absl::StrCat("Table ", table.name, " has a foreign key to ", parent,
+                                   ", which is not moved; the target's table is without it"));
+    }
+    for (const std::string& child : Staying(table.foreign_key_children, moved)) {
+      notes.push_back(absl::StrCat("A foreign key of ", child, ", which is not moved, refers to ",
+                                   table.name, "; drop it before the move is completed"));
+    }
   }
   return notes;
 }

@@ -34,10 +34,11 @@ absl::StatusOr<std::vector<std::string>> SelectTables(
 
 // FAILED_PRECONDITION names the table and the remedy: a view, a trigger, no usable unique key, a
 // foreign key that leaves the set or whose cascades are not in the binlog, a closed gate that
-// another workflow left.
+// another workflow left. allow_no_key and drop_foreign_keys of the options allow what they say; a
+// key by which a table that stays would change one that has moved is never allowed.
 absl::Status CheckSourceTables(const std::string& keyspace,
                                const std::vector<TableDescription>& tables,
-                               bool allow_no_key = false);
+                               const stream::StreamOptions& options = {});
 
 // FAILED_PRECONDITION names a table and its foreign keys that cascade, where the binlog of the
 // target, which the way back reads, does not hold the rows that a cascade changes. `source` and
@@ -46,10 +47,10 @@ absl::Status CheckCascadesOfTarget(const std::string& keyspace,
                                    const std::vector<TableDescription>& source,
                                    const std::vector<TableDescription>& target);
 
-// One line for each view of the source that reads tables of the move: views are not moved, and fail
-// where they stand once writes are switched.
-std::vector<std::string> NoteViews(const std::string& keyspace,
-                                   const std::vector<TableDescription>& tables);
+// A line for each thing that does not move with the tables: views, which fail where they stand once
+// writes are switched, events and routines that name them, foreign keys that leave them.
+std::vector<std::string> NoteWhatStays(const std::string& keyspace,
+                                       const std::vector<TableDescription>& tables);
 
 // ALREADY_EXISTS "non-empty tables found in target keyspace(customer): corder", or names tables
 // that stand there empty or behind a gate.

@@ -169,7 +169,7 @@ absl::StatusOr<TablesByStream> DescribeSources(const Services& services,
     SLUICE_ASSIGN_OR_RETURN(std::vector<TableDescription> tables,
                             DescribeSource(services, record, stream, deadline));
     SLUICE_RETURN_IF_ERROR(
-        CheckSourceTables(record.source_keyspace, tables, record.options.stream.allow_no_key));
+        CheckSourceTables(record.source_keyspace, tables, record.options.stream));
     result.push_back(std::move(tables));
   }
   return result;
@@ -200,14 +200,13 @@ absl::StatusOr<CreatePlan> PlanCreate(const Services& services, const CreateArgs
                           PlanSelection(services, args, deadline, record));
   SLUICE_RETURN_IF_ERROR(CheckOtherWorkflows(record, others));
   SLUICE_RETURN_IF_ERROR(CheckExistingRules(record, services.rules.Rules().table_rules));
-  SLUICE_RETURN_IF_ERROR(
-      CheckSourceTables(record.source_keyspace, first, args.stream.allow_no_key));
+  SLUICE_RETURN_IF_ERROR(CheckSourceTables(record.source_keyspace, first, args.stream));
   plan.tables.push_back(std::move(first));
   for (size_t i = 1; i < record.streams.size(); ++i) {
     SLUICE_ASSIGN_OR_RETURN(plan.tables.emplace_back(),
                             DescribeSource(services, record, record.streams[i], deadline));
     SLUICE_RETURN_IF_ERROR(
-        CheckSourceTables(record.source_keyspace, plan.tables.back(), args.stream.allow_no_key));
+        CheckSourceTables(record.source_keyspace, plan.tables.back(), args.stream));
   }
   SLUICE_RETURN_IF_ERROR(CheckTargets(services, plan, deadline));
   SLUICE_RETURN_IF_ERROR(CheckTimeZones(services, record, deadline));
@@ -233,7 +232,7 @@ std::vector<std::string> DescribePlan(const CreatePlan& plan) {
   if (record.options.auto_start) {
     lines.emplace_back("Start the streams");
   }
-  for (const std::string& note : NoteViews(record.source_keyspace, plan.tables.front())) {
+  for (const std::string& note : NoteWhatStays(record.source_keyspace, plan.tables.front())) {
     lines.push_back(note);
   }
   return lines;

@@ -66,7 +66,7 @@ absl::StatusOr<std::string> MoveTables::Create(const CreateArgs& args, absl::Tim
         absl::StrCat("MoveTables create dry run results for workflow ", WorkflowKey(record)),
         DescribePlan(plan));
   }
-  for (const std::string& note : NoteViews(record.source_keyspace, plan.tables.front())) {
+  for (const std::string& note : NoteWhatStays(record.source_keyspace, plan.tables.front())) {
     SLUICE_LOG(kWarning, "a view is left behind",
                {{"workflow", WorkflowKey(record)}, {"reason", note}});
   }

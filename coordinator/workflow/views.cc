@@ -134,6 +134,7 @@ Json OptionsJson(const WorkflowOptions& options) {
           {"on_ddl", stream::OnDdlName(options.stream.on_ddl)},
           {"defer_secondary_keys", stream::DeferKeysName(options.stream.defer_secondary_keys)},
           {"allow_no_key", options.stream.allow_no_key},
+          {"drop_foreign_keys", options.stream.drop_foreign_keys},
           {"auto_start", options.auto_start},
           {"stop_after_copy", options.stop_after_copy},
           {"tuning", tuning}};

@@ -102,6 +102,39 @@ TEST(CommandsTest, StopAfterCopyDryRunsAndOptionsOfTheEnd) {
   EXPECT_THAT(scenario->TableNames(100), ElementsAre("_corder_old", "_customer_old", "product"));
 }
 
+TEST(CommandsTest, WhatStaysBehindIsNamedAndForeignKeysToItCanBeLeftOut) {
+  const auto scenario = Scenario::Start({.orders = 100});
+  ASSERT_NE(scenario, nullptr);
+  scenario->Ask(100,
+                "CREATE TABLE note (id INT PRIMARY KEY, about BIGINT, friend INT, "
+                "FOREIGN KEY (about) REFERENCES customer (customer_id), "
+                "FOREIGN KEY (friend) REFERENCES note (id))");
+  scenario->Ask(100, "INSERT INTO note VALUES (1, 1, NULL), (2, NULL, 1)");
+  scenario->Ask(100, "CREATE EVENT forget ON SCHEDULE EVERY 1 DAY DISABLE DO DELETE FROM note");
+  std::vector<std::string> create = {"movetables", "create",   kWorkflow, "--source",
+                                     "commerce",   "--tables", "note",    "--dry-run"};
+  scenario->Refused(create, "--drop-foreign-keys");
+  create.emplace_back("--drop-foreign-keys");
+  EXPECT_THAT(scenario->Done(create),
+              AllOf(HasSubstr("The event forget of keyspace commerce names note"),
+                    HasSubstr("Table note has a foreign key to customer, which is not moved")));
+  EXPECT_TRUE(scenario->TableNames(200).empty());
+  std::erase(create, "--dry-run");
+  scenario->Done(create);
+  ASSERT_TRUE(scenario->AwaitRunning(kWorkflow));
+  scenario->Done({"movetables", "switchtraffic", kWorkflow});
+  EXPECT_THAT(scenario->Ask(200,
+                            "SELECT REFERENCED_TABLE_NAME FROM "
+                            "information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = "
+                            "'vt_customer'"),
+              ElementsAre("note"));
+  EXPECT_THAT(scenario->Ask(200, "SELECT COUNT(*), SUM(about), SUM(friend) FROM note"),
+              ElementsAre("2|1|1"));
+  // About a customer that does not exist.
+  EXPECT_EQ(scenario->ProxyErrno("", "INSERT INTO note VALUES (3, 987654321, 2)"), 0U);
+  scenario->Done({"movetables", "complete", kWorkflow});
+}
+
 TEST(CommandsTest, KeptDataAndKeptRulesStay) {
   const auto scenario = Scenario::Start({.orders = 100});
   ASSERT_NE(scenario, nullptr);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_join.h"
+
 namespace sluice::gate {
 namespace {
 
@@ -60,6 +62,27 @@ TEST(RewriteCreateTableTest, RefusesWhatIsNoTable) {
     EXPECT_EQ(RewriteCreateTable(text, "n", {}).status().code(), absl::StatusCode::kInvalidArgument)
         << text;
   }
+}
+
+TEST(LeaveOutForeignKeysTest, KeepsThoseBetweenTheTablesAndTheCommas) {
+  const std::string begin = "CREATE TABLE `c` (\n  `p` int,\n  KEY `k` (`p`),\n";
+  const std::string to_p = "  CONSTRAINT `a` FOREIGN KEY (`p`) REFERENCES `p` (`id`)";
+  const std::string to_q =
+      "  CONSTRAINT `FOREIGN KEY` FOREIGN KEY (`x``y`, `) REFERENCES `) REFERENCES `q` (`a`, `b`) "
+      "ON DELETE CASCADE";
+  const std::string away = "  CONSTRAINT `z` FOREIGN KEY (`p`) REFERENCES `s`.`p` (`id`)";
+  const std::string check = "  CONSTRAINT `chk` CHECK ((`p` > 0))";
+  const std::string end = "\n) ENGINE=InnoDB";
+  const auto text = [&](const std::vector<std::string>& lines) {
+    return begin + absl::StrJoin(lines, ",\n") + end;
+  };
+  const std::string all = text({to_p, to_q, away, check});
+  EXPECT_EQ(LeaveOutForeignKeys(all, {"p", "q"}), text({to_p, to_q, check}));
+  EXPECT_EQ(LeaveOutForeignKeys(all, {"p"}), text({to_p, check}));
+  EXPECT_EQ(LeaveOutForeignKeys(all, {"q", "s.p"}), text({to_q, away, check}));
+  EXPECT_EQ(LeaveOutForeignKeys(text({to_p, to_q}), {"p"}), text({to_p}));
+  EXPECT_EQ(LeaveOutForeignKeys(text({to_p, to_q}), {}),
+            "CREATE TABLE `c` (\n  `p` int,\n  KEY `k` (`p`)" + end);
 }
 
 constexpr const char* kTable =

@@ -27,6 +27,7 @@ StreamSpec Spec() {
   spec.workflow_type = "MoveTables";
   spec.options = {.on_ddl = stream::OnDdl::kIgnore,
                   .allow_no_key = true,
+                  .drop_foreign_keys = true,
                   .defer_secondary_keys = stream::DeferKeys::kAlways,
                   .cells = {"zone1"},
                   .source_time_zone = "Europe/Berlin",

@@ -128,9 +128,20 @@ TEST_F(TableSchemaTest, ForeignKeysThatCascadeAndViewsAreNamed) {
   Run("CREATE VIEW both_tables AS SELECT p.id, c.a FROM p JOIN c ON c.a = p.id");
   Run("CREATE VIEW parents AS SELECT id FROM p");
   EXPECT_THAT(Read("c").cascades, ElementsAre("dies", "loses"));
+  EXPECT_THAT(Read("c").cascade_parents, ElementsAre("p"));
   EXPECT_THAT(Read("p").cascades, IsEmpty());
   EXPECT_THAT(Read("p").views, ElementsAre("both_tables", "parents"));
   EXPECT_THAT(Read("c").views, ElementsAre("both_tables"));
+}
+
+TEST_F(TableSchemaTest, EventsAndRoutinesThatNameATableAreNamed) {
+  Run("CREATE TABLE p (id INT PRIMARY KEY)");
+  Run("CREATE TABLE c (id INT PRIMARY KEY)");
+  Run("CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DISABLE DO DELETE FROM d.p");
+  Run("CREATE PROCEDURE pay() BEGIN UPDATE `p` SET id = 1; INSERT INTO c VALUES (1); END");
+  Run("CREATE FUNCTION one() RETURNS INT DETERMINISTIC RETURN 1 /* p */ + LENGTH('c')");
+  EXPECT_THAT(Read("p").programs, ElementsAre("event nightly", "procedure pay"));
+  EXPECT_THAT(Read("c").programs, ElementsAre("procedure pay"));
 }
 
 // How many of a server's binlog events are of d.c after a row of d.p went and took one with it.

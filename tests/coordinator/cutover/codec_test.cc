@@ -20,6 +20,7 @@ StoredCutover Example() {
   state.plan.source_types = {routing::TabletType::kReplica, routing::TabletType::kPrimary};
   state.plan.reverse_options = {.on_ddl = stream::OnDdl::kExec,
                                 .allow_no_key = true,
+                                .drop_foreign_keys = true,
                                 .defer_secondary_keys = stream::DeferKeys::kAlways,
                                 .cells = {},
                                 .source_time_zone = "UTC",

@@ -73,6 +73,7 @@ WorkflowRecord ExampleWorkflow() {
   record.options.auto_start = false;
   record.options.stream = {.on_ddl = stream::OnDdl::kExecIgnore,
                            .allow_no_key = true,
+                           .drop_foreign_keys = true,
                            .defer_secondary_keys = stream::DeferKeys::kNever,
                            .cells = {"zone1", "zone2"},
                            .source_time_zone = "Europe/Berlin",

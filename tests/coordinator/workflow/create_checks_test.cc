@@ -91,7 +91,9 @@ TEST(CreateChecksTest, TablesThatCannotBeMovedAreRefusedByName) {
       StatusIs(Code::kFailedPrecondition, "commerce.corder can't be moved: it has no primary"));
   EXPECT_THAT(CheckSourceTables("commerce", {table}),
               StatusIs(Code::kFailedPrecondition, "--allow-no-key"));
-  EXPECT_THAT(CheckSourceTables("commerce", {table}, /*allow_no_key=*/true), IsOk());
+  stream::StreamOptions allowed;
+  allowed.allow_no_key = true;
+  EXPECT_THAT(CheckSourceTables("commerce", {table}, allowed), IsOk());
   table = Table("corder");
   table.is_view = true;
   EXPECT_THAT(CheckSourceTables("commerce", {table}),
@@ -119,12 +121,46 @@ TEST(CreateChecksTest, ForeignKeysMayNotLeaveTheMovedSetOnEitherSide) {
               StatusIs(Code::kFailedPrecondition, "a foreign key of corder"));
 }
 
+TEST(CreateChecksTest, ForeignKeysMayBeLeftOutUnlessTheyWouldChangeMovedRows) {
+  stream::StreamOptions options;
+  options.drop_foreign_keys = true;
+  TableDescription parent = Table("customer");
+  parent.foreign_key_children = {"corder"};
+  TableDescription child = Table("corder");
+  child.foreign_key_parents = {"customer"};
+  EXPECT_THAT(CheckSourceTables("commerce", {parent}, options), IsOk());
+  EXPECT_THAT(CheckSourceTables("commerce", {child}, options), IsOk());
+  EXPECT_THAT(NoteWhatStays("commerce", {parent}),
+              ElementsAre(::testing::StartsWith("A foreign key of corder, which is not moved")));
+  EXPECT_THAT(NoteWhatStays("commerce", {child}),
+              ElementsAre(::testing::StartsWith("Table corder has a foreign key to customer")));
+  EXPECT_THAT(NoteWhatStays("commerce", {child, parent}), ::testing::IsEmpty());
+  child.cascades = {"corder_fk"};
+  child.cascade_parents = {"customer"};
+  child.cascades_logged = true;
+  EXPECT_THAT(CheckSourceTables("commerce", {child}, options),
+              StatusIs(Code::kFailedPrecondition, "its foreign key to customer"));
+  EXPECT_THAT(CheckSourceTables("commerce", {child, parent}, options), IsOk());
+}
+
+TEST(CreateChecksTest, EventsAndRoutinesThatNameMovedTablesAreNamed) {
+  TableDescription customer = Table("customer");
+  customer.programs = {"event nightly", "procedure pay"};
+  TableDescription corder = Table("corder");
+  corder.programs = {"procedure pay"};
+  EXPECT_THAT(
+      NoteWhatStays("commerce", {corder, customer}),
+      ElementsAre(
+          ::testing::StartsWith("The event nightly of keyspace commerce names customer;"),
+          ::testing::StartsWith("The procedure pay of keyspace commerce names corder, customer;")));
+}
+
 TEST(CreateChecksTest, ViewsOfMovedTablesAreNamedWithAllTheirTables) {
   TableDescription customer = Table("customer");
   customer.views = {"totals"};
   TableDescription corder = Table("corder");
   corder.views = {"other.report", "totals"};
-  const std::vector<std::string> notes = NoteViews("commerce", {customer, corder, Table("x")});
+  const std::vector<std::string> notes = NoteWhatStays("commerce", {customer, corder, Table("x")});
   ASSERT_EQ(notes.size(), 2U);
   EXPECT_THAT(notes[0],
               ::testing::StartsWith("View other.report of keyspace commerce reads corder;"));

@@ -201,8 +201,11 @@ absl::StatusOr<std::string> UpToKeyCondition(const std::vector<const mysql::Colu
 absl::StatusOr<std::string> BuildChunkQuery(const ChunkQuery& query) {
   std::vector<std::string> expressions;
   expressions.reserve(query.columns.size() + query.key.size());
-  for (const mysql::ColumnSchema* column : query.columns) {
-    SLUICE_ASSIGN_OR_RETURN(std::string expression, binlog::SelectExpression(*column));
+  for (size_t i = 0; i < query.columns.size(); ++i) {
+    const bool shaped = i < query.shapes.size() && query.shapes[i].has_value();
+    SLUICE_ASSIGN_OR_RETURN(
+        std::string expression,
+        binlog::SelectExpression(*query.columns[i], shaped ? &*query.shapes[i] : nullptr));
     expressions.push_back(std::move(expression));
   }
   if (query.key.empty()) {

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/binlog/json_shape.h"
 #include "common/mysql/connection.h"
 #include "common/mysql/table_schema.h"
 
@@ -21,8 +23,10 @@ struct ChunkQuery {
   std::vector<mysql::Cell>
       after_key;  // one cell per key column, in KeyExpression's form; empty: start
   std::vector<mysql::Cell> end_key;  // likewise, the last key wanted; empty: to the table's end
-  uint64_t limit = 0;                // rows
-  uint64_t offset = 0;               // rows before them; only without a key
+  // Per wanted column, of its documents as they have been so far; empty: none is known.
+  std::vector<std::optional<binlog::JsonShape>> shapes;
+  uint64_t limit = 0;   // rows
+  uint64_t offset = 0;  // rows before them; only without a key
 };
 
 // The sets of "uuid:7#12,uuid2:tag:8#3#4", which is what mysqld has in gtid_owned: "uuid:7,…".

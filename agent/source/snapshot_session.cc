@@ -21,6 +21,8 @@ constexpr uint32_t kRowsMax = 100'000;
 // Of a table of which nothing is known: its rows may be large.
 constexpr uint64_t kFirstRows = 16;
 constexpr uint32_t kBytesMax = 16U << 20U;
+// Larger documents have no shape.
+constexpr size_t kTeachingBytesMax = 4096;
 constexpr unsigned kTableDefinitionChanged = 1412;
 
 // A transaction that is visible and not in gtid_executed yet is owned by its session until it is,
@@ -147,7 +149,7 @@ absl::Status SnapshotSession::ReadSchemas(mysql::Connection& connection,
   const absl::MutexLock lock(&mutex_);
   for (mysql::TableSchema& schema : schemas) {
     std::string name = schema.name;
-    tables_.try_emplace(std::move(name), Table{.schema = std::move(schema)});
+    tables_.try_emplace(std::move(name), Table{.schema = std::move(schema), .shapes = {}});
   }
   return absl::OkStatus();
 }
@@ -197,12 +199,30 @@ uint64_t SnapshotSession::NextLimit(const ChunkRequest& request, uint64_t bytes_
   return std::clamp<uint64_t>(bytes_max / (bytes / rows + 1) + 1, 1, rows_max);
 }
 
-void SnapshotSession::Seen(const std::string& table, const Chunk& chunk) {
+std::vector<std::optional<binlog::JsonShape>> SnapshotSession::Shapes(const ChunkRequest& request) {
   const absl::MutexLock lock(&mutex_);
-  Table& known = tables_.find(table)->second;
+  const Table& table = tables_.find(request.table)->second;
+  std::vector<std::optional<binlog::JsonShape>> shapes;
+  shapes.reserve(request.columns.size());
+  for (const std::string& column : request.columns) {
+    const auto guess = table.shapes.find(column);
+    shapes.push_back(guess == table.shapes.end() ? std::nullopt : guess->second.shape());
+  }
+  return shapes;
+}
+
+void SnapshotSession::Seen(const ChunkRequest& request, const Chunk& chunk,
+                           const Documents& documents) {
+  const absl::MutexLock lock(&mutex_);
+  Table& known = tables_.find(request.table)->second;
   // Old chunks count half as much with every new one, for tables whose rows change in size.
   known.rows_seen = known.rows_seen / 2 + chunk.row_count;
   known.bytes_seen = known.bytes_seen / 2 + chunk.rows.size();
+  for (size_t i = 0; i < documents.size(); ++i) {
+    if (!documents[i].empty()) {
+      known.shapes[request.columns[i]].Learn(documents[i]);
+    }
+  }
 }
 
 absl::StatusOr<Chunk> SnapshotSession::ReadBoundary(mysql::Connection& connection,
@@ -250,15 +270,22 @@ absl::StatusOr<Chunk> SnapshotSession::Read(mysql::Connection& connection,
   }
   const size_t bytes_max = std::clamp(request.bytes_max, 1U, kBytesMax);
   query.limit = NextLimit(request, bytes_max);
+  query.shapes = Shapes(request);
   SLUICE_ASSIGN_OR_RETURN(const std::string sql, BuildChunkQuery(query));
 
   Chunk chunk;
   chunk.rows_estimate = schema->rows_estimate;
   chunk.bytes_estimate = schema->bytes_estimate;
   bool full = false;
+  Documents documents(query.columns.size());
   const absl::Status read = connection.QueryStream(sql, [&](const std::vector<mysql::Cell>& cells) {
     for (size_t i = 0; i < query.columns.size(); ++i) {
       AppendCell(cells[i], chunk.rows);
+      const bool teaches = chunk.row_count == 0 && query.columns[i]->data_type == "json" &&
+                           cells[i].has_value() && cells[i]->size() <= kTeachingBytesMax;
+      if (teaches) {
+        documents[i] = std::string(*cells[i]);
+      }
     }
     chunk.last_key.clear();
     for (size_t i = query.columns.size(); i < cells.size(); ++i) {
@@ -277,7 +304,7 @@ absl::StatusOr<Chunk> SnapshotSession::Read(mysql::Connection& connection,
     return absl::UnavailableError("the source's connection was lost behind a chunk");
   }
   chunk.end_of_table = !full && chunk.row_count < query.limit;
-  Seen(request.table, chunk);
+  Seen(request, chunk, documents);
   return chunk;
 }
 

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,6 +18,7 @@
 #include "absl/time/time.h"
 #include "agent/source/chunk_query.h"
 #include "agent/source/held_rows.h"
+#include "agent/source/shape_guess.h"
 #include "common/mysql/connection.h"
 #include "common/mysql/table_schema.h"
 
@@ -90,6 +93,7 @@ class SnapshotSession {
     mysql::TableSchema schema;
     uint64_t rows_seen = 0;  // in chunks, by which the next limit is chosen
     uint64_t bytes_seen = 0;
+    absl::flat_hash_map<std::string, ShapeGuess> shapes;  // by column
   };
   class Reader;
 
@@ -102,7 +106,12 @@ class SnapshotSession {
                                                    const std::string& table)
       ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t NextLimit(const ChunkRequest& request, uint64_t bytes_max) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Seen(const std::string& table, const Chunk& chunk) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<std::optional<binlog::JsonShape>> Shapes(const ChunkRequest& request)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Documents of the chunk's first row, by column of the request; empty where there is none.
+  using Documents = std::vector<std::string>;
+  void Seen(const ChunkRequest& request, const Chunk& chunk, const Documents& documents)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Chunk> Read(mysql::Connection& connection, const ChunkRequest& request)
       ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Chunk> ReadBoundary(mysql::Connection& connection, const ChunkQuery& query)

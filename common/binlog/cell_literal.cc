@@ -282,7 +282,8 @@ absl::StatusOr<ColumnFamily> FittingFamily(const ColumnType& type,
   return family;
 }
 
-absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column) {
+absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column,
+                                             const JsonShape* shape) {
   SLUICE_ASSIGN_OR_RETURN(const ColumnFamily family, FamilyOf(column));
   const std::string name = mysql::QuoteName(column.name);
   switch (family) {
@@ -295,7 +296,7 @@ absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column) 
     case ColumnFamily::kYear:
       return absl::StrCat("CAST(", name, " AS UNSIGNED)");
     case ColumnFamily::kJson:
-      return JsonSelectExpression(name);
+      return JsonSelectExpression(name, shape);
     default:
       return name;
   }

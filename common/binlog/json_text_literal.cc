@@ -265,12 +265,16 @@ class TypedText {
 
 }  // namespace
 
-std::string JsonSelectExpression(absl::string_view quoted_name) {
+bool IsPlainJsonText(absl::string_view selected) {
+  return !selected.empty() && selected[0] != kMark;
+}
+
+std::string JsonSelectExpression(absl::string_view quoted_name, const JsonShape* shape) {
   const std::string scalars = absl::StrCat(
       " FROM JSON_TABLE(", quoted_name,
       ", _utf8mb4'$**[0]' COLUMNS (o FOR ORDINALITY, v JSON PATH _utf8mb4'$')) AS t WHERE ");
   // A null of JSON is a NULL of SQL here.
-  return absl::StrCat(
+  std::string looked_at = absl::StrCat(
       "IF(EXISTS(SELECT 1", scalars,
       "JSON_TYPE(t.v) NOT IN ('OBJECT','ARRAY','STRING','INTEGER','DOUBLE','BOOLEAN') "
       // The parser would make it unsigned.
@@ -278,6 +282,11 @@ std::string JsonSelectExpression(absl::string_view quoted_name) {
       "CONCAT(x'01', (SELECT GROUP_CONCAT(COALESCE(JSON_TYPE(t.v), 'NULL') ORDER BY t.o)",
       scalars, "COALESCE(JSON_TYPE(t.v), 'NULL') NOT IN ('OBJECT','ARRAY')), x'01', ", quoted_name,
       "), ", quoted_name, ")");
+  if (shape == nullptr) {
+    return looked_at;
+  }
+  return absl::StrCat("IF(", ShapeCondition(*shape, quoted_name), ", ", quoted_name, ", ",
+                      looked_at, ")");
 }
 
 absl::Status AppendJsonTextLiteral(absl::string_view selected, std::string& sql) {

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "common/binlog/column_family.h"
 #include "common/binlog/event.h"
+#include "common/binlog/json_shape.h"
 #include "common/mysql/table_schema.h"
 
 namespace sluice::binlog {
@@ -57,8 +58,10 @@ absl::Status AppendWrittenLiteral(const ColumnType& type, const mysql::ColumnSch
                                   ColumnFamily family, const ImageCell& cell, std::string& sql);
 
 // What the copy selects of a column so that the text protocol carries the value exactly.
-// UNIMPLEMENTED, naming the column, when its type is unknown.
-absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column);
+// UNIMPLEMENTED, naming the column, when its type is unknown. A shape is only for JSON columns, and
+// only a help (JsonSelectExpression).
+absl::StatusOr<std::string> SelectExpression(const mysql::ColumnSchema& column,
+                                             const JsonShape* shape = nullptr);
 
 // Appends the SQL literal of a cell that was read by SelectExpression in a session set up by
 // ConfigureDataSession; otherwise as AppendWrittenLiteral. INVALID_ARGUMENT, naming the column,

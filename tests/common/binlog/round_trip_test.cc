@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/binlog/event.h"
+#include "common/binlog/json_literal.h"
 #include "common/binlog/row_image.h"
 #include "common/mysql/binlog_stream.h"
 #include "common/mysql/connection.h"
@@ -314,6 +315,66 @@ TEST_F(RoundTripTest, JsonArrivesWithItsInnerTypes) {
   for (size_t i = 0; i < source->rows.size(); ++i) {
     EXPECT_EQ(source->rows[i], copied->rows[i]);
   }
+}
+
+// Every document with the shape of every other one, and some that look like another and are not.
+TEST_F(RoundTripTest, AShapeNeverChangesWhatIsSelectedOfADocument) {
+  std::vector<std::string> documents = JsonCases().front().values;
+  for (const char* document :
+       {"'{\"a\": 1.5, \"b\": \"2020-01-01\"}'",
+        "JSON_OBJECT('a', CAST(1.5 AS DECIMAL(2,1)), 'b', '2020-01-01')",
+        "JSON_OBJECT('a', 1.5e0, 'b', CAST('2020-01-01' AS DATE))",
+        "'{\"a\": [{\"x\": 1}]}'",
+        "'{\"a\": {\"x\": 1}}'",
+        "JSON_OBJECT('a', JSON_OBJECT('x', CAST(1 AS UNSIGNED)))",
+        "JSON_OBJECT('a', JSON_ARRAY(JSON_OBJECT('x', CAST(1 AS UNSIGNED))))",
+        "'[1]'",
+        "'1'",
+        "JSON_ARRAY(CAST(1 AS UNSIGNED))",
+        "'[[1]]'",
+        "'[1, 2]'",
+        "'[1, 4294967295]'",
+        "'[1, 4294967296]'",
+        "JSON_ARRAY(1, CAST(4294967296 AS SIGNED))",
+        "'[[], {}]'",
+        "JSON_ARRAY(JSON_ARRAY(), JSON_OBJECT('d', 0.1))",
+        "'{\"a\": null, \"b c\": true}'",
+        "'{\"a\": 1, \"a.b\": [0.5, -0.0, \"x\\\\\\\"y\"]}'",
+        "JSON_OBJECT('a', 1, 'a.b', JSON_ARRAY(CAST(0.5 AS DECIMAL(2,1)), 0e0, 'x'))",
+        "JSON_OBJECT('a', 1, 'a.b', JSON_ARRAY(0.5e0, 0e0, 'x', CAST(NOW() AS JSON)))"}) {
+    documents.emplace_back(document);
+  }
+  Run("CREATE TABLE shaped (id INT PRIMARY KEY AUTO_INCREMENT, c0 JSON)");
+  for (const std::string& document : documents) {
+    Run(absl::StrCat("INSERT INTO shaped (c0) VALUES (", document, ")"));
+  }
+  Run("INSERT INTO shaped (c0) VALUES (NULL)");
+  auto reader = Connect();
+  ASSERT_TRUE(mysql::ConfigureDataSession(*reader).ok());
+  const auto read = [&](const JsonShape* shape) {
+    auto rows = reader->Query(absl::StrCat("SELECT id, ", JsonSelectExpression("c0", shape),
+                                           " FROM d.shaped ORDER BY id"));
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    return rows.ok() ? std::move(rows->rows) : std::vector<mysql::Row>();
+  };
+  const std::vector<mysql::Row> expected = read(nullptr);
+  ASSERT_GT(expected.size(), 20U);
+  size_t shapes = 0;
+  for (const mysql::Row& row : expected) {
+    const std::string text = row[1].value_or("");
+    const auto shape = IsPlainJsonText(text) ? ShapeOf(text) : std::nullopt;
+    if (!shape.has_value()) {
+      continue;
+    }
+    ++shapes;
+    EXPECT_EQ(read(&*shape), expected) << text;
+    // The condition holds for the document that it was taken from.
+    auto own = reader->Query(absl::StrCat("SELECT ", ShapeCondition(*shape, "c0"),
+                                          " FROM d.shaped WHERE id = ", *row[0]));
+    ASSERT_TRUE(own.ok()) << own.status();
+    EXPECT_EQ(own->rows[0][0].value_or("NULL"), "1") << text;
+  }
+  EXPECT_GT(shapes, 10U);
 }
 
 TEST_F(RoundTripTest, GeneratedInvisibleAndFunctionallyIndexedColumnsAreInTheirPlaces) {

@@ -30,6 +30,8 @@ struct Hold {
   tables @1 :List(Text);       # keyspace.table
   leaseMs @2 :UInt32;          # from receipt; when it runs out and the coordinator is silent the
                                # held statements fail with a retryable error
+  shards @3 :List(Text);       # keyspace/shard, of both sides; only statements that go to one of them
+                               # wait. Empty: all shards
 }
 
 struct TabletRoute {

@@ -2,7 +2,9 @@
 
 #include "agent/agent.h"
 
+#include <algorithm>
 #include <atomic>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,11 +35,27 @@ constexpr absl::Duration kPickSourceTimeout = absl::Seconds(5);
 
 // Binlog readers register with their own mysqld as replicas; people number theirs from below.
 constexpr uint32_t kServerIdBase = 0x40000000;
-constexpr uint32_t kServerIdsPerAgent = 64;
+constexpr uint32_t kServerIdsPerAgent = 1024;
 constexpr uint32_t kAgentSlots = 0xFFFF;
 
-uint32_t ServerIdBase(uint32_t uid) {
-  return kServerIdBase + (uid % kAgentSlots) * kServerIdsPerAgent;
+uint32_t ServerIdBase(const AgentConfig& config) {
+  return kServerIdBase + (config.shards.front().uid % kAgentSlots) * kServerIdsPerAgent;
+}
+
+// What many shards need more than one: a stream reads by one session, and asks by one call that
+// waits; a cutover has a session for each gate.
+constexpr size_t kSessionsMin = 64;
+constexpr size_t kSessionsPerShard = 8;
+constexpr int kContextsMin = 128;
+constexpr int kContextsPerShard = 4;
+
+size_t SessionsMax(const AgentConfig& config) {
+  return std::min<size_t>(kServerIdsPerAgent,
+                          kSessionsMin + kSessionsPerShard * (config.shards.size() - 1));
+}
+
+int Contexts(const AgentConfig& config) {
+  return kContextsMin + kContextsPerShard * (static_cast<int>(config.shards.size()) - 1);
 }
 
 absl::StatusOr<target::SourceAddress> PickSource(rpc::Client& coordinator,
@@ -70,12 +88,13 @@ absl::StatusOr<target::SourceAddress> PickSource(rpc::Client& coordinator,
 struct Agent::Parts {
   explicit Parts(AgentConfig given)
       : config(std::move(given)),
-        pool(config.mysql),
+        pool(config.mysql, std::max(SessionPool::kIdleMax, config.shards.size())),
         gates(pool),
         sampler({.connection = config.mysql, .lag = [this] { return Lag(); }}),
         source({.connection = config.mysql,
-                .server_id_base = ServerIdBase(config.uid),
-                .sessions_max = kServerIdsPerAgent,
+                .databases = config.Databases(),
+                .server_id_base = ServerIdBase(config),
+                .sessions_max = SessionsMax(config),
                 .sampler = &sampler}),
         streams(StreamOptions()),
         monitor(config, Hooks()),
@@ -84,7 +103,7 @@ struct Agent::Parts {
                  .pool = pool,
                  .gates = gates,
                  .url = [this] { return Url(); }}),
-        server({.url = config.listen}) {}
+        server({.url = config.listen, .contexts = Contexts(config)}) {}
 
   [[nodiscard]] std::string Url() const {
     return config.advertise_url.empty() ? server.url() : config.advertise_url;
@@ -92,7 +111,8 @@ struct Agent::Parts {
 
   target::StreamManagerOptions StreamOptions() {
     return {.local = config.mysql,
-            .agent_name = config.alias(),
+            .agent_name = config.name(),
+            .databases = config.Databases(),
             .pick_source = [this](const target::StreamSpec& spec) { return PickFrom(spec); },
             .on_change = [this] { NotifyChanged(); },
             .tuning = {},
@@ -101,29 +121,61 @@ struct Agent::Parts {
             .throttles = &throttles};
   }
 
-  // Who serves writes in the stream's shard: this tablet, or nobody else.
-  absl::Status CheckPrimary(const std::string& keyspace, const std::string& shard) {
+  // Who serves writes in the shard: this agent's tablet of it, or nobody else. FAILED_PRECONDITION
+  // names another one; other errors: nobody could be asked.
+  absl::Status AskForPrimary(const std::string& keyspace, const std::string& shard) {
     target::StreamSpec shard_of;
     shard_of.source_keyspace = keyspace;
     shard_of.source_shard = shard;
     shard_of.source_types = {schemas::TabletType::PRIMARY};
-    const auto picked = PickFrom(shard_of);
-    if (absl::IsFailedPrecondition(picked.status())) {
-      return picked.status();
+    SLUICE_ASSIGN_OR_RETURN(const target::SourceAddress picked, PickFrom(shard_of));
+    const bool ours =
+        std::any_of(config.shards.begin(), config.shards.end(), [&](const ShardConfig& each) {
+          return each.keyspace == keyspace && each.shard == shard &&
+                 config.AliasOf(each) == picked.alias;
+        });
+    return ours ? absl::OkStatus()
+                : absl::FailedPreconditionError(absl::StrCat(picked.alias, " is the PRIMARY of ",
+                                                             keyspace, "/", shard, " now"));
+  }
+
+  absl::Status CheckPrimary(const std::string& keyspace, const std::string& shard) {
+    const absl::Status asked = AskForPrimary(keyspace, shard);
+    return absl::IsFailedPrecondition(asked) ? asked : absl::OkStatus();
+  }
+
+  // A PRIMARY of old that comes back writable must not get transactions of its own.
+  std::vector<absl::Status> BecomePrimary(const std::vector<size_t>& shards) {
+    std::vector<absl::Status> statuses;
+    bool somebody_answers = true;
+    for (const size_t i : shards) {
+      const ShardConfig& shard = config.shards[i];
+      absl::Status status;
+      if (somebody_answers) {
+        status = AskForPrimary(shard.keyspace, shard.shard);
+        // Of the shards after it nobody would know either, and each question may take seconds.
+        somebody_answers = !absl::IsDeadlineExceeded(status);
+      }
+      if (!absl::IsFailedPrecondition(status)) {
+        status = InstallSidecar(shard.database);
+      }
+      statuses.push_back(std::move(status));
     }
-    if (picked.ok() && picked->alias != config.alias()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(picked->alias, " is the PRIMARY of ", keyspace, "/", shard, " now"));
-    }
-    return absl::OkStatus();
+    return statuses;
+  }
+
+  absl::Status InstallSidecar(const std::string& database) {
+    SLUICE_ASSIGN_OR_RETURN(Session session, pool.Borrow());
+    return Annotate(sidecar::InstallSidecar(*session, database, sidecar::Migrations()),
+                    "installing the sidecar");
   }
 
   // Of the thread that samples, which begins before the monitor stands.
   throttle::Reading Lag() const {
     const Monitor* const looker = started_monitor.load();
-    const TabletState state = looker == nullptr ? TabletState() : looker->Current();
+    const MysqldState state = looker == nullptr ? MysqldState() : looker->Current();
     return cluster.Lag({.known = state.probed && state.reachable,
-                        .primary = state.type == routing::TabletType::kPrimary,
+                        .primary = state.primary,
                         .lag_ms = state.replica_lag_ms},
                        absl::Now());
   }
@@ -143,25 +195,27 @@ struct Agent::Parts {
   }
 
   MonitorHooks Hooks() {
-    return {.become_primary = [this]() -> absl::Status {
-              // A PRIMARY of old that comes back writable must not get transactions of its own.
-              SLUICE_RETURN_IF_ERROR(CheckPrimary(config.keyspace, config.shard));
-              SLUICE_ASSIGN_OR_RETURN(Session session, pool.Borrow());
-              return Annotate(
-                  sidecar::InstallSidecar(*session, config.database, sidecar::Migrations()),
-                  "installing the sidecar");
-            },
+    return {.become_primary =
+                [this](const std::vector<size_t>& shards) { return BecomePrimary(shards); },
             .resume = [this] { return Annotate(streams.LoadAndResume(), "loading the streams"); },
             .resign = [this] { streams.Suspend(); },
             .changed = [this] { NotifyChanged(); }};
   }
 
-  void FillStreams(const StreamListInit& init) const {
-    const std::vector<target::StreamStatus> statuses = streams.Statuses();
-    auto list = init(static_cast<unsigned>(statuses.size()));
-    for (unsigned i = 0; i < list.size(); ++i) {
-      target::WriteStreamStatus(statuses[i], list[i]);
-    }
+  [[nodiscard]] StreamFill FillOfStreams() const {
+    auto statuses = std::make_shared<const std::vector<target::StreamStatus>>(streams.Statuses());
+    return [statuses](const std::string& database, const StreamListInit& init) {
+      std::vector<const target::StreamStatus*> own;
+      for (const target::StreamStatus& status : *statuses) {
+        if (status.spec.target_database == database) {
+          own.push_back(&status);
+        }
+      }
+      auto list = init(static_cast<unsigned>(own.size()));
+      for (unsigned i = 0; i < list.size(); ++i) {
+        target::WriteStreamStatus(*own[i], list[i]);
+      }
+    };
   }
 
   absl::Status Start() {
@@ -170,14 +224,17 @@ struct Agent::Parts {
     source.Register(server);
     SLUICE_RETURN_IF_ERROR(server.Start());
     RegistrarHooks hooks{
-        .fill_streams = [this](const StreamListInit& init) { FillStreams(init); },
+        .streams = [this] { return FillOfStreams(); },
         .registered =
             [] {
               if (const absl::Status status = NotifyReady(); !status.ok()) {
                 SLUICE_LOG(kWarning, "supervisor can't be told", {{"error", status}});
               }
             },
-        .told = [this](schemas::ClusterView::Reader view) { cluster.Told(view, absl::Now()); }};
+        .told =
+            [this](const std::vector<schemas::ClusterView::Reader>& views) {
+              cluster.Told(views, absl::Now());
+            }};
     SLUICE_ASSIGN_OR_RETURN(registrar, Registrar::Create(config, Url(), monitor, std::move(hooks)));
     started_registrar.store(registrar.get());
     started_monitor.store(&monitor);

@@ -20,7 +20,7 @@ int Run(const std::string& path) {
     std::cerr << "sluice-agent: " << config.status().message() << "\n";
     return EXIT_FAILURE;
   }
-  sluice::log::Init(absl::StrCat("sluice-agent ", config->alias()));
+  sluice::log::Init(absl::StrCat("sluice-agent ", config->name()));
   auto agent = sluice::agent::Agent::Create(*std::move(config));
   if (!agent.ok()) {
     std::cerr << "sluice-agent: " << agent.status().message() << "\n";

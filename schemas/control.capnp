@@ -34,6 +34,21 @@ struct RegisterTabletRequest {
   streams @2 :List(StreamStatus);
   incarnation @3 :UInt64;      # start time of the agent process, microseconds since 1970
   tables @4 :List(Text);       # base tables that stand under their names in the database
+  others @5 :List(TabletShare);  # the agent's further tablets
+}
+
+# One more tablet of an agent that serves several shards of its mysqld. What is not here (cell,
+# addresses, what mysqld says of itself) is the same for all of them.
+struct TabletShare {
+  uid @0 :UInt32;
+  keyspace @1 :Text;
+  shard @2 :Text;
+  database @3 :Text;
+  configuredType @4 :Routing.TabletType;
+  type @5 :Routing.TabletType; # this and the next as in TabletHealth
+  problem @6 :Text;
+  streams @7 :List(StreamStatus);  # whose target database is this one
+  tables @8 :List(Text);       # as in RegisterTabletRequest
 }
 
 # What the throttles of an agent need to know of the cluster.
@@ -47,6 +62,10 @@ struct ClusterView {
 struct RegisterTabletReply {
   reportIntervalMs @0 :UInt32;
   cluster @1 :ClusterView;
+  others @2 :List(ClusterView);  # for the request's others, in their order
+  refusals @3 :List(Text);     # of the tablet and the others, in their order: why it is not
+                               # registered, or empty; an empty list: all are. When none is, the
+                               # answer is an error
 }
 
 struct ReportTabletRequest {
@@ -55,10 +74,12 @@ struct ReportTabletRequest {
   streams @2 :List(StreamStatus);
   incarnation @3 :UInt64;
   tables @4 :List(Text);       # as in RegisterTabletRequest
+  others @5 :List(TabletShare);
 }
 
 struct ReportTabletReply {
   cluster @0 :ClusterView;
+  others @1 :List(ClusterView);  # as in RegisterTabletReply
 }
 
 struct PickSourceRequest {
@@ -75,14 +96,15 @@ struct PickSourceReply {
 }
 
 struct AgentInfo {
-  identity @0 :TabletIdentity;
+  identity @0 :TabletIdentity; # of the first tablet of the agent's configuration
   health @1 :TabletHealth;
   version @2 :Text;
+  others @3 :List(TabletShare);  # its further ones, without streams and tables
 }
 
 # Tables of one database, with what a move must know before it starts.
 struct DescribeTablesRequest {
-  database @0 :Text;
+  database @0 :Text;           # here and below: empty where the agent serves one only
   tables @1 :List(Text);       # empty: every base table
   timeZone @2 :Text;           # not empty: refused unless mysqld knows it, and the DATETIMEs of the
                                # tables can be converted between it and UTC
@@ -285,7 +307,7 @@ struct SetGateRequest {
   epoch @4 :UInt64;
   lockWaitMs @5 :UInt32;       # bound of one attempt to get the metadata locks
   markerId @6 :Text;           # not empty: after the state is reached, a marker row in _sluice.marker
-                               # from the same session
+                               # from the same session; up to 63 bytes, without '@'
 }
 
 struct Blocker {

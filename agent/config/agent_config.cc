@@ -2,12 +2,15 @@
 
 #include "agent/config/agent_config.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/base/config.h"
 #include "common/base/status.h"
@@ -55,24 +58,115 @@ absl::StatusOr<std::string> ReadPassword(const std::string& path) {
   return std::string(absl::StripSuffix(line, "\r"));
 }
 
-void ReadIdentity(ConfigFile& file, AgentConfig& config) {
-  config.cell = file.RequireString("cell");
-  CheckName(file, "cell", config.cell);
-  config.uid = static_cast<uint32_t>(
-      file.RequireInt("uid", {.min = 1, .max = std::numeric_limits<uint32_t>::max()}));
-  config.keyspace = file.RequireString("keyspace");
-  CheckName(file, "keyspace", config.keyspace);
-  config.shard = file.String("shard", "0");
-  CheckName(file, "shard", config.shard);
-  const std::string type = file.RequireString("type");
+uint32_t ReadUid(ConfigFile& table) {
+  return static_cast<uint32_t>(
+      table.RequireInt("uid", {.min = 1, .max = std::numeric_limits<uint32_t>::max()}));
+}
+
+routing::TabletType ReadType(ConfigFile& table, routing::TabletType otherwise) {
+  // Where there is a default, the key may be missing.
+  const std::string type = otherwise == routing::TabletType::kUnknown ? table.RequireString("type")
+                                                                      : table.String("type");
   if (auto parsed = routing::ParseTabletType(type); parsed.ok()) {
-    config.type = *parsed;
-  } else if (!type.empty()) {
-    file.AddError("type", "expected PRIMARY, REPLICA or RDONLY");
+    return *parsed;
   }
-  config.database = file.String("database", absl::StrCat("vt_", config.keyspace));
-  if (config.database.empty() || config.database.size() > kDatabaseBytesMax) {
-    file.AddError("database", "expected a name of 1 to 64 bytes");
+  if (!type.empty()) {
+    table.AddError("type", "expected PRIMARY, REPLICA or RDONLY");
+  }
+  return otherwise;
+}
+
+std::string CheckDatabase(ConfigFile& table, std::string database) {
+  if (database.empty() || database.size() > kDatabaseBytesMax) {
+    table.AddError("database", "expected a name of 1 to 64 bytes");
+  }
+  return database;
+}
+
+std::string ReadName(ConfigFile& table, absl::string_view key) {
+  std::string name = table.RequireString(key);
+  CheckName(table, key, name);
+  return name;
+}
+
+// The keys of the one shard of an agent that has no [[shard]].
+ShardConfig ReadOnlyShard(ConfigFile& file) {
+  ShardConfig shard;
+  shard.uid = ReadUid(file);
+  shard.keyspace = ReadName(file, "keyspace");
+  shard.shard = file.String("shard", "0");
+  CheckName(file, "shard", shard.shard);
+  shard.type = ReadType(file, routing::TabletType::kUnknown);
+  shard.database =
+      CheckDatabase(file, file.String("database", absl::StrCat("vt_", shard.keyspace)));
+  return shard;
+}
+
+// Says which earlier entry has the same.
+template <typename Same>
+void CheckUnique(ConfigFile& entry, absl::string_view key, absl::string_view value,
+                 const std::vector<ShardConfig>& earlier, const Same& same) {
+  const auto found = std::find_if(earlier.begin(), earlier.end(), same);
+  if (found != earlier.end()) {
+    entry.AddError(key,
+                   absl::StrCat(value, " is that of shard[", found - earlier.begin(), "] too"));
+  }
+}
+
+// What is missing is an error already.
+void CheckDiffers(ConfigFile& entry, const ShardConfig& shard,
+                  const std::vector<ShardConfig>& earlier) {
+  if (shard.uid != 0) {
+    CheckUnique(entry, "uid", absl::StrCat(shard.uid), earlier,
+                [&](const ShardConfig& other) { return other.uid == shard.uid; });
+  }
+  if (!shard.database.empty()) {
+    CheckUnique(entry, "database", shard.database, earlier,
+                [&](const ShardConfig& other) { return other.database == shard.database; });
+  }
+  if (!shard.keyspace.empty() && !shard.shard.empty()) {
+    CheckUnique(entry, "shard", absl::StrCat(shard.keyspace, "/", shard.shard), earlier,
+                [&](const ShardConfig& other) {
+                  return other.keyspace == shard.keyspace && other.shard == shard.shard;
+                });
+  }
+}
+
+std::vector<ShardConfig> ReadShards(ConfigFile& file) {
+  // Read, so that they are not unknown as well.
+  file.Int("uid", 0);
+  file.String("keyspace");
+  file.String("database");
+  for (const absl::string_view key : {"uid", "keyspace", "database"}) {
+    if (file.Has(key)) {
+      file.AddError(key, "can't be combined with [[shard]]; say it in each of them");
+    }
+  }
+  const routing::TabletType type = file.Has("type") ? ReadType(file, routing::TabletType::kUnknown)
+                                                    : routing::TabletType::kUnknown;
+  std::vector<ShardConfig> shards;
+  for (ConfigFile& entry : file.TableList("shard")) {
+    ShardConfig shard;
+    shard.uid = ReadUid(entry);
+    shard.keyspace = ReadName(entry, "keyspace");
+    shard.shard = ReadName(entry, "shard");
+    shard.type = ReadType(entry, type);
+    shard.database = CheckDatabase(entry, entry.RequireString("database"));
+    CheckDiffers(entry, shard, shards);
+    shards.push_back(std::move(shard));
+  }
+  if (shards.empty()) {
+    file.AddError("shard", "names no shard");
+  }
+  return shards;
+}
+
+void ReadIdentity(ConfigFile& file, AgentConfig& config) {
+  config.cell = ReadName(file, "cell");
+  if (file.HasList("shard")) {
+    config.shards = ReadShards(file);
+  } else {
+    config.shards.push_back(ReadOnlyShard(file));
   }
   config.listen = Url(file, "listen", /*required=*/true);
   config.advertise_url = Url(file, "advertise_url", /*required=*/false);
@@ -138,8 +232,32 @@ absl::Status ReadMysql(ConfigFile& file, const std::string& path, AgentConfig& c
 
 }  // namespace
 
-std::string AgentConfig::alias() const {
-  return absl::StrCat(cell, "-", uid);
+std::string AgentConfig::AliasOf(const ShardConfig& shard) const {
+  return absl::StrCat(cell, "-", shard.uid);
+}
+
+std::optional<size_t> AgentConfig::FindDatabase(absl::string_view database) const {
+  for (size_t i = 0; i < shards.size(); ++i) {
+    if (shards[i].database == database) {
+      return i;
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> AgentConfig::Databases() const {
+  std::vector<std::string> databases;
+  databases.reserve(shards.size());
+  for (const ShardConfig& shard : shards) {
+    databases.push_back(shard.database);
+  }
+  return databases;
+}
+
+std::string AgentConfig::DescribeDatabases() const {
+  return absl::StrJoin(shards, ", ", [this](std::string* out, const ShardConfig& shard) {
+    absl::StrAppend(out, shard.database, " (", AliasOf(shard), ")");
+  });
 }
 
 absl::StatusOr<AgentConfig> LoadAgentConfig(const std::string& path) {
@@ -153,7 +271,7 @@ absl::StatusOr<AgentConfig> LoadAgentConfig(const std::string& path) {
   if (config.mysql_advertise_port == 0 && !config.mysql.host.empty()) {
     config.mysql_advertise_port = config.mysql.port;
   }
-  config.mysql.program = absl::StrCat("sluice-agent ", config.alias());
+  config.mysql.program = absl::StrCat("sluice-agent ", config.name());
   return config;
 }
 

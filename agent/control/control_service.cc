@@ -3,6 +3,7 @@
 #include "agent/control/control_service.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -15,6 +16,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/gtid/gtid_set.h"
+#include "common/wire/wire.h"
 
 namespace sluice::agent {
 namespace {
@@ -80,19 +82,38 @@ void ControlService::RegisterWrites(rpc::Server& server) {
 }
 
 absl::Status ControlService::Ping(schemas::AgentInfo::Builder reply) {
-  const TabletState state = parts_.monitor.Current();
+  const MysqldState state = parts_.monitor.Current();
   FillIdentity(parts_.config, parts_.url(), state, reply.initIdentity());
   FillHealth(state, reply.initHealth());
   reply.setVersion(Version());
+  auto others = reply.initOthers(wire::Size(parts_.config.shards) - 1);
+  for (unsigned i = 0; i < others.size(); ++i) {
+    FillShare(parts_.config.shards[i + 1], state.shards[i + 1], others[i]);
+  }
   return absl::OkStatus();
+}
+
+absl::StatusOr<size_t> ControlService::ShardOf(const std::string& database) const {
+  const AgentConfig& config = parts_.config;
+  if (database.empty() && config.shards.size() == 1) {
+    return size_t{0};
+  }
+  if (database.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the request names no database, and this agent serves ", config.DescribeDatabases()));
+  }
+  const std::optional<size_t> found = config.FindDatabase(database);
+  if (!found.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat("this agent serves ", config.DescribeDatabases(),
+                                                   ", not database ", database));
+  }
+  return *found;
 }
 
 absl::Status ControlService::Describe(schemas::DescribeTablesRequest::Reader request,
                                       schemas::DescribeTablesReply::Builder reply) {
-  std::string database = request.getDatabase();
-  if (database.empty()) {
-    database = parts_.config.database;
-  }
+  SLUICE_ASSIGN_OR_RETURN(const size_t shard, ShardOf(wire::Str(request.getDatabase())));
+  const std::string& database = parts_.config.shards[shard].database;
   std::vector<std::string> names;
   for (const auto name : request.getTables()) {
     names.emplace_back(name);
@@ -144,14 +165,14 @@ absl::Status ControlService::AwaitPosition(const rpc::RequestContext& context,
       return absl::UnavailableError("the agent is stopping");
     }
     if (left <= slice) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("tablet ", parts_.config.alias(), " has not executed ", text, " yet"));
+      return absl::DeadlineExceededError(absl::StrCat("mysqld of agent ", parts_.config.name(),
+                                                      " has not executed ", text, " yet"));
     }
   }
 }
 
 absl::Status ControlService::WriteJournal(schemas::WriteJournalRequest::Reader request) {
-  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary());
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckAnyPrimary());
   if (request.getCutoverId().size() == 0) {
     return absl::InvalidArgumentError("journal: no cutover named");
   }

@@ -2,10 +2,13 @@
 
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "agent/config/agent_config.h"
 #include "agent/gate/gate_keeper.h"
@@ -26,7 +29,8 @@ struct ControlParts {
 };
 
 // Answers pingAgent, describeTables, prepareTarget, setGate, readGate, readPosition, awaitPosition,
-// writeJournal and dropTables (schemas/control.capnp). Commands that write are for PRIMARYs only.
+// writeJournal and dropTables (schemas/control.capnp). Commands that write are for PRIMARYs only,
+// and all but positions and journal for databases that this agent serves.
 // Thread-safe.
 class ControlService {
  public:
@@ -41,6 +45,10 @@ class ControlService {
   void RegisterReads(rpc::Server& server);
   void RegisterWrites(rpc::Server& server);
 
+  // The shard (an index into the configuration) that a request's database is of. Where there is one
+  // shard only, it need not be named. INVALID_ARGUMENT names those that there are.
+  absl::StatusOr<size_t> ShardOf(const std::string& database) const;
+
   absl::Status Ping(schemas::AgentInfo::Builder reply);
   absl::Status Describe(schemas::DescribeTablesRequest::Reader request,
                         schemas::DescribeTablesReply::Builder reply);
@@ -50,6 +58,12 @@ class ControlService {
   absl::Status WriteJournal(schemas::WriteJournalRequest::Reader request);
 
   // gate_handlers.cc
+  struct GateOf {
+    gate::GateId id;
+    size_t shard = 0;  // index into the configuration
+  };
+  template <typename Request>
+  absl::StatusOr<GateOf> ReadGateOf(Request request) const;
   absl::Status Prepare(const rpc::RequestContext& context,
                        schemas::PrepareTargetRequest::Reader request);
   absl::Status SetGate(const rpc::RequestContext& context, schemas::SetGateRequest::Reader request,

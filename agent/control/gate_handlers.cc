@@ -13,30 +13,13 @@
 #include "agent/gate/target_preparer.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/wire/wire.h"
 
 namespace sluice::agent {
 namespace {
 
 constexpr absl::Duration kLockWaitDefault = absl::Seconds(1);
 constexpr size_t kNameBytesMax = 255;
-
-// Reads workflow, database and tables of a request, and refuses what can't be a gate.
-template <typename Request>
-absl::StatusOr<gate::GateId> ReadId(Request request, const AgentConfig& config) {
-  gate::GateId id{.workflow = request.getWorkflow(), .database = request.getDatabase()};
-  if (id.workflow.empty() || id.workflow.size() > kNameBytesMax) {
-    return absl::InvalidArgumentError("gate: no workflow named, or its name is too long");
-  }
-  if (id.database.empty()) {
-    id.database = config.database;
-  }
-  if (id.database != config.database) {
-    return absl::InvalidArgumentError(absl::StrCat("workflow ", id.workflow, ": tablet ",
-                                                   config.alias(), " serves database ",
-                                                   config.database, ", not ", id.database));
-  }
-  return id;
-}
 
 absl::Status CheckTableName(const std::string& name) {
   if (name.empty() || name.size() > kNameBytesMax || gate::IsClosedName(name)) {
@@ -88,11 +71,28 @@ absl::StatusOr<gate::DropMode> ReadMode(schemas::DropMode mode) {
 
 }  // namespace
 
+// Reads workflow and database of a request, and refuses what can't be a gate.
+template <typename Request>
+absl::StatusOr<ControlService::GateOf> ControlService::ReadGateOf(Request request) const {
+  GateOf gate{.id = {.workflow = wire::Str(request.getWorkflow()), .database = {}}, .shard = 0};
+  if (gate.id.workflow.empty() || gate.id.workflow.size() > kNameBytesMax) {
+    return absl::InvalidArgumentError("gate: no workflow named, or its name is too long");
+  }
+  const auto shard = ShardOf(wire::Str(request.getDatabase()));
+  if (!shard.ok()) {
+    return Annotate(shard.status(), absl::StrCat("workflow ", gate.id.workflow));
+  }
+  gate.shard = *shard;
+  gate.id.database = parts_.config.shards[gate.shard].database;
+  return gate;
+}
+
 absl::Status ControlService::Prepare(const rpc::RequestContext& context,
                                      schemas::PrepareTargetRequest::Reader request) {
-  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckServing());
-  gate::TargetPreparation preparation{.id = {}, .keyspace = parts_.config.keyspace, .tables = {}};
-  SLUICE_ASSIGN_OR_RETURN(preparation.id, ReadId(request, parts_.config));
+  SLUICE_ASSIGN_OR_RETURN(const GateOf gate, ReadGateOf(request));
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckServing(gate.shard));
+  gate::TargetPreparation preparation{
+      .id = gate.id, .keyspace = parts_.config.shards[gate.shard].keyspace, .tables = {}};
   for (const auto table : request.getTables()) {
     preparation.tables.push_back(
         {.name = table.getName(), .create_statement = table.getCreateStatement()});
@@ -108,9 +108,10 @@ absl::Status ControlService::Prepare(const rpc::RequestContext& context,
 absl::Status ControlService::SetGate(const rpc::RequestContext& context,
                                      schemas::SetGateRequest::Reader request,
                                      schemas::SetGateReply::Builder reply) {
-  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary());
+  SLUICE_ASSIGN_OR_RETURN(const GateOf gate, ReadGateOf(request));
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary(gate.shard));
   gate::GateChange change;
-  SLUICE_ASSIGN_OR_RETURN(change.id, ReadId(request, parts_.config));
+  change.id = gate.id;
   SLUICE_ASSIGN_OR_RETURN(change.tables, ReadTables(request.getTables()));
   change.wanted = ReadState(request.getState());
   change.epoch = request.getEpoch();
@@ -129,10 +130,10 @@ absl::Status ControlService::SetGate(const rpc::RequestContext& context,
 absl::Status ControlService::ReadGate(const rpc::RequestContext& context,
                                       schemas::ReadGateRequest::Reader request,
                                       schemas::ReadGateReply::Builder reply) {
-  SLUICE_ASSIGN_OR_RETURN(const gate::GateId id, ReadId(request, parts_.config));
+  SLUICE_ASSIGN_OR_RETURN(const GateOf gate, ReadGateOf(request));
   SLUICE_ASSIGN_OR_RETURN(const auto tables, ReadTables(request.getTables()));
   SLUICE_ASSIGN_OR_RETURN(const gate::GateReading reading,
-                          parts_.gates.Read(id, tables, context.deadline));
+                          parts_.gates.Read(gate.id, tables, context.deadline));
   reply.setState(WireState(reading.state));
   reply.setEpoch(reading.epoch);
   return absl::OkStatus();
@@ -141,9 +142,10 @@ absl::Status ControlService::ReadGate(const rpc::RequestContext& context,
 absl::Status ControlService::Drop(const rpc::RequestContext& context,
                                   schemas::DropTablesRequest::Reader request,
                                   schemas::DropTablesReply::Builder reply) {
-  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary());
+  SLUICE_ASSIGN_OR_RETURN(const GateOf gate, ReadGateOf(request));
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary(gate.shard));
   gate::DropRequest drop;
-  SLUICE_ASSIGN_OR_RETURN(drop.id, ReadId(request, parts_.config));
+  drop.id = gate.id;
   SLUICE_ASSIGN_OR_RETURN(drop.tables, ReadTables(request.getTables()));
   SLUICE_ASSIGN_OR_RETURN(drop.mode, ReadMode(request.getMode()));
   drop.epoch = request.getEpoch();

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "agent/gate/bounded_statement.h"
 #include "agent/gate/closed_name.h"
+#include "agent/gate/marker_name.h"
 #include "agent/gate/observe.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
@@ -109,16 +111,17 @@ class Transition {
   // The gate has the wanted state: marker, position, outcome.
   absl::StatusOr<GateOutcome> Settle() {
     if (!change_.marker_id.empty()) {
-      SLUICE_RETURN_IF_ERROR(Annotate(
-          session_
-              .Execute(absl::StrCat("INSERT INTO _sluice.marker (marker_id, workflow, created_at)"
-                                    " VALUES (",
-                                    mysql::QuoteString(change_.marker_id), ", ",
-                                    mysql::QuoteString(change_.id.workflow),
-                                    ", UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE"
-                                    " marker_id = marker.marker_id"))
-              .status(),
-          "writing the marker"));
+      SLUICE_RETURN_IF_ERROR(
+          Annotate(session_
+                       .Execute(absl::StrCat(
+                           "INSERT INTO _sluice.marker (marker_id, workflow, created_at)"
+                           " VALUES (",
+                           mysql::QuoteString(MarkerName(change_.marker_id, change_.id.database)),
+                           ", ", mysql::QuoteString(change_.id.workflow),
+                           ", UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE"
+                           " marker_id = marker.marker_id"))
+                       .status(),
+                   "writing the marker"));
     }
     SLUICE_CRASH_POINT("gate.after_marker");
     GateOutcome outcome{.state = change_.wanted, .gtid_executed = {}, .took = {}};
@@ -152,6 +155,10 @@ absl::Status CheckChange(const GateChange& change) {
       change.wanted != State::kReadable) {
     return absl::InvalidArgumentError(absl::StrCat("gate of ", change.id.workflow,
                                                    ": can't be set to ", StateName(change.wanted)));
+  }
+  if (change.marker_id.size() > kMarkerIdBytesMax || absl::StrContains(change.marker_id, "@")) {
+    return absl::InvalidArgumentError(absl::StrCat("gate of ", change.id.workflow, ": \"",
+                                                   change.marker_id, "\" can't be a marker"));
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 
 #include "agent/health/monitor.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,33 +21,78 @@ constexpr absl::Duration kPrivilegesPeriod = absl::Seconds(10);
 constexpr absl::Duration kAnswerTimeout = absl::Seconds(3);
 
 // Positions and lag move all the time.
-bool SameButMoving(const TabletState& a, const TabletState& b) {
-  return a.probed == b.probed && a.reachable == b.reachable && a.type == b.type &&
-         a.read_only == b.read_only && a.problem == b.problem && a.ready == b.ready &&
-         a.server_uuid == b.server_uuid && a.port == b.port && a.tables == b.tables;
+bool SameButMoving(const MysqldState& a, const MysqldState& b) {
+  return a.probed == b.probed && a.reachable == b.reachable && a.primary == b.primary &&
+         a.read_only == b.read_only && a.server_uuid == b.server_uuid && a.port == b.port &&
+         a.shards == b.shards;
 }
 
-void LogChange(const TabletState& before, const TabletState& now) {
-  if (now.problem != before.problem && !now.problem.empty()) {
-    SLUICE_LOG(kError, "mysqld cannot serve", {{"problem", now.problem}});
+bool SameForLog(const ShardState& a, const ShardState& b) {
+  return a.problem == b.problem && a.type == b.type;
+}
+
+void LogShardChange(const std::string& alias, const MysqldState& before, const MysqldState& now,
+                    size_t i) {
+  const ShardState& old = before.shards[i];
+  const ShardState& shard = now.shards[i];
+  if (shard.problem != old.problem && !shard.problem.empty()) {
+    SLUICE_LOG(kError, "mysqld cannot serve", {{"tablet", alias}, {"problem", shard.problem}});
   }
-  if (now.problem.empty() && (!before.problem.empty() || !before.probed)) {
+  if (shard.problem.empty() && (!old.problem.empty() || !before.probed)) {
     SLUICE_LOG(kInfo, "mysqld can serve",
-               {{"type", routing::TabletTypeName(now.type)}, {"version", now.server_version}});
-  } else if (now.type != before.type && now.reachable) {
+               {{"tablet", alias},
+                {"type", routing::TabletTypeName(shard.type)},
+                {"version", now.server_version}});
+  } else if (shard.type != old.type && now.reachable) {
     SLUICE_LOG(kInfo, "mysqld's role changed",
-               {{"from", routing::TabletTypeName(before.type)},
-                {"to", routing::TabletTypeName(now.type)}});
+               {{"tablet", alias},
+                {"from", routing::TabletTypeName(old.type)},
+                {"to", routing::TabletTypeName(shard.type)}});
   }
+}
+
+// What is true of the first shard and of others likewise is said once.
+void LogChange(const AgentConfig& config, const MysqldState& before, const MysqldState& now) {
+  for (size_t i = 0; i < now.shards.size(); ++i) {
+    if (i == 0 || !SameForLog(before.shards[i], before.shards[0]) ||
+        !SameForLog(now.shards[i], now.shards[0])) {
+      LogShardChange(config.AliasOf(config.shards[i]), before, now, i);
+    }
+  }
+}
+
+// What keeps a shard from taking commands that write.
+absl::Status WhyNoPrimary(const MysqldState& state, size_t i, const std::string& alias) {
+  const ShardState& shard = state.shards[i];
+  if (!state.reachable) {
+    return WithSubject(absl::UnavailableError(absl::StrCat(
+                           "tablet ", alias, ": mysqld does not answer: ", shard.problem)),
+                       alias);
+  }
+  if (!state.primary) {
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat("tablet ", alias, " is no PRIMARY now, but ",
+                                                   routing::TabletTypeName(shard.type))),
+        alias);
+  }
+  if (!shard.ready) {
+    return WithSubject(
+        absl::UnavailableError(absl::StrCat("tablet ", alias, " is not ready yet",
+                                            shard.problem.empty() ? "" : ": ", shard.problem)),
+        alias);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 Monitor::Monitor(AgentConfig config, MonitorHooks hooks)
-    : config_(std::move(config)), hooks_(std::move(hooks)) {
+    : config_(std::move(config)), hooks_(std::move(hooks)), taken_(config_.shards.size(), false) {
   const absl::MutexLock lock(&mutex_);
-  state_.type =
-      config_.type == routing::TabletType::kPrimary ? routing::TabletType::kReplica : config_.type;
+  for (const ShardConfig& shard : config_.shards) {
+    state_.shards.emplace_back().type =
+        shard.type == routing::TabletType::kPrimary ? routing::TabletType::kReplica : shard.type;
+  }
 }
 
 Monitor::~Monitor() {
@@ -68,7 +114,7 @@ void Monitor::Stop() {
   }
 }
 
-TabletState Monitor::Current() const {
+MysqldState Monitor::Current() const {
   const absl::MutexLock lock(&mutex_);
   return state_;
 }
@@ -83,36 +129,31 @@ bool Monitor::AwaitFirstLook(absl::Duration timeout) {
   return mutex_.AwaitWithTimeout(absl::Condition(&state_.probed), timeout);
 }
 
-absl::Status Monitor::CheckPrimary() const {
-  const TabletState state = Current();
-  const std::string alias = config_.alias();
-  if (!state.reachable) {
-    return WithSubject(absl::UnavailableError(absl::StrCat(
-                           "tablet ", alias, ": mysqld does not answer: ", state.problem)),
-                       alias);
-  }
-  if (state.type != routing::TabletType::kPrimary) {
-    return WithSubject(
-        absl::FailedPreconditionError(absl::StrCat("tablet ", alias, " is no PRIMARY now, but ",
-                                                   routing::TabletTypeName(state.type))),
-        alias);
-  }
-  if (!state.ready) {
-    return WithSubject(
-        absl::UnavailableError(absl::StrCat("tablet ", alias, " is not ready yet",
-                                            state.problem.empty() ? "" : ": ", state.problem)),
-        alias);
-  }
-  return absl::OkStatus();
+absl::Status Monitor::CheckPrimary(size_t shard) const {
+  return WhyNoPrimary(Current(), shard, config_.AliasOf(config_.shards[shard]));
 }
 
-absl::Status Monitor::CheckServing() const {
-  SLUICE_RETURN_IF_ERROR(CheckPrimary());
-  const std::string problem = Current().problem;
+absl::Status Monitor::CheckAnyPrimary() const {
+  const MysqldState state = Current();
+  absl::Status first;
+  for (size_t i = 0; i < config_.shards.size(); ++i) {
+    absl::Status status = WhyNoPrimary(state, i, config_.AliasOf(config_.shards[i]));
+    if (status.ok()) {
+      return status;
+    }
+    first.Update(status);
+  }
+  return first;
+}
+
+absl::Status Monitor::CheckServing(size_t shard) const {
+  SLUICE_RETURN_IF_ERROR(CheckPrimary(shard));
+  const std::string problem = Current().shards[shard].problem;
   if (!problem.empty()) {
-    return WithSubject(absl::FailedPreconditionError(
-                           absl::StrCat("tablet ", config_.alias(), " cannot serve: ", problem)),
-                       config_.alias());
+    const std::string alias = config_.AliasOf(config_.shards[shard]);
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat("tablet ", alias, " cannot serve: ", problem)),
+        alias);
   }
   return absl::OkStatus();
 }
@@ -125,18 +166,20 @@ void Monitor::Run(const std::stop_token& stop) {
     } else {
       connection_.reset();
       resumed_ = false;
-      TabletState gone = Current();
+      MysqldState gone = Current();
       gone.probed = true;
       gone.reachable = false;
       gone.replica_lag_ms = -1;
-      gone.problem = absl::StrCat("mysqld does not answer: ", looked.status().message());
+      for (ShardState& shard : gone.shards) {
+        shard.problem = absl::StrCat("mysqld does not answer: ", looked.status().message());
+      }
       Publish(gone);
     }
     Rest(stop);
   }
 }
 
-absl::StatusOr<TabletState> Monitor::Look() {
+absl::StatusOr<MysqldState> Monitor::Look() {
   if (connection_ == nullptr) {
     mysql::ConnectionOptions options = config_.mysql;
     options.connect_timeout = kAnswerTimeout;
@@ -147,23 +190,31 @@ absl::StatusOr<TabletState> Monitor::Look() {
   }
   SLUICE_ASSIGN_OR_RETURN(MysqldFacts facts, ReadFacts(*connection_));
   SLUICE_RETURN_IF_ERROR(EnsurePrivileges(facts));
-  TabletState state;
+  MysqldState state;
   state.probed = true;
   state.reachable = true;
-  state.type = EffectiveType(facts, config_.type);
+  state.primary =
+      EffectiveType(facts, routing::TabletType::kPrimary) == routing::TabletType::kPrimary;
   state.read_only = facts.read_only || facts.super_read_only;
   state.replica_lag_ms = facts.replica.configured ? facts.replica.lag_ms : -1;
   state.server_uuid = facts.server_uuid;
   state.server_version = facts.version;
   state.gtid_executed = facts.gtid_executed;
   state.port = facts.port;
-  std::vector<std::string> problems = FindProblems(facts, config_.database, config_.type);
-  Reign(state, problems);
-  if (state.type == routing::TabletType::kPrimary) {
-    SLUICE_ASSIGN_OR_RETURN(state.tables, mysql::ListTables(*connection_, config_.database));
+  for (const ShardConfig& shard : config_.shards) {
+    ShardState& entry = state.shards.emplace_back();
+    entry.type = EffectiveType(facts, shard.type);
+    entry.problem = absl::StrJoin(FindProblems(facts, shard.database, shard.type), ". ");
   }
-  state.problem = absl::StrJoin(problems, ". ");
-  had_problems_ = !problems.empty();
+  Reign(state);
+  if (state.primary) {
+    SLUICE_ASSIGN_OR_RETURN(auto tables, mysql::ListTables(*connection_, config_.Databases()));
+    for (size_t i = 0; i < state.shards.size(); ++i) {
+      state.shards[i].tables = std::move(tables[config_.shards[i].database]);
+    }
+  }
+  had_problems_ = std::any_of(state.shards.begin(), state.shards.end(),
+                              [](const ShardState& shard) { return !shard.problem.empty(); });
   return state;
 }
 
@@ -178,44 +229,64 @@ absl::Status Monitor::EnsurePrivileges(MysqldFacts& facts) {
   return absl::OkStatus();
 }
 
-// The duties of a PRIMARY are taken up once, as soon as nothing is wrong with it. A problem that
-// comes later does not end them: what is under way must be able to come to its end.
-void Monitor::Reign(TabletState& state, std::vector<std::string>& problems) {
-  if (state.type != routing::TabletType::kPrimary) {
+// The duties of a PRIMARY are taken up once for each shard, as soon as nothing is wrong with it. A
+// problem that comes later does not end them: what is under way must be able to come to its end.
+void Monitor::Reign(MysqldState& state) {
+  if (!state.primary) {
     if (!reign_.empty()) {
       hooks_.resign();
     }
     reign_.clear();
+    taken_.assign(taken_.size(), false);
     resumed_ = false;
     return;
   }
-  const bool known = reign_ == state.server_uuid;
-  if (!resumed_ && (known || problems.empty())) {
-    if (const absl::Status status = TakeUp(state.server_uuid); !status.ok()) {
-      problems.emplace_back(status.message());
+  if (reign_ != state.server_uuid) {
+    reign_ = state.server_uuid;
+    taken_.assign(taken_.size(), false);
+  }
+  TakeUp(state);
+  for (size_t i = 0; i < taken_.size(); ++i) {
+    state.shards[i].ready = taken_[i] && resumed_;
+  }
+}
+
+void Monitor::TakeUp(MysqldState& state) {
+  std::vector<size_t> fit;
+  for (size_t i = 0; i < taken_.size(); ++i) {
+    if (!taken_[i] && state.shards[i].problem.empty()) {
+      fit.push_back(i);
     }
   }
-  state.ready = reign_ == state.server_uuid && resumed_;
-}
-
-absl::Status Monitor::TakeUp(const std::string& server_uuid) {
-  if (reign_ != server_uuid) {
-    SLUICE_RETURN_IF_ERROR(hooks_.become_primary());
-    reign_ = server_uuid;
+  if (!fit.empty()) {
+    const std::vector<absl::Status> taken = hooks_.become_primary(fit);
+    for (size_t i = 0; i < fit.size(); ++i) {
+      taken_[fit[i]] = taken[i].ok();
+      if (!taken[i].ok()) {
+        state.shards[fit[i]].problem = std::string(taken[i].message());
+      }
+    }
   }
-  SLUICE_RETURN_IF_ERROR(hooks_.resume());
-  resumed_ = true;
-  return absl::OkStatus();
+  if (resumed_ || std::find(taken_.begin(), taken_.end(), true) == taken_.end()) {
+    return;
+  }
+  const absl::Status status = hooks_.resume();
+  resumed_ = status.ok();
+  for (ShardState& shard : state.shards) {
+    if (!status.ok() && shard.problem.empty()) {
+      shard.problem = std::string(status.message());
+    }
+  }
 }
 
-void Monitor::Publish(const TabletState& state) {
-  TabletState before;
+void Monitor::Publish(const MysqldState& state) {
+  MysqldState before;
   {
     const absl::MutexLock lock(&mutex_);
     before = std::exchange(state_, state);
   }
   if (!SameButMoving(before, state)) {
-    LogChange(before, state);
+    LogChange(config_, before, state);
     hooks_.changed();
   }
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -21,22 +22,29 @@ namespace sluice::agent {
 
 // Initialises the list in the message for that many streams.
 using StreamListInit = std::function<capnp::List<schemas::StreamStatus>::Builder(unsigned streams)>;
+// Writes the streams whose target is this database.
+using StreamFill = std::function<void(const std::string& database, const StreamListInit& init)>;
 
 struct RegistrarHooks {
-  std::function<void(const StreamListInit&)> fill_streams;
-  // The first registration has succeeded.
+  // All streams as they are now; asked once for each message.
+  std::function<StreamFill()> streams;
+  // A registration has succeeded for the first time.
   std::function<void()> registered;
-  // What an answer of the coordinator says of the cluster. May be empty.
-  std::function<void(schemas::ClusterView::Reader)> told;
+  // What an answer of the coordinator says of the cluster, for each tablet. May be empty.
+  std::function<void(const std::vector<schemas::ClusterView::Reader>&)> told;
 };
 
-void FillIdentity(const AgentConfig& config, const std::string& url, const TabletState& state,
+// Of the first shard of the configuration.
+void FillIdentity(const AgentConfig& config, const std::string& url, const MysqldState& state,
                   schemas::TabletIdentity::Builder identity);
-void FillHealth(const TabletState& state, schemas::TabletHealth::Builder health);
+void FillHealth(const MysqldState& state, schemas::TabletHealth::Builder health);
+// Of another one; streams and tables are left empty.
+void FillShare(const ShardConfig& shard, const ShardState& state,
+               schemas::TabletShare::Builder share);
 
-// Registers, then reports once a second and soon after each Changed(); registers anew when the
-// coordinator does not know it (NOT_FOUND), and goes on trying while the coordinator is away. One
-// thread. Thread-safe.
+// Registers, then reports once a second and soon after each Changed(), all tablets of the agent in
+// one message; registers anew when the coordinator does not know it (NOT_FOUND), and goes on trying
+// while the coordinator is away, or refuses a tablet. One thread. Thread-safe.
 class Registrar {
  public:
   // `url` is where others dial this agent. `monitor` outlives this.
@@ -61,8 +69,10 @@ class Registrar {
             std::unique_ptr<rpc::Client> client);
 
   void Run(const std::stop_token& stop);
+  // OK when any tablet is registered; all_registered_ tells whether all are.
   absl::Status Register();
   absl::Status Report();
+  void TakeRefusals(capnp::List<capnp::Text>::Reader refusals);
   template <typename Reply>
   void Told(Reply reply) const;
   // Waits for a change, the interval's end, or the stop.
@@ -74,7 +84,9 @@ class Registrar {
   const RegistrarHooks hooks_;
   const std::unique_ptr<rpc::Client> client_;
   const uint64_t incarnation_;
-  absl::Duration interval_ = absl::Seconds(1);  // of the thread
+  // Of the thread.
+  absl::Duration interval_ = absl::Seconds(1);
+  bool all_registered_ = false;
 
   absl::Mutex mutex_;
   bool changed_ ABSL_GUARDED_BY(mutex_) = false;

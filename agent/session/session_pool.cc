@@ -10,7 +10,6 @@
 namespace sluice::agent {
 namespace {
 
-constexpr size_t kIdleMax = 8;
 constexpr absl::Duration kIdleAgeMax = absl::Minutes(5);
 
 absl::Status SetUp(mysql::Connection& connection) {
@@ -81,7 +80,7 @@ absl::StatusOr<Session> SessionPool::Lend(std::unique_ptr<mysql::Connection> con
 void SessionPool::Return(std::unique_ptr<mysql::Connection> connection, bool reusable) {
   const absl::MutexLock lock(&mutex_);
   lent_.erase(connection.get());
-  if (reusable && !closed_ && connection->healthy() && idle_.size() < kIdleMax) {
+  if (reusable && !closed_ && connection->healthy() && idle_.size() < idle_max_) {
     idle_.push_back({std::move(connection), absl::Now()});
   }
 }

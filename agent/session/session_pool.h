@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <set>
@@ -47,7 +48,11 @@ class Session {
 // data session, no foreign key checks, READ COMMITTED, autocommit. Outlives its loans. Thread-safe.
 class SessionPool {
  public:
-  explicit SessionPool(mysql::ConnectionOptions options) : options_(std::move(options)) {}
+  static constexpr size_t kIdleMax = 8;
+
+  // Keeps up to `idle_max` sessions open that nobody uses.
+  explicit SessionPool(mysql::ConnectionOptions options, size_t idle_max = kIdleMax)
+      : options_(std::move(options)), idle_max_(idle_max) {}
   SessionPool(const SessionPool&) = delete;
   SessionPool& operator=(const SessionPool&) = delete;
 
@@ -73,6 +78,7 @@ class SessionPool {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   const mysql::ConnectionOptions options_;
+  const size_t idle_max_;
   absl::Mutex mutex_;
   std::vector<Idle> idle_ ABSL_GUARDED_BY(mutex_);
   std::set<mysql::Connection*> lent_ ABSL_GUARDED_BY(mutex_);

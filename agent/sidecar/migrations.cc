@@ -45,7 +45,8 @@ constexpr const char* kGate = R"(CREATE TABLE IF NOT EXISTS _sluice.gate (
   PRIMARY KEY (workflow, database_name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)";
 
-// Streams read the rows of this table from the binlog: marker_id stays the first column.
+// Streams read the rows of this table from the binlog: marker_id stays the first column. What it
+// holds is in agent/gate/marker_name.h.
 constexpr const char* kMarker = R"(CREATE TABLE IF NOT EXISTS _sluice.marker (
   marker_id VARCHAR(128) NOT NULL PRIMARY KEY,
   workflow VARCHAR(255) NOT NULL,

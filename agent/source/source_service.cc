@@ -122,6 +122,16 @@ size_t SourceService::sessions() const {
   return sessions_.size();
 }
 
+absl::Status SourceService::CheckServed(absl::string_view database) const {
+  if (options_.databases.empty() || std::find(options_.databases.begin(), options_.databases.end(),
+                                              database) != options_.databases.end()) {
+    return absl::OkStatus();
+  }
+  return WithSubject(
+      absl::UnavailableError(absl::StrCat("this agent does not serve database ", database)),
+      database);
+}
+
 absl::Status SourceService::CheckRoom() {
   const absl::MutexLock lock(&mutex_);
   if (stopped_) {
@@ -230,6 +240,7 @@ absl::Status SourceService::OpenSnapshot(const rpc::RequestContext& context,
                                          schemas::OpenSnapshotReply::Builder reply) {
   const uint64_t stream_id = request.getStreamId();
   EndSessionsOf(stream_id);
+  SLUICE_RETURN_IF_ERROR(CheckServed(wire::Str(request.getDatabase())));
   SLUICE_RETURN_IF_ERROR(CheckRoom());
   const std::shared_ptr<throttle::Gate> gate =
       MakeGate(request.hasThrottle(), request.getThrottle());
@@ -317,6 +328,7 @@ absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader reques
                                        schemas::OpenBinlogReply::Builder reply) {
   const uint64_t stream_id = request.getStreamId();
   EndSessionsOf(stream_id);
+  SLUICE_RETURN_IF_ERROR(CheckServed(wire::Str(request.getDatabase())));
   SLUICE_RETURN_IF_ERROR(CheckRoom());
   BinlogSessionOptions options;
   options.connection = options_.connection;

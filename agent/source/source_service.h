@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -27,6 +28,8 @@ namespace sluice::source {
 
 struct SourceOptions {
   mysql::ConnectionOptions connection;  // to the agent's own mysqld
+  // Others are not read from: UNAVAILABLE, since another agent may serve them. Empty: any.
+  std::vector<std::string> databases = {};
   // Binlog readers register as replicas server_id_base … server_id_base + sessions_max - 1; they
   // must be unique among all replicas of this mysqld.
   uint32_t server_id_base = 0;
@@ -88,6 +91,7 @@ class SourceService {
   // RESOURCE_EXHAUSTED, with the reason, when the gate does not open in a short while.
   absl::Status AwaitOpen(throttle::Gate* gate) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  absl::Status CheckServed(absl::string_view database) const;
   absl::StatusOr<std::string> Add(Session session) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckRoom() ABSL_LOCKS_EXCLUDED(mutex_);
   // Ends the sessions that `which` picks.

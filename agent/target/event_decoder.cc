@@ -3,11 +3,13 @@
 #include "agent/target/event_decoder.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "agent/gate/marker_name.h"
 #include "agent/source/event_splitter.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -312,7 +314,10 @@ absl::Status EventDecoder::FeedMarker(const binlog::RowImage* after) {
   if (after->empty() || !after->front().present || after->front().null) {
     return absl::InvalidArgumentError("a marker without an id");
   }
-  sink_.OnMarker(std::string(after->front().bytes));
+  std::optional<std::string> id = gate::MarkerIdFor(after->front().bytes, watched_.database);
+  if (id.has_value()) {
+    sink_.OnMarker(*std::move(id));
+  }
   return absl::OkStatus();
 }
 

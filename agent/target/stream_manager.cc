@@ -101,7 +101,8 @@ StreamManager::StreamManager(StreamManagerOptions options)
                    .on_change = std::move(options.on_change),
                    .tuning = options.tuning,
                    .check_primary = std::move(options.check_primary),
-                   .throttles = options.throttles} {}
+                   .throttles = options.throttles},
+      databases_(std::move(options.databases)) {}
 
 StreamManager::~StreamManager() {
   Stop();
@@ -126,6 +127,18 @@ void StreamManager::Register(rpc::Server& server) {
         return AwaitMarker(context, request, reply);
       },
       false);
+}
+
+absl::Status StreamManager::CheckServed(const StreamSpec& spec) const {
+  if (databases_.empty() ||
+      std::find(databases_.begin(), databases_.end(), spec.target_database) != databases_.end()) {
+    return absl::OkStatus();
+  }
+  return WithSubject(
+      absl::FailedPreconditionError(absl::StrCat(
+          "stream ", spec.id, " writes database ", spec.target_database, " for ",
+          spec.target_keyspace, "/", spec.target_shard, ", which this agent does not serve")),
+      absl::StrCat(spec.id));
 }
 
 absl::StatusOr<std::unique_ptr<mysql::Connection>> StreamManager::ConnectWritable() {
@@ -163,6 +176,10 @@ absl::Status StreamManager::LoadAndResume() {
   }
   SLUICE_ASSIGN_OR_RETURN(const std::vector<StreamRecord> records, store.LoadAll());
   for (const StreamRecord& record : records) {
+    if (const absl::Status served = CheckServed(record.spec); !served.ok()) {
+      SLUICE_LOG(kWarning, "a stream is left alone", {{"reason", served}});
+      continue;
+    }
     const std::shared_ptr<Stream> stream = FindOrAdd(record);
     if (stream == nullptr) {
       continue;
@@ -229,6 +246,7 @@ absl::Status StreamManager::Create(const rpc::RequestContext& context,
                                    schemas::CreateStreamRequest::Reader request) {
   StreamSpec spec = ReadStreamSpec(request.getSpec());
   SLUICE_RETURN_IF_ERROR(CheckStreamSpec(spec));
+  SLUICE_RETURN_IF_ERROR(CheckServed(spec));
   SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectWritable());
   StreamStore store(*connection);
   absl::StatusOr<StreamRecord> existing = store.Load(spec.id);
@@ -296,6 +314,7 @@ absl::Status StreamManager::Control(schemas::ControlStreamRequest::Reader reques
     return absl::OkStatus();
   }
   SLUICE_RETURN_IF_ERROR(record.status());
+  SLUICE_RETURN_IF_ERROR(CheckServed(record->spec));
   const std::shared_ptr<Stream> stream = FindOrAdd(*record);
   if (stream == nullptr) {
     return Unknown(id);
@@ -352,6 +371,7 @@ absl::Status StreamManager::Update(schemas::UpdateStreamRequest::Reader request,
   SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectWritable());
   StreamStore store(*connection);
   SLUICE_ASSIGN_OR_RETURN(const StreamRecord record, store.Load(id));
+  SLUICE_RETURN_IF_ERROR(CheckServed(record.spec));
   const std::shared_ptr<Stream> stream = FindOrAdd(record);
   if (stream == nullptr) {
     return Unknown(id);

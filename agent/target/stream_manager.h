@@ -28,6 +28,9 @@ namespace sluice::target {
 struct StreamManagerOptions {
   mysql::ConnectionOptions local;  // to the agent's own mysqld, where the streams' state is
   std::string agent_name;
+  // Streams that write others are none of this agent's: they are refused, and left alone where
+  // their rows stand in this mysqld. Empty: every database is served.
+  std::vector<std::string> databases = {};
   PickSource pick_source;           // where it fails, a stream reads from where it read last
   std::function<void()> on_change;  // a stream's state has changed, or a marker is applied; from
                                     // any thread, must not block
@@ -84,6 +87,7 @@ class StreamManager {
                            schemas::AwaitMarkerRequest::Reader request,
                            schemas::AwaitMarkerReply::Builder reply);
 
+  absl::Status CheckServed(const StreamSpec& spec) const;
   absl::Status Obey(Stream& stream, schemas::StreamAction action, uint64_t epoch,
                     StreamStore& store) ABSL_LOCKS_EXCLUDED(stream.mutex);
   absl::Status ChangeSpec(Stream& stream, schemas::UpdateStreamRequest::Reader request,
@@ -97,6 +101,7 @@ class StreamManager {
   std::shared_ptr<Stream> FindOrAdd(const StreamRecord& record) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const StreamEnvironment environment_;
+  const std::vector<std::string> databases_;
   absl::Mutex load_mutex_;  // one LoadAndResume or Suspend at a time
   mutable absl::Mutex mutex_;
   Streams streams_ ABSL_GUARDED_BY(mutex_);

@@ -350,8 +350,10 @@ absl::Status StreamTask::CatchUp() {
     Heard(group, applier);
     const bool caught_up =
         group.caught_up || (begun_us != 0 && applier.last_transaction_us() > begun_us);
-    SLUICE_RETURN_IF_ERROR(applier.SavePosition(caught_up));
-    if (caught_up && !group.open && (record_.CopyDone() || !context_.throttle.CopyIsClosed())) {
+    const bool end =
+        caught_up && !group.open && (record_.CopyDone() || !context_.throttle.CopyIsClosed());
+    SLUICE_RETURN_IF_ERROR(applier.SavePosition(end));
+    if (end) {
       SLUICE_CRASH_POINT("apply.caught_up");
       return absl::OkStatus();
     }
@@ -371,7 +373,9 @@ absl::Status StreamTask::Follow(const std::function<bool()>& done) {
     }
     feed->LimitChanges(applier.changes_wanted());
     const bool end = done();
-    SLUICE_RETURN_IF_ERROR(applier.SavePosition(group.caught_up || end));
+    // Not with each transaction of others: they may be of all the shards beside this one, or
+    // commits of streams, this one's too where source and target are one mysqld.
+    SLUICE_RETURN_IF_ERROR(applier.SavePosition(end));
     Heard(group, applier);
     if (end && !group.open) {
       return absl::OkStatus();

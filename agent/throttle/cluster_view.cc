@@ -2,6 +2,8 @@
 
 #include "agent/throttle/cluster_view.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "common/wire/wire.h"
 
@@ -13,12 +15,21 @@ constexpr absl::Duration kSilenceMax = absl::Seconds(15);
 
 }  // namespace
 
-void ClusterView::Told(schemas::ClusterView::Reader reader, absl::Time now) {
-  State state{.throttled = wire::Str(reader.getThrottled()),
-              .lag_ms = reader.getReplicaLagMs(),
-              .replica = wire::Str(reader.getReplica()),
-              .problem = wire::Str(reader.getReplicaProblem()),
-              .at = now};
+void ClusterView::Told(const std::vector<schemas::ClusterView::Reader>& views, absl::Time now) {
+  if (views.empty()) {
+    return;
+  }
+  State state{.throttled = {}, .lag_ms = 0, .replica = {}, .problem = {}, .at = now};
+  for (const schemas::ClusterView::Reader& view : views) {
+    state.throttled = wire::Str(view.getThrottled());  // the same in all
+    const bool worse = state.problem.empty() && (view.getReplicaProblem().size() != 0 ||
+                                                 view.getReplicaLagMs() >= state.lag_ms);
+    if (worse && view.getReplica().size() != 0) {
+      state.lag_ms = view.getReplicaLagMs();
+      state.replica = wire::Str(view.getReplica());
+      state.problem = wire::Str(view.getReplicaProblem());
+    }
+  }
   const absl::MutexLock lock(&mutex_);
   state_ = std::move(state);
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -14,7 +15,7 @@
 
 namespace sluice::throttle {
 
-// How this agent's own mysqld stands in its shard.
+// How this agent's own mysqld stands in its shards.
 struct OwnRole {
   bool known = false;  // it was looked at
   bool primary = false;
@@ -24,15 +25,18 @@ struct OwnRole {
 // Kept up to date by each of the coordinator's answers to this agent's reports. Thread-safe.
 class ClusterView {
  public:
-  void Told(schemas::ClusterView::Reader reader, absl::Time now) ABSL_LOCKS_EXCLUDED(mutex_);
+  // One view for each of the agent's tablets. A replica copies the whole mysqld, so that one which
+  // is behind in a shard is behind by what all of them write: the worst counts for all.
+  void Told(const std::vector<schemas::ClusterView::Reader>& views, absl::Time now)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Why no workflow at all may copy: the operator's switch, or that it is not known yet how that
   // stands. A coordinator that falls silent leaves it as it was.
   [[nodiscard]] std::string WhyNone() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // How far replicas are behind: this mysqld where it is one, else the last one of its shard; 0
-  // when it has none. Without a value when one of them can't be measured, or the coordinator, who
-  // knows them, is silent.
+  // How far replicas are behind: this mysqld where it is one, else the last one of its shards; 0
+  // when they have none. Without a value when one of them can't be measured, or the coordinator,
+  // who knows them, is silent.
   [[nodiscard]] Reading Lag(const OwnRole& own, absl::Time now) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

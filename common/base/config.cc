@@ -106,6 +106,11 @@ bool ConfigFile::Has(absl::string_view key) const {
   return node_->Find(key) != nullptr;
 }
 
+bool ConfigFile::HasList(absl::string_view key) const {
+  const toml::node* found = node_->Find(key);
+  return found != nullptr && found->is_array();
+}
+
 std::string ConfigFile::String(absl::string_view key, absl::string_view default_value) {
   file_->asked.insert(Join(node_->prefix, key));
   const toml::node* found = node_->Find(key);

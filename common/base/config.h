@@ -37,6 +37,8 @@ class ConfigFile {
   static absl::StatusOr<ConfigFile> Parse(absl::string_view text, absl::string_view name);
 
   [[nodiscard]] bool Has(absl::string_view key) const;
+  // True when the key holds a list, of whatever.
+  [[nodiscard]] bool HasList(absl::string_view key) const;
 
   std::string String(absl::string_view key, absl::string_view default_value = "");
   int64_t Int(absl::string_view key, int64_t default_value, IntRange range = {});

@@ -317,22 +317,39 @@ absl::StatusOr<bool> LogsCascades(Connection& connection) {
   return result.rows.size() == 1 && result.rows[0][1].value_or("") == "OFF";
 }
 
-absl::StatusOr<std::vector<std::string>> ListTables(Connection& connection,
-                                                    absl::string_view database) {
-  SLUICE_ASSIGN_OR_RETURN(
-      const QueryResult result,
-      connection.Query(absl::StrCat("SELECT TABLE_NAME FROM information_schema.TABLES "
-                                    "WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA = ",
-                                    QuoteString(database))));
-  std::vector<std::string> tables;
+absl::StatusOr<std::map<std::string, std::vector<std::string>>> ListTables(
+    Connection& connection, const std::vector<std::string>& databases) {
+  std::map<std::string, std::vector<std::string>> tables;
+  std::vector<std::string> quoted;
+  for (const std::string& database : databases) {
+    tables.try_emplace(database);
+    quoted.push_back(QuoteString(database));
+  }
+  if (quoted.empty()) {
+    return tables;
+  }
+  SLUICE_ASSIGN_OR_RETURN(const QueryResult result,
+                          connection.Query(absl::StrCat(
+                              "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES "
+                              "WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA IN (",
+                              absl::StrJoin(quoted, ", "), ")")));
   for (const Row& row : result.rows) {
-    std::string name = row[0].value_or("");
+    std::string name = row[1].value_or("");
     if (!absl::StartsWith(name, "_sluice_")) {
-      tables.push_back(std::move(name));
+      tables[row[0].value_or("")].push_back(std::move(name));
     }
   }
-  std::sort(tables.begin(), tables.end());
+  for (auto& [database, names] : tables) {
+    std::sort(names.begin(), names.end());
+  }
   return tables;
+}
+
+absl::StatusOr<std::vector<std::string>> ListTables(Connection& connection,
+                                                    absl::string_view database) {
+  std::string name(database);
+  SLUICE_ASSIGN_OR_RETURN(auto tables, ListTables(connection, std::vector<std::string>{name}));
+  return std::move(tables[name]);
 }
 
 }  // namespace sluice::mysql

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -75,5 +76,8 @@ absl::StatusOr<bool> LogsCascades(Connection& connection);
 // Base tables of a database, sorted; the views, and names that begin with "_sluice_", left out.
 absl::StatusOr<std::vector<std::string>> ListTables(Connection& connection,
                                                     absl::string_view database);
+// The same of several databases, by one statement; each has an entry.
+absl::StatusOr<std::map<std::string, std::vector<std::string>>> ListTables(
+    Connection& connection, const std::vector<std::string>& databases);
 
 }  // namespace sluice::mysql

@@ -196,6 +196,12 @@ absl::Status SqliteTransaction::PutTabletTables(absl::string_view alias,
       .Run();
 }
 
+absl::Status SqliteTransaction::DeleteTablet(absl::string_view alias) {
+  SLUICE_RETURN_IF_ERROR(
+      database_.Query("DELETE FROM tablet_tables WHERE alias = ?").Text(alias).Run());
+  return database_.Query("DELETE FROM tablet WHERE alias = ?").Text(alias).Run();
+}
+
 absl::StatusOr<std::vector<workflow::WorkflowRecord>> SqliteTransaction::ListWorkflows() {
   std::vector<workflow::WorkflowRecord> result;
   SqliteQuery query = database_.Query("SELECT body FROM workflow ORDER BY keyspace, name");

@@ -37,6 +37,7 @@ class SqliteTransaction : public StoreTransaction {
   absl::Status PutTablet(const TabletRecord& tablet) override;
   absl::Status PutTabletTables(absl::string_view alias,
                                const std::vector<std::string>& tables) override;
+  absl::Status DeleteTablet(absl::string_view alias) override;
   absl::Status PutWorkflow(const workflow::WorkflowRecord& record) override;
   absl::Status DeleteWorkflow(absl::string_view keyspace, absl::string_view name) override;
   absl::Status PutCutoverState(absl::string_view workflow_key, absl::string_view bytes) override;

@@ -54,6 +54,8 @@ class StoreTransaction : public StoreReader {
   virtual absl::Status PutTablet(const TabletRecord& tablet) = 0;
   virtual absl::Status PutTabletTables(absl::string_view alias,
                                        const std::vector<std::string>& tables) = 0;
+  // With its tables. OK when there is none.
+  virtual absl::Status DeleteTablet(absl::string_view alias) = 0;
   virtual absl::Status PutWorkflow(const workflow::WorkflowRecord& record) = 0;
   // Cutover attempts stay, for those who ask later. OK when there is none.
   virtual absl::Status DeleteWorkflow(absl::string_view keyspace, absl::string_view name) = 0;

@@ -92,39 +92,44 @@ std::vector<TabletInfo> Topology::TabletsOf(absl::string_view keyspace,
   return result;
 }
 
-ClusterView Topology::ViewOf(absl::string_view alias) const {
+std::vector<ClusterView> Topology::ViewsOf(const std::vector<TabletReport>& reports) const {
+  using Replicas =
+      std::vector<std::pair<const TabletInfo*, absl::Duration>>;  // and how long silent
   const absl::Time now = options_.now();
   const absl::ReaderMutexLock lock(&mutex_);
-  ClusterView view;
-  view.throttled = throttled_;
-  const auto self = tablets_.find(std::string(alias));
-  if (self == tablets_.end()) {
-    return view;
-  }
-  for (const auto& [name, entry] : tablets_) {
+  std::map<std::pair<std::string, std::string>, Replicas> by_shard;
+  for (const auto& [alias, entry] : tablets_) {
     const TabletInfo& tablet = entry.tablet;
     const absl::Duration silent = now - entry.fresh_from;
-    if (name == alias || tablet.type != routing::TabletType::kReplica ||
-        tablet.keyspace != self->second.tablet.keyspace ||
-        tablet.shard != self->second.tablet.shard || silent > kGoneAfter) {
-      continue;
-    }
-    std::string problem;
-    if (silent > options_.stale_after || tablet.last_heard == absl::InfinitePast()) {
-      problem = "its agent is silent";
-    } else if (!tablet.reachable) {
-      problem = "its mysqld does not answer";
-    } else if (tablet.replica_lag_ms < 0) {
-      problem = "its replication does not run";
-    }
-    if (!problem.empty() ||
-        (view.replica_problem.empty() && tablet.replica_lag_ms >= view.replica_lag_ms)) {
-      view.replica = name;
-      view.replica_lag_ms = tablet.replica_lag_ms;
-      view.replica_problem = std::move(problem);
+    if (tablet.type == routing::TabletType::kReplica && silent <= kGoneAfter) {
+      by_shard[{tablet.keyspace, tablet.shard}].emplace_back(&tablet, silent);
     }
   }
-  return view;
+  std::vector<ClusterView> views;
+  for (const TabletReport& report : reports) {
+    ClusterView& view = views.emplace_back();
+    view.throttled = throttled_;
+    for (const auto& [tablet, silent] : by_shard[{report.tablet.keyspace, report.tablet.shard}]) {
+      if (tablet->alias == report.tablet.alias) {
+        continue;
+      }
+      std::string problem;
+      if (silent > options_.stale_after || tablet->last_heard == absl::InfinitePast()) {
+        problem = "its agent is silent";
+      } else if (!tablet->reachable) {
+        problem = "its mysqld does not answer";
+      } else if (tablet->replica_lag_ms < 0) {
+        problem = "its replication does not run";
+      }
+      if (!problem.empty() ||
+          (view.replica_problem.empty() && tablet->replica_lag_ms >= view.replica_lag_ms)) {
+        view.replica = tablet->alias;
+        view.replica_lag_ms = tablet->replica_lag_ms;
+        view.replica_problem = std::move(problem);
+      }
+    }
+  }
+  return views;
 }
 
 absl::StatusOr<TabletInfo> Topology::PrimaryOf(absl::string_view keyspace,

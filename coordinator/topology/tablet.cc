@@ -99,15 +99,26 @@ StreamInfo DecodeStream(schemas::StreamStatus::Reader status) {
 
 namespace {
 
+void NameTablet(TabletInfo& tablet) {
+  tablet.alias = absl::StrCat(tablet.cell, "-", tablet.uid);
+}
+
+void ReadStreams(capnp::List<schemas::StreamStatus>::Reader streams, TabletReport& report) {
+  for (const auto stream : streams) {
+    report.streams.push_back(DecodeStream(stream));
+    report.streams.back().tablet = report.tablet.alias;
+  }
+}
+
 template <typename Request>
-TabletReport ReadReport(Request request) {
+TabletReport ReadFirst(Request request) {
   const schemas::TabletIdentity::Reader identity = request.getIdentity();
   const schemas::TabletHealth::Reader health = request.getHealth();
   TabletReport report;
   TabletInfo& tablet = report.tablet;
   tablet.cell = Str(identity.getCell());
   tablet.uid = identity.getUid();
-  tablet.alias = absl::StrCat(tablet.cell, "-", tablet.uid);
+  NameTablet(tablet);
   tablet.keyspace = Str(identity.getKeyspace());
   tablet.shard = Str(identity.getShard());
   tablet.database = Str(identity.getDatabase());
@@ -124,21 +135,46 @@ TabletReport ReadReport(Request request) {
   tablet.server_uuid = Str(health.getServerUuid());
   tablet.server_version = Str(health.getServerVersion());
   tablet.gtid_executed = Str(health.getGtidExecuted());
-  for (const auto stream : request.getStreams()) {
-    report.streams.push_back(DecodeStream(stream));
-    report.streams.back().tablet = tablet.alias;
-  }
+  ReadStreams(request.getStreams(), report);
   report.tables = wire::Strs(request.getTables());
   return report;
 }
 
+// Agent and mysqld are those of the first one.
+TabletReport ReadShare(schemas::TabletShare::Reader share, const TabletInfo& first) {
+  TabletReport report;
+  TabletInfo& tablet = report.tablet;
+  tablet = first;
+  tablet.uid = share.getUid();
+  NameTablet(tablet);
+  tablet.keyspace = Str(share.getKeyspace());
+  tablet.shard = Str(share.getShard());
+  tablet.database = Str(share.getDatabase());
+  tablet.configured_type = wire::TypeOf(share.getConfiguredType());
+  tablet.type = wire::TypeOf(share.getType());
+  tablet.problem = Str(share.getProblem());
+  ReadStreams(share.getStreams(), report);
+  report.tables = wire::Strs(share.getTables());
+  return report;
+}
+
+template <typename Request>
+std::vector<TabletReport> ReadReport(Request request) {
+  std::vector<TabletReport> reports = {ReadFirst(request)};
+  const TabletInfo first = reports.front().tablet;
+  for (const auto share : request.getOthers()) {
+    reports.push_back(ReadShare(share, first));
+  }
+  return reports;
+}
+
 }  // namespace
 
-TabletReport DecodeReport(schemas::RegisterTabletRequest::Reader request) {
+std::vector<TabletReport> DecodeReport(schemas::RegisterTabletRequest::Reader request) {
   return ReadReport(request);
 }
 
-TabletReport DecodeReport(schemas::ReportTabletRequest::Reader request) {
+std::vector<TabletReport> DecodeReport(schemas::ReportTabletRequest::Reader request) {
   return ReadReport(request);
 }
 

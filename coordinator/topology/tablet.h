@@ -94,7 +94,7 @@ struct StreamInfo {
   absl::Time heard;
 };
 
-// What an agent sends, decoded.
+// What an agent says of one of its tablets.
 struct TabletReport {
   TabletInfo tablet;  // identity, health and incarnation
   std::vector<StreamInfo> streams;
@@ -112,8 +112,9 @@ void EncodeView(const ClusterView& view, schemas::ClusterView::Builder builder);
 
 // Unknown states of a later version are read as kError. The fields tablet and heard are left empty.
 StreamInfo DecodeStream(schemas::StreamStatus::Reader status);
-TabletReport DecodeReport(schemas::RegisterTabletRequest::Reader request);
-TabletReport DecodeReport(schemas::ReportTabletRequest::Reader request);
+// All tablets of the agent that sends it, in the order of the message; at least one.
+std::vector<TabletReport> DecodeReport(schemas::RegisterTabletRequest::Reader request);
+std::vector<TabletReport> DecodeReport(schemas::ReportTabletRequest::Reader request);
 
 store::TabletRecord RecordOf(const TabletInfo& tablet);
 // A tablet that served is reachable, until it is found not to be.

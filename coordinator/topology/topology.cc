@@ -30,6 +30,21 @@ bool SameRegistration(const TabletInfo& a, const TabletInfo& b) {
   return left == right;
 }
 
+void LogRegistration(const std::vector<const TabletInfo*>& registered,
+                     const std::vector<std::string>& gone) {
+  for (const TabletInfo* tablet : registered) {
+    SLUICE_LOG(kInfo, "tablet registered",
+               {{"tablet", tablet->alias},
+                {"place", Place(*tablet)},
+                {"type", routing::TabletTypeName(tablet->type)},
+                {"agent", tablet->agent_url}});
+  }
+  for (const std::string& alias : gone) {
+    SLUICE_LOG(kInfo, "tablet forgotten: its agent does not serve it any more",
+               {{"tablet", alias}});
+  }
+}
+
 }  // namespace
 
 Topology::Topology(store::Store& store, TopologyOptions options)
@@ -155,44 +170,94 @@ absl::Status Topology::CheckRegistrationLocked(const TabletInfo& tablet) const {
   return absl::OkStatus();
 }
 
-absl::Status Topology::Register(const TabletReport& report) {
-  const TabletInfo& tablet = report.tablet;
+// Tablets of earlier processes at the agent's address that it does not have any more.
+std::vector<std::string> Topology::GoneLocked(const std::vector<TabletReport>& reports) const {
+  const TabletInfo& agent = reports.front().tablet;
+  std::vector<std::string> gone;
+  for (const auto& [alias, entry] : tablets_) {
+    const bool earlier =
+        entry.tablet.agent_url == agent.agent_url && entry.tablet.incarnation < agent.incarnation;
+    const bool told = std::any_of(
+        reports.begin(), reports.end(),
+        [&name = alias](const TabletReport& report) { return report.tablet.alias == name; });
+    if (earlier && !told) {
+      gone.push_back(alias);
+    }
+  }
+  return gone;
+}
+
+void Topology::ForgetLocked(const std::string& alias) {
+  tablets_.erase(alias);
+  absl::erase_if(streams_, [&](const auto& item) { return item.second.tablet == alias; });
+}
+
+std::vector<absl::Status> Topology::RegisterAgent(const std::vector<TabletReport>& reports) {
   const absl::MutexLock registration(&registration_mutex_);
-  bool same = false;
+  std::vector<absl::Status> statuses;
+  std::vector<const TabletInfo*> changed;
+  std::vector<std::string> gone;
   {
     const absl::ReaderMutexLock lock(&mutex_);
-    SLUICE_RETURN_IF_ERROR(CheckRegistrationLocked(tablet));
-    const auto known = tablets_.find(tablet.alias);
-    same = known != tablets_.end() && SameRegistration(known->second.tablet, tablet);
+    for (const TabletReport& report : reports) {
+      const TabletInfo& tablet = report.tablet;
+      statuses.push_back(CheckRegistrationLocked(tablet));
+      const auto known = tablets_.find(tablet.alias);
+      const bool same = known != tablets_.end() && SameRegistration(known->second.tablet, tablet);
+      if (statuses.back().ok() && !same) {
+        changed.push_back(&tablet);
+      }
+    }
+    gone = GoneLocked(reports);
   }
-  if (!same) {
-    SLUICE_RETURN_IF_ERROR(store_.Transaction([&](store::StoreTransaction& transaction) {
-      return transaction.PutTablet(RecordOf(tablet));
-    }));
-    SLUICE_LOG(kInfo, "tablet registered",
-               {{"tablet", tablet.alias},
-                {"place", Place(tablet)},
-                {"type", routing::TabletTypeName(tablet.type)},
-                {"agent", tablet.agent_url}});
+  if (!changed.empty() || !gone.empty()) {
+    const absl::Status stored =
+        store_.Transaction([&](store::StoreTransaction& transaction) -> absl::Status {
+          for (const TabletInfo* tablet : changed) {
+            SLUICE_RETURN_IF_ERROR(transaction.PutTablet(RecordOf(*tablet)));
+          }
+          for (const std::string& alias : gone) {
+            SLUICE_RETURN_IF_ERROR(transaction.DeleteTablet(alias));
+          }
+          return absl::OkStatus();
+        });
+    if (!stored.ok()) {
+      return std::vector<absl::Status>(reports.size(), stored);
+    }
+    LogRegistration(changed, gone);
   }
-  const absl::MutexLock lock(&mutex_);
-  TakeReportLocked(report);
-  return absl::OkStatus();
-}
-
-absl::Status Topology::Report(const TabletReport& report) {
-  const absl::MutexLock lock(&mutex_);
-  const auto known = tablets_.find(report.tablet.alias);
-  if (known == tablets_.end() || !SameRegistration(known->second.tablet, report.tablet)) {
-    return absl::NotFoundError(
-        absl::StrCat("tablet ", report.tablet.alias, " is not registered by this agent process"));
-  }
-  TakeReportLocked(report);
-  return absl::OkStatus();
-}
-
-void Topology::TakeReportLocked(const TabletReport& report) {
   const absl::Time now = options_.now();
+  const absl::MutexLock lock(&mutex_);
+  for (const std::string& alias : gone) {
+    ForgetLocked(alias);
+  }
+  for (size_t i = 0; i < reports.size(); ++i) {
+    if (statuses[i].ok()) {
+      TakeReportLocked(reports[i], now);
+    }
+  }
+  JudgeLocked(now);
+  return statuses;
+}
+
+absl::Status Topology::ReportAgent(const std::vector<TabletReport>& reports) {
+  const absl::Time now = options_.now();
+  const absl::MutexLock lock(&mutex_);
+  for (const TabletReport& report : reports) {
+    const auto known = tablets_.find(report.tablet.alias);
+    if (known == tablets_.end() || !SameRegistration(known->second.tablet, report.tablet)) {
+      return absl::NotFoundError(
+          absl::StrCat("tablet ", report.tablet.alias, " is not registered by this agent process"));
+    }
+  }
+  for (const TabletReport& report : reports) {
+    TakeReportLocked(report, now);
+  }
+  JudgeLocked(now);
+  return absl::OkStatus();
+}
+
+void Topology::TakeReportLocked(const TabletReport& report, absl::Time now) {
   const std::string& alias = report.tablet.alias;
   Entry& entry = tablets_[alias];
   const TabletInfo before = std::move(entry.tablet);
@@ -225,7 +290,6 @@ void Topology::TakeReportLocked(const TabletReport& report) {
   absl::erase_if(streams_, [&](const auto& item) {
     return item.second.tablet == alias && !reported.contains(item.first);
   });
-  JudgeLocked(now);
 }
 
 void Topology::TakeTablesLocked(Entry& entry, std::vector<std::string> tables) {

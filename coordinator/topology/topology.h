@@ -52,11 +52,18 @@ class Topology {
   // NOT_FOUND "keyspace customer does not exist".
   [[nodiscard]] absl::StatusOr<store::KeyspaceRecord> FindKeyspace(absl::string_view name) const;
 
-  // A registration is durable when this returns OK. FAILED_PRECONDITION for an unknown keyspace or
-  // shard (with the remedy), and for an older incarnation of the alias.
-  absl::Status Register(const TabletReport& report);
-  // NOT_FOUND when this incarnation is not registered: the agent registers again.
-  absl::Status Report(const TabletReport& report);
+  // Registers all tablets of one agent process, as they stand in one message: one status each, and
+  // what is OK is durable. FAILED_PRECONDITION for an unknown keyspace or shard (with the remedy),
+  // and for an older incarnation of the alias. A tablet of an earlier process at the same address
+  // that is not among them is gone: it was taken out of the agent's configuration, and is
+  // forgotten.
+  std::vector<absl::Status> RegisterAgent(const std::vector<TabletReport>& reports);
+  // NOT_FOUND, and nothing is taken, when one of them is not registered by this incarnation: the
+  // agent registers again.
+  absl::Status ReportAgent(const std::vector<TabletReport>& reports);
+  // Of an agent with one tablet.
+  absl::Status Register(const TabletReport& report) { return RegisterAgent({report}).front(); }
+  absl::Status Report(const TabletReport& report) { return ReportAgent({report}); }
 
   [[nodiscard]] std::vector<TabletInfo> Tablets() const;  // by alias
   [[nodiscard]] absl::StatusOr<TabletInfo> FindTablet(absl::string_view alias) const;
@@ -98,8 +105,8 @@ class Topology {
   absl::Status ThrottleAll(const std::string& reason);
   // The reason of the last ThrottleAll.
   [[nodiscard]] std::string Throttled() const;
-  // What an agent is told of the cluster.
-  [[nodiscard]] ClusterView ViewOf(absl::string_view alias) const;
+  // What an agent is told of the cluster for each of its tablets; at least one.
+  [[nodiscard]] std::vector<ClusterView> ViewsOf(const std::vector<TabletReport>& reports) const;
 
   // A number that grows whenever what proxies see of the topology changes.
   [[nodiscard]] uint64_t routes_version() const;
@@ -125,7 +132,12 @@ class Topology {
   [[nodiscard]] absl::Time NextExpiryLocked() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRegistrationLocked(const TabletInfo& tablet) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  void TakeReportLocked(const TabletReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] std::vector<std::string> GoneLocked(const std::vector<TabletReport>& reports) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void ForgetLocked(const std::string& alias) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // JudgeLocked follows.
+  void TakeReportLocked(const TabletReport& report, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeTablesLocked(Entry& entry, std::vector<std::string> tables)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<TabletInfo> PrimaryOfLocked(absl::string_view keyspace,

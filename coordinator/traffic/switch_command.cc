@@ -169,7 +169,8 @@ absl::Status SwitchCommand::DeleteStrays(const cutover::Plan& plan) {
       const bool known =
           std::any_of(plan.stale.begin(), plan.stale.end(),
                       [&](const cutover::StaleStream& stale) { return stale.id == stream.id; });
-      if (!known) {
+      // The agent may serve other shards too, whose streams are none of this plan.
+      if (!known && stream.target_database == plan.sources[i].database) {
         SLUICE_RETURN_IF_ERROR(
             parts_.agents
                 .ControlStream(agent, stream.id, workflow::StreamAction::kDelete, plan.epoch, {})

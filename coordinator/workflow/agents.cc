@@ -3,6 +3,7 @@
 #include "coordinator/workflow/agents.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -72,22 +73,37 @@ void AgentPool::Close() {
     closed_ = true;
     clients.swap(clients_);
   }
-  for (const auto& [alias, client] : clients) {
+  for (const auto& [url, client] : clients) {
     client->Close();
   }
 }
 
 absl::StatusOr<std::shared_ptr<rpc::Client>> AgentPool::ForTablet(
     const topology::TabletInfo& tablet) {
+  std::vector<std::shared_ptr<rpc::Client>> ended;  // without the lock
   const absl::MutexLock lock(&mutex_);
   if (closed_) {
     return absl::CancelledError("the coordinator is stopping");
   }
-  std::shared_ptr<rpc::Client>& client = clients_[tablet.alias];
-  if (client == nullptr || client->url() != tablet.agent_url) {
-    SLUICE_ASSIGN_OR_RETURN(client, rpc::Client::Dial(tablet.agent_url, caller_));
+  if (const auto found = clients_.find(tablet.agent_url); found != clients_.end()) {
+    return found->second;
   }
-  return client;
+  SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<rpc::Client> made,
+                          rpc::Client::Dial(tablet.agent_url, caller_));
+  clients_.emplace(tablet.agent_url, made);
+  std::set<std::string> used = {tablet.agent_url};
+  for (const topology::TabletInfo& known : topology_.Tablets()) {
+    used.insert(known.agent_url);
+  }
+  for (auto it = clients_.begin(); it != clients_.end();) {
+    if (used.contains(it->first)) {
+      ++it;
+    } else {
+      ended.push_back(std::move(it->second));
+      it = clients_.erase(it);
+    }
+  }
+  return made;
 }
 
 absl::StatusOr<std::shared_ptr<rpc::Client>> AgentPool::ForPrimary(absl::string_view keyspace,

@@ -242,7 +242,8 @@ class AgentPool : public Agents {
   const topology::Topology& topology_;
   const std::string caller_;
   absl::Mutex mutex_;
-  // By alias; replaced when the tablet's address changes.
+  // By address; the tablets of one agent share theirs. Those that no tablet has any more are ended
+  // when another one is made.
   std::map<std::string, std::shared_ptr<rpc::Client>> clients_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };

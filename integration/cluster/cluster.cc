@@ -74,37 +74,40 @@ Cluster::~Cluster() {
 absl::Status Cluster::StartMysqlds() {
   // Prepared side by side, but started from this thread: a child that dies with its parent dies
   // with the thread that made it.
-  std::vector<absl::Status> prepared(layout_.tablets.size());
-  SLUICE_RETURN_IF_ERROR(PrepareMysqld(layout_.MysqldOf(layout_.tablets[0])));
+  const std::vector<TabletLayout> servers = layout_.Servers();
+  std::vector<absl::Status> prepared(servers.size());
+  SLUICE_RETURN_IF_ERROR(PrepareMysqld(layout_.MysqldOf(servers[0])));
   {
     std::vector<std::jthread> threads;
-    for (size_t i = 1; i < layout_.tablets.size(); ++i) {
-      threads.emplace_back(
-          [&, i] { prepared[i] = PrepareMysqld(layout_.MysqldOf(layout_.tablets[i])); });
+    for (size_t i = 1; i < servers.size(); ++i) {
+      threads.emplace_back([&, i] { prepared[i] = PrepareMysqld(layout_.MysqldOf(servers[i])); });
     }
   }
   for (const absl::Status& status : prepared) {
     SLUICE_RETURN_IF_ERROR(status);
   }
-  for (const TabletLayout& tablet : layout_.tablets) {
-    SLUICE_ASSIGN_OR_RETURN(auto argv, MysqldCommand(layout_.MysqldOf(tablet)));
-    layout_.processes[tablet.mysqld_name()] = {std::move(argv), {}};
-    SLUICE_RETURN_IF_ERROR(Launch(tablet.mysqld_name(), {}, absl::ZeroDuration()));
+  for (const TabletLayout& server : servers) {
+    SLUICE_ASSIGN_OR_RETURN(auto argv, MysqldCommand(layout_.MysqldOf(server)));
+    layout_.processes[server.mysqld_name()] = {std::move(argv), {}};
+    SLUICE_RETURN_IF_ERROR(Launch(server.mysqld_name(), {}, absl::ZeroDuration()));
   }
-  for (const TabletLayout& tablet : layout_.tablets) {
-    const std::string name = tablet.mysqld_name();
-    SLUICE_RETURN_IF_ERROR(AwaitMysqld(tablet.mysql_port, layout_.processes[name].id,
+  for (const TabletLayout& server : servers) {
+    const std::string name = server.mysqld_name();
+    SLUICE_RETURN_IF_ERROR(AwaitMysqld(server.mysql_port, layout_.processes[name].id,
                                        layout_.Path(name + "/error.log"), kReady));
-    if (tablet.spec.type == routing::TabletType::kPrimary) {
-      SLUICE_RETURN_IF_ERROR(
-          CreateAccounts(tablet.mysql_port, layout_.accounts, tablet.spec.database()));
+    if (server.spec.type == routing::TabletType::kPrimary) {
+      std::vector<std::string> databases;
+      for (const TabletLayout& tablet : layout_.TabletsOn(server)) {
+        databases.push_back(tablet.spec.database());
+      }
+      SLUICE_RETURN_IF_ERROR(CreateAccounts(server.mysql_port, layout_.accounts, databases));
     }
   }
-  for (const TabletLayout& tablet : layout_.tablets) {
-    if (tablet.spec.type != routing::TabletType::kPrimary) {
-      const TabletSpec* primary = layout_.topology.PrimaryOf(tablet.spec);
+  for (const TabletLayout& server : servers) {
+    if (server.spec.type != routing::TabletType::kPrimary) {
+      const TabletSpec* primary = layout_.topology.PrimaryOf(server.spec);
       SLUICE_RETURN_IF_ERROR(StartReplication(
-          tablet.mysql_port, FindTablet(primary->uid)->mysql_port, layout_.accounts));
+          server.mysql_port, FindTablet(primary->uid)->mysql_port, layout_.accounts));
     }
   }
   return absl::OkStatus();
@@ -126,9 +129,9 @@ absl::Status Cluster::StartEverything() {
       return absl::InternalError(absl::StrCat("keyspace create ", keyspace, ": ", made.errors));
     }
   }
-  for (const TabletLayout& tablet : layout_.tablets) {
-    program("sluice-agent", tablet.agent_name());
-    SLUICE_RETURN_IF_ERROR(Launch(tablet.agent_name(), {}, absl::ZeroDuration()));
+  for (const TabletLayout& server : layout_.Servers()) {
+    program("sluice-agent", server.agent_name());
+    SLUICE_RETURN_IF_ERROR(Launch(server.agent_name(), {}, absl::ZeroDuration()));
   }
   SLUICE_RETURN_IF_ERROR(AwaitServing(kReady));
   for (const ProxyLayout& proxy : layout_.proxies) {

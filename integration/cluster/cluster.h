@@ -23,7 +23,8 @@ struct ClusterOptions {
   std::vector<std::string> mysqld_settings;  // more lines of every mysqld's [mysqld] group
 };
 
-// A running cluster. Names of processes: mysqld-<uid>, agent-<uid>, coordinator, proxy-<n>.
+// A running cluster. Names of processes: mysqld-<uid>, agent-<uid>, coordinator, proxy-<n>; where a
+// mysqld holds several shards, the uid is that of the tablet which it belongs to.
 // Owned by one thread; the destructor stops everything and removes the directory unless Detach()ed.
 class Cluster {
  public:
@@ -63,7 +64,7 @@ class Cluster {
   [[nodiscard]] const Layout& layout() const { return layout_; }
   [[nodiscard]] const TabletLayout* FindTablet(uint32_t uid) const;
 
-  // root straight on a mysqld, past the proxies.
+  // root straight on a tablet's mysqld and database, past the proxies.
   absl::StatusOr<std::unique_ptr<mysql::Connection>> ConnectMysqld(uint32_t uid) const;
   // The application's account on a proxy; `target` as in USE, may be empty.
   absl::StatusOr<std::unique_ptr<mysql::Connection>> ConnectProxy(const std::string& target,

@@ -6,10 +6,14 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <sstream>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -54,16 +58,30 @@ std::string Quoted(const std::string& text) {
   return json(text).dump();
 }
 
-std::string AgentToml(const Layout& layout, const TabletLayout& tablet) {
-  return absl::StrCat(
-      "cell = ", Quoted(tablet.spec.cell), "\nuid = ", tablet.spec.uid,
-      "\nkeyspace = ", Quoted(tablet.spec.keyspace), "\nshard = ", Quoted(tablet.spec.shard),
-      "\ntype = ", Quoted(routing::TabletTypeName(tablet.spec.type)),
-      "\ndatabase = ", Quoted(tablet.spec.database()),
-      "\nlisten = \"tcp://127.0.0.1:", tablet.agent_port,
+std::string ShardToml(const TabletLayout& tablet) {
+  return absl::StrCat("uid = ", tablet.spec.uid, "\nkeyspace = ", Quoted(tablet.spec.keyspace),
+                      "\nshard = ", Quoted(tablet.spec.shard),
+                      "\ntype = ", Quoted(routing::TabletTypeName(tablet.spec.type)),
+                      "\ndatabase = ", Quoted(tablet.spec.database()), "\n");
+}
+
+std::string AgentToml(const Layout& layout, const TabletLayout& server) {
+  const std::vector<TabletLayout> tablets = layout.TabletsOn(server);
+  std::string text = absl::StrCat("cell = ", Quoted(server.spec.cell), "\n");
+  if (tablets.size() == 1) {
+    absl::StrAppend(&text, ShardToml(server));
+  }
+  absl::StrAppend(
+      &text, "listen = \"tcp://127.0.0.1:", server.agent_port,
       "\"\ncoordinator = ", Quoted(layout.coordinator_url()),
-      "\n\n[mysql]\nhost = \"127.0.0.1\"\nport = ", tablet.mysql_port,
+      "\n\n[mysql]\nhost = \"127.0.0.1\"\nport = ", server.mysql_port,
       "\nuser = \"sluice_agent\"\npassword_file = ", Quoted(layout.Path("secrets/agent")), "\n");
+  for (const TabletLayout& tablet : tablets) {
+    if (tablets.size() > 1) {
+      absl::StrAppend(&text, "\n[[shard]]\n", ShardToml(tablet));
+    }
+  }
+  return text;
 }
 
 std::string ProxyToml(const Layout& layout, const ProxyLayout& proxy) {
@@ -88,6 +106,7 @@ json ToJson(const TabletLayout& tablet) {
           {"mysql_port", tablet.mysql_port},
           {"agent_port", tablet.agent_port},
           {"agent_url", absl::StrCat("tcp://127.0.0.1:", tablet.agent_port)},
+          {"server", tablet.spec.server()},
           {"mysqld", tablet.mysqld_name()},
           {"agent", tablet.agent_name()}};
 }
@@ -100,6 +119,7 @@ absl::StatusOr<TabletLayout> TabletFromJson(const json& document) {
   tablet.spec.shard = document.at("shard").get<std::string>();
   SLUICE_ASSIGN_OR_RETURN(tablet.spec.type,
                           routing::ParseTabletType(document.at("type").get<std::string>()));
+  tablet.spec.mysqld = document.at("server").get<uint32_t>();
   tablet.mysql_port = document.at("mysql_port").get<uint16_t>();
   tablet.agent_port = document.at("agent_port").get<uint16_t>();
   return tablet;
@@ -142,11 +162,26 @@ std::string Layout::LogOf(const std::string& name) const {
 MysqldOptions Layout::MysqldOf(const TabletLayout& tablet) const {
   MysqldOptions options;
   options.directory = Path(tablet.mysqld_name());
-  options.server_id = tablet.spec.uid;
+  options.server_id = tablet.spec.server();
   options.port = tablet.mysql_port;
   options.read_only = tablet.spec.type != routing::TabletType::kPrimary;
   options.extra = mysqld_settings;
   return options;
+}
+
+std::vector<TabletLayout> Layout::Servers() const {
+  std::vector<TabletLayout> servers;
+  std::copy_if(tablets.begin(), tablets.end(), std::back_inserter(servers),
+               [](const TabletLayout& tablet) { return tablet.spec.owns_mysqld(); });
+  return servers;
+}
+
+std::vector<TabletLayout> Layout::TabletsOn(const TabletLayout& server) const {
+  std::vector<TabletLayout> found;
+  std::copy_if(
+      tablets.begin(), tablets.end(), std::back_inserter(found),
+      [&](const TabletLayout& tablet) { return tablet.spec.server() == server.spec.server(); });
+  return found;
 }
 
 absl::StatusOr<Layout> PlanLayout(const Topology& topology, const std::string& directory,
@@ -158,12 +193,15 @@ absl::StatusOr<Layout> PlanLayout(const Topology& topology, const std::string& d
   layout.accounts = {NewPassword(), NewPassword(), NewPassword()};
   layout.app_password = NewPassword();
   SLUICE_ASSIGN_OR_RETURN(layout.coordinator_port, PickPort());
+  std::map<uint32_t, std::pair<uint16_t, uint16_t>> ports;  // of the mysqld and the agent
   for (const TabletSpec& spec : topology.tablets) {
-    TabletLayout tablet;
-    tablet.spec = spec;
-    SLUICE_ASSIGN_OR_RETURN(tablet.mysql_port, PickPort());
-    SLUICE_ASSIGN_OR_RETURN(tablet.agent_port, PickPort());
-    layout.tablets.push_back(std::move(tablet));
+    std::pair<uint16_t, uint16_t>& server = ports[spec.server()];
+    if (server.first == 0) {
+      SLUICE_ASSIGN_OR_RETURN(server.first, PickPort());
+      SLUICE_ASSIGN_OR_RETURN(server.second, PickPort());
+    }
+    layout.tablets.push_back(
+        {.spec = spec, .mysql_port = server.first, .agent_port = server.second});
   }
   for (int i = 1; i <= topology.proxies; ++i) {
     SLUICE_ASSIGN_OR_RETURN(const uint16_t port, PickPort());
@@ -188,9 +226,9 @@ absl::Status WriteConfiguration(const Layout& layout) {
       WriteFile(layout.Path("coordinator.toml"),
                 absl::StrCat("listen = ", Quoted(layout.coordinator_url()),
                              "\nstore = ", Quoted(layout.Path("store.sqlite")), "\n")));
-  for (const TabletLayout& tablet : layout.tablets) {
+  for (const TabletLayout& server : layout.Servers()) {
     SLUICE_RETURN_IF_ERROR(
-        WriteFile(layout.Path(tablet.agent_name() + ".toml"), AgentToml(layout, tablet)));
+        WriteFile(layout.Path(server.agent_name() + ".toml"), AgentToml(layout, server)));
   }
   for (const ProxyLayout& proxy : layout.proxies) {
     SLUICE_RETURN_IF_ERROR(WriteFile(layout.Path(proxy.name + ".toml"), ProxyToml(layout, proxy)));

@@ -14,13 +14,16 @@
 
 namespace sluice::cluster {
 
+// The tablets of one mysqld have the same ports.
 struct TabletLayout {
   TabletSpec spec;
   uint16_t mysql_port = 0;
   uint16_t agent_port = 0;
 
-  [[nodiscard]] std::string mysqld_name() const { return "mysqld-" + std::to_string(spec.uid); }
-  [[nodiscard]] std::string agent_name() const { return "agent-" + std::to_string(spec.uid); }
+  [[nodiscard]] std::string mysqld_name() const {
+    return "mysqld-" + std::to_string(spec.server());
+  }
+  [[nodiscard]] std::string agent_name() const { return "agent-" + std::to_string(spec.server()); }
 };
 
 struct ProxyLayout {
@@ -52,6 +55,9 @@ struct Layout {
   [[nodiscard]] std::string Path(const std::string& name) const { return directory + "/" + name; }
   [[nodiscard]] std::string LogOf(const std::string& name) const;
   [[nodiscard]] MysqldOptions MysqldOf(const TabletLayout& tablet) const;
+  // One tablet for each mysqld, and all that are on the mysqld of one.
+  [[nodiscard]] std::vector<TabletLayout> Servers() const;
+  [[nodiscard]] std::vector<TabletLayout> TabletsOn(const TabletLayout& server) const;
 };
 
 // Picks ports and passwords; nothing is written yet.

@@ -193,15 +193,18 @@ absl::Status AwaitMysqld(uint16_t port, const ProcessId& id, const std::string& 
       absl::StrCat("mysqld on port ", port, " does not answer: ", last.ToString()));
 }
 
-absl::Status CreateAccounts(uint16_t port, const Accounts& accounts, const std::string& database) {
+absl::Status CreateAccounts(uint16_t port, const Accounts& accounts,
+                            const std::vector<std::string>& databases) {
   SLUICE_ASSIGN_OR_RETURN(auto connection, mysql::Connection::Connect(RootOptions(port)));
   const auto user = [](const char* name, const std::string& password) {
     return absl::StrCat("CREATE USER '", name, "'@'127.0.0.1' IDENTIFIED BY ",
                         mysql::QuoteString(password));
   };
+  for (const std::string& database : databases) {
+    SLUICE_RETURN_IF_ERROR(Run(*connection, {"CREATE DATABASE " + mysql::QuoteName(database)}));
+  }
   return Run(*connection,
-             {"CREATE DATABASE " + mysql::QuoteName(database),
-              user("sluice_agent", accounts.agent_password),
+             {user("sluice_agent", accounts.agent_password),
               "GRANT ALL PRIVILEGES ON *.* TO 'sluice_agent'@'127.0.0.1' WITH GRANT OPTION",
               user("sluice_proxy", accounts.proxy_password),
               "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, "

@@ -47,8 +47,9 @@ mysql::ConnectionOptions RootOptions(uint16_t port);
 absl::Status AwaitMysqld(uint16_t port, const ProcessId& id, const std::string& error_log,
                          absl::Duration timeout);
 
-// On a fresh PRIMARY: the accounts, and an empty schema `database`.
-absl::Status CreateAccounts(uint16_t port, const Accounts& accounts, const std::string& database);
+// On a fresh PRIMARY: the accounts, and empty schemas `databases`.
+absl::Status CreateAccounts(uint16_t port, const Accounts& accounts,
+                            const std::vector<std::string>& databases);
 
 // Makes the server a replica of another one, by GTID auto position.
 absl::Status StartReplication(uint16_t port, uint16_t source_port, const Accounts& accounts);

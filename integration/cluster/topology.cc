@@ -19,7 +19,7 @@ namespace sluice::cluster {
 namespace {
 
 absl::StatusOr<TabletSpec> ReadTablet(const toml::table& table) {
-  static const std::set<std::string> known = {"cell", "uid", "keyspace", "shard", "type"};
+  static const std::set<std::string> known = {"cell", "uid", "keyspace", "shard", "type", "mysqld"};
   for (const auto& [key, value] : table) {
     if (known.count(std::string(key.str())) == 0) {
       return absl::InvalidArgumentError(
@@ -40,6 +40,12 @@ absl::StatusOr<TabletSpec> ReadTablet(const toml::table& table) {
   tablet.shard = table["shard"].value_or<std::string>("0");
   SLUICE_ASSIGN_OR_RETURN(tablet.type,
                           routing::ParseTabletType(table["type"].value_or<std::string>("PRIMARY")));
+  const auto mysqld = table["mysqld"].value_or<int64_t>(int64_t{uid});
+  if (mysqld < 1 || mysqld > 1'000'000) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tablet ", uid, ": mysqld must be the uid of a tablet"));
+  }
+  tablet.mysqld = static_cast<uint32_t>(mysqld);
   return tablet;
 }
 
@@ -62,7 +68,47 @@ absl::Status CheckPrimaries(const Topology& topology) {
   return absl::OkStatus();
 }
 
+// A mysqld is named by a tablet that it belongs to; all on it are in one cell and of one type, and
+// replicate from one mysqld.
+absl::Status CheckServers(const Topology& topology) {
+  for (const TabletSpec& tablet : topology.tablets) {
+    const auto owner = std::find_if(
+        topology.tablets.begin(), topology.tablets.end(),
+        [&](const TabletSpec& each) { return each.uid == tablet.server() && each.owns_mysqld(); });
+    if (owner == topology.tablets.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("tablet ", tablet.uid, ": mysqld ",
+                                                     tablet.server(),
+                                                     " belongs to no tablet of that uid"));
+    }
+    if (owner->cell != tablet.cell || owner->type != tablet.type ||
+        topology.PrimaryOf(*owner)->server() != topology.PrimaryOf(tablet)->server()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "tablets ", owner->uid, " and ", tablet.uid,
+          " can't be on one mysqld: their cells, types or the mysqlds of their primaries differ"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+std::vector<std::string> EqualShards(int count) {
+  if (count <= 1) {
+    return {"0"};
+  }
+  const int digits = count <= 256 ? 2 : 4;
+  const int step = (digits == 2 ? 256 : 65536) / count;
+  const auto bound = [&](int i) {
+    return i == 0 || i == count
+               ? std::string()
+               : absl::StrCat(absl::Hex(i * step, digits == 2 ? absl::kZeroPad2 : absl::kZeroPad4));
+  };
+  std::vector<std::string> names;
+  for (int i = 0; i < count; ++i) {
+    names.push_back(bound(i) + "-" + bound(i + 1));
+  }
+  return names;
+}
 
 std::string TabletSpec::database() const {
   return shard == "0" || shard == "-" ? "vt_" + keyspace : "vt_" + keyspace + "_" + shard;
@@ -130,6 +176,7 @@ absl::StatusOr<Topology> ParseTopology(const std::string& toml_text) {
     topology.tablets.push_back(std::move(tablet));
   }
   SLUICE_RETURN_IF_ERROR(CheckPrimaries(topology));
+  SLUICE_RETURN_IF_ERROR(CheckServers(topology));
   return topology;
 }
 

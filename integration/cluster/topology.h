@@ -17,7 +17,11 @@ struct TabletSpec {
   std::string keyspace;
   std::string shard = "0";
   routing::TabletType type = routing::TabletType::kPrimary;
+  // The uid of another tablet whose mysqld and agent are this one's too; 0: it has its own.
+  uint32_t mysqld = 0;
 
+  [[nodiscard]] uint32_t server() const { return mysqld == 0 ? uid : mysqld; }
+  [[nodiscard]] bool owns_mysqld() const { return server() == uid; }
   [[nodiscard]] std::string alias() const { return cell + "-" + std::to_string(uid); }
   // The MySQL schema of the shard: vt_<keyspace>, and the shard where it is not the only one.
   [[nodiscard]] std::string database() const;
@@ -32,11 +36,16 @@ struct Topology {
   [[nodiscard]] const TabletSpec* PrimaryOf(const TabletSpec& replica) const;
 };
 
+// Names of that many key ranges of equal size: "-40", "40-80", "80-c0", "c0-"; of one: "0".
+// REQUIRES: a power of two up to 65536.
+std::vector<std::string> EqualShards(int count);
+
 // proxies = 1
 // [[tablet]]
-// uid = 100; keyspace = "commerce"; type = "PRIMARY"; shard = "0"; cell = "zone1"   (last two:
-// defaults) INVALID_ARGUMENT names the key or tablet that is wrong: an unknown key, a uid twice, a
-// shard without a PRIMARY or with two.
+// uid = 100; keyspace = "commerce"; type = "PRIMARY"; shard = "0"; cell = "zone1"; mysqld = 100
+// (type and what follows it: defaults)
+// INVALID_ARGUMENT names the key or tablet that is wrong: an unknown key, a uid twice, a shard
+// without a PRIMARY or with two, a mysqld whose tablets can't be on one.
 absl::StatusOr<Topology> ParseTopology(const std::string& toml_text);
 absl::StatusOr<Topology> LoadTopology(const std::string& path);
 

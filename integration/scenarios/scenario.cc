@@ -19,18 +19,35 @@
 namespace sluice::scenario {
 namespace {
 
+// The tablets of one type of one keyspace, from `uid` on; those on mysqlds of their own come first.
+void AddTablets(const ScenarioOptions& options, const cluster::TabletSpec& first,
+                uint32_t first_mysqld, cluster::Topology& topology) {
+  const std::vector<std::string> shards = cluster::EqualShards(options.shards);
+  for (uint32_t i = 0; i < shards.size(); ++i) {
+    cluster::TabletSpec tablet = first;
+    tablet.uid = first.uid + i;
+    tablet.shard = shards[i];
+    tablet.mysqld = first_mysqld + i % static_cast<uint32_t>(options.mysqlds);
+    topology.tablets.push_back(tablet);
+  }
+}
+
 cluster::Topology TopologyOf(const ScenarioOptions& options) {
   cluster::Topology topology;
   topology.proxies = options.proxies;
   using routing::TabletType;
+  const uint32_t apart = options.shards > 1 ? 1000 : 1;
   for (const auto& [keyspace, base] :
        {std::pair<std::string, uint32_t>{"commerce", 100}, {"customer", 200}}) {
-    topology.tablets.push_back({.uid = base, .keyspace = keyspace, .type = TabletType::kPrimary});
-    if (options.replicas) {
-      topology.tablets.push_back(
-          {.uid = base + 1, .keyspace = keyspace, .type = TabletType::kReplica});
-      topology.tablets.push_back(
-          {.uid = base + 2, .keyspace = keyspace, .type = TabletType::kRdonly});
+    uint32_t offset = 0;
+    for (const TabletType type :
+         {TabletType::kPrimary, TabletType::kReplica, TabletType::kRdonly}) {
+      AddTablets(options, {.uid = base + offset, .keyspace = keyspace, .type = type},
+                 (options.together ? 100 : base) + offset, topology);
+      offset += apart;
+      if (!options.replicas) {
+        break;
+      }
     }
   }
   return topology;
@@ -59,6 +76,9 @@ std::unique_ptr<Scenario> Scenario::Start(const ScenarioOptions& options) {
   }
   auto scenario = std::make_unique<Scenario>();
   scenario->cluster_ = *std::move(cluster);
+  if (options.shards > 1 || options.together) {
+    return scenario;
+  }
   if (const absl::Status loaded = demo::LoadCommerce(*scenario->cluster_, options.orders);
       !loaded.ok()) {
     ADD_FAILURE() << "tables of the story: " << loaded;

@@ -18,11 +18,18 @@ struct ScenarioOptions {
   bool replicas = false;  // a REPLICA and a RDONLY beside each PRIMARY
   int proxies = 1;
   uint64_t orders = 2000;
+  // More than one: both keyspaces have that many key ranges (a power of two), spread over so many
+  // mysqlds a side, each with one agent; the tables of the story are not made.
+  int shards = 1;
+  int mysqlds = 1;
+  // Both keyspaces on the mysqlds of commerce.
+  bool together = false;
 };
 
-// Keyspaces commerce (tablets 100-102) and customer (tablets 200-202). Failures of a step end the
-// test program's current test by an exception-free FAIL: every method that can go wrong reports
-// through gtest and returns a harmless value.
+// Keyspaces commerce (tablets 100-102) and customer (tablets 200-202); of sharded ones the i-th
+// shard's PRIMARY is 100 + i and 200 + i, REPLICAs are 1000 and RDONLYs 2000 above. Failures of a
+// step end the test program's current test by an exception-free FAIL: every method that can go
+// wrong reports through gtest and returns a harmless value.
 class Scenario {
  public:
   // Null, and a failure reported, when the cluster does not come up.

@@ -30,13 +30,19 @@ using wire::Strs;
 
 enum Kind : uint8_t { kRequest, kRows, kEvents, kRules, kStreams, kTables, kKinds };
 
-// Whatever a tablet reports is taken whole.
-size_t Count(const topology::TabletReport& report) {
-  for (const topology::StreamInfo& stream : report.streams) {
-    SLUICE_CHECK(stream.tablet == report.tablet.alias);
-    SLUICE_CHECK(!topology::StreamStateName(stream.state).empty());
+// Whatever an agent reports of its tablets is taken whole.
+size_t Count(const std::vector<topology::TabletReport>& reports) {
+  SLUICE_CHECK(!reports.empty());
+  size_t count = 0;
+  for (const topology::TabletReport& report : reports) {
+    SLUICE_CHECK(report.tablet.agent_url == reports.front().tablet.agent_url);
+    for (const topology::StreamInfo& stream : report.streams) {
+      SLUICE_CHECK(stream.tablet == report.tablet.alias);
+      SLUICE_CHECK(!topology::StreamStateName(stream.state).empty());
+    }
+    count += report.streams.size() + report.tables.size();
   }
-  return report.streams.size() + report.tables.size();
+  return count;
 }
 
 // A specification that is written comes back as it was read.
@@ -277,6 +283,7 @@ std::vector<std::string> Seeds() {
             body.initHealth().setProblem("binlog_format is STATEMENT");
             FillStatus(body.initStreams(1)[0]);
             body.initIdentity().setAgentUrl("tcp://localhost:15100");
+            FillStatus(body.initOthers(1)[0].initStreams(1)[0]);
           }),
       Request<schemas::PickSourceRequest>(Method::PICK_SOURCE,
                                           [](auto body) {

@@ -36,6 +36,32 @@ shard = "-80"
   EXPECT_EQ(topology->PrimaryOf(topology->tablets[1])->uid, 100U);
 }
 
+TEST(TopologyTest, PutsSeveralTabletsOnOneMysqld) {
+  const auto topology = ParseTopology(R"(
+[[tablet]]
+uid = 200
+keyspace = "ks"
+shard = "-80"
+[[tablet]]
+uid = 201
+keyspace = "ks"
+shard = "80-"
+mysqld = 200
+)");
+  ASSERT_TRUE(topology.ok()) << topology.status();
+  EXPECT_TRUE(topology->tablets[0].owns_mysqld());
+  EXPECT_FALSE(topology->tablets[1].owns_mysqld());
+  EXPECT_EQ(topology->tablets[1].server(), 200U);
+}
+
+TEST(TopologyTest, NamesKeyRangesOfEqualSize) {
+  EXPECT_THAT(EqualShards(1), ElementsAre("0"));
+  EXPECT_THAT(EqualShards(2), ElementsAre("-80", "80-"));
+  EXPECT_THAT(EqualShards(4), ElementsAre("-40", "40-80", "80-c0", "c0-"));
+  EXPECT_EQ(EqualShards(256)[1], "01-02");
+  EXPECT_EQ(EqualShards(512)[1], "0080-0100");
+}
+
 class BadTopologyTest : public testing::TestWithParam<std::pair<const char*, const char*>> {};
 
 TEST_P(BadTopologyTest, IsRefusedByName) {
@@ -55,6 +81,10 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair{"[[tablet]]\nuid = 1\nkeyspace = \"a\"\ntype = \"REPLICA\"", "one PRIMARY"},
         std::pair{"[[tablet]]\nuid = 1\nkeyspace = \"a\"\n[[tablet]]\nuid = 1\nkeyspace = \"b\"",
                   "twice"},
+        std::pair{"[[tablet]]\nuid = 1\nkeyspace = \"a\"\nmysqld = 2", "belongs to no tablet"},
+        std::pair{"[[tablet]]\nuid = 1\nkeyspace = \"a\"\n[[tablet]]\nuid = 2\nkeyspace = \"b\"\n"
+                  "cell = \"zone2\"\nmysqld = 1",
+                  "can't be on one mysqld"},
         std::pair{"not toml", "TOML"}));
 
 }  // namespace

@@ -7,6 +7,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/testing/temp_dir.h"
@@ -17,6 +20,11 @@ namespace {
 constexpr const char* kIdentity =
     "cell = 'zone1'\nuid = 100\nkeyspace = 'commerce'\ntype = 'primary'\n"
     "listen = 'tcp://127.0.0.1:0'\ncoordinator = 'tcp://127.0.0.1:15999'\n";
+
+// Without what an entry of [[shard]] says.
+constexpr const char* kAgent =
+    "cell = 'zone1'\nlisten = 'tcp://127.0.0.1:0'\ncoordinator = 'tcp://127.0.0.1:15999'\n";
+constexpr const char* kMysql = "[mysql]\nhost = 'db1'\nuser = 'sluice'\n";
 
 class AgentConfigTest : public ::testing::Test {
  protected:
@@ -42,10 +50,11 @@ class AgentConfigTest : public ::testing::Test {
 TEST_F(AgentConfigTest, FillsInDefaults) {
   auto config = Load(absl::StrCat(kIdentity, "[mysql]\nhost = 'db1'\nuser = 'sluice'\n"));
   ASSERT_TRUE(config.ok()) << config.status();
-  EXPECT_EQ(config->alias(), "zone1-100");
-  EXPECT_EQ(config->shard, "0");
-  EXPECT_EQ(config->type, routing::TabletType::kPrimary);
-  EXPECT_EQ(config->database, "vt_commerce");
+  EXPECT_EQ(config->name(), "zone1-100");
+  ASSERT_EQ(config->shards.size(), 1U);
+  EXPECT_EQ(config->shards[0].shard, "0");
+  EXPECT_EQ(config->shards[0].type, routing::TabletType::kPrimary);
+  EXPECT_EQ(config->shards[0].database, "vt_commerce");
   EXPECT_EQ(config->mysql.port, 3306);
   EXPECT_EQ(config->mysql_advertise_host, "db1");
   EXPECT_EQ(config->mysql_advertise_port, 3306);
@@ -108,6 +117,69 @@ TEST_F(AgentConfigTest, NamesAMissingFile) {
       std::string::npos);
   EXPECT_FALSE(LoadAgentConfig(dir_.File("nothing.toml")).ok());
 }
+
+TEST_F(AgentConfigTest, ReadsSeveralShards) {
+  auto config = Load(
+      absl::StrCat(kAgent, "type = 'PRIMARY'\n", kMysql,
+                   "[[shard]]\nuid = 200\nkeyspace = 'ks'\nshard = '-80'\ndatabase = 'vt_ks_-80'\n"
+                   "[[shard]]\nuid = 201\nkeyspace = 'ks'\nshard = '80-'\ndatabase = 'vt_ks_80-'\n"
+                   "type = 'RDONLY'\n"));
+  ASSERT_TRUE(config.ok()) << config.status();
+  ASSERT_EQ(config->shards.size(), 2U);
+  EXPECT_EQ(config->name(), "zone1-200");
+  EXPECT_EQ(config->AliasOf(config->shards[1]), "zone1-201");
+  EXPECT_EQ(config->shards[0].type, routing::TabletType::kPrimary);
+  EXPECT_EQ(config->shards[1].type, routing::TabletType::kRdonly);
+  EXPECT_EQ(config->shards[1].shard, "80-");
+  EXPECT_EQ(config->FindDatabase("vt_ks_80-"), 1U);
+  EXPECT_EQ(config->FindDatabase("vt_ks"), std::nullopt);
+}
+
+struct BadShards {
+  const char* name;
+  const char* text;
+  std::vector<const char*> named;
+};
+
+class BadShardsTest : public AgentConfigTest, public ::testing::WithParamInterface<BadShards> {};
+
+TEST_P(BadShardsTest, AreRefusedByName) {
+  const std::string error = Error(absl::StrCat(kAgent, GetParam().text, kMysql));
+  EXPECT_NE(error.find("agent.toml"), std::string::npos) << error;
+  for (const char* named : GetParam().named) {
+    EXPECT_NE(error.find(named), std::string::npos) << named << " in " << error;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, BadShardsTest,
+    ::testing::Values(
+        BadShards{"None", "type = 'PRIMARY'\nshard = []\n", {"key shard: names no shard"}},
+        BadShards{"MissingAndUnknownKeys",
+                  "[[shard]]\nuid = 1\nkeyspace = 'k'\nshrd = '-80'\n",
+                  {"shard[0].shard: is missing", "shard[0].database: is missing",
+                   "shard[0].type: is missing", "unknown key shard[0].shrd"}},
+        BadShards{"WrongValues",
+                  "[[shard]]\nuid = 0\nkeyspace = 'k s'\nshard = '-80'\ndatabase = 'd'\n"
+                  "type = 'BOSS'\n",
+                  {"shard[0].uid", "shard[0].keyspace", "shard[0].type: expected PRIMARY"}},
+        BadShards{"TheSameUid",
+                  "type = 'PRIMARY'\n"
+                  "[[shard]]\nuid = 1\nkeyspace = 'k'\nshard = '-80'\ndatabase = 'a'\n"
+                  "[[shard]]\nuid = 1\nkeyspace = 'k'\nshard = '80-'\ndatabase = 'b'\n",
+                  {"shard[1].uid: 1 is that of shard[0] too"}},
+        BadShards{"TheSameDatabaseAndPlace",
+                  "type = 'PRIMARY'\n"
+                  "[[shard]]\nuid = 1\nkeyspace = 'k'\nshard = '-80'\ndatabase = 'a'\n"
+                  "[[shard]]\nuid = 2\nkeyspace = 'k'\nshard = '-80'\ndatabase = 'a'\n",
+                  {"shard[1].database: a is that of shard[0] too",
+                   "shard[1].shard: k/-80 is that of shard[0] too"}},
+        BadShards{"BothForms",
+                  "uid = 7\nkeyspace = 'k'\ndatabase = 'd'\ntype = 'PRIMARY'\n"
+                  "[[shard]]\nuid = 1\nkeyspace = 'k'\nshard = '-80'\ndatabase = 'a'\n",
+                  {"key uid: can't be combined", "key keyspace: can't be combined",
+                   "key database: can't be combined"}}),
+    [](const auto& each) { return each.param.name; });
 
 }  // namespace
 }  // namespace sluice::agent

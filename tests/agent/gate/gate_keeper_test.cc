@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/gate/bounded_statement.h"
+#include "agent/gate/marker_name.h"
 #include "common/base/status.h"
 #include "tests/agent/gate/gate_fixture.h"
 
@@ -206,7 +207,7 @@ TEST_P(GateCrashTest, IsCarriedToItsEndOrBackAfterACrashAnywhere) {
       ExpectNoLeftovers(wanted);
       if (forward) {
         EXPECT_EQ(Scalar(absl::StrCat("SELECT COUNT(*) FROM _sluice.marker WHERE marker_id = '",
-                                      marker, "'")),
+                                      MarkerName(marker, kId.database), "'")),
                   "1");
       }
     }

@@ -138,7 +138,8 @@ TEST_F(EventDecoderTest, AStatementWithRowsIsRefusedWhateverIsSaidOfDdl) {
   }
 }
 
-TEST_F(EventDecoderTest, TheMarkersIdIsTheFirstCell) {
+// A transaction that writes one row of _sluice.marker.
+std::vector<std::string> MarkerTransaction(const std::string& name) {
   std::string map;
   sluice::testing::AppendUint(3, 6, map);
   sluice::testing::AppendUint(1, 2, map);
@@ -148,13 +149,24 @@ TEST_F(EventDecoderTest, TheMarkersIdIsTheFirstCell) {
   sluice::testing::AppendUint(3, 6, rows);
   sluice::testing::AppendUint(1, 2, rows);
   sluice::testing::AppendUint(2, 2, rows);
-  rows += std::string("\x02\xff\x00\x04\x00m-17", 9);
+  rows += std::string("\x02\xff\x00", 3);
+  sluice::testing::AppendUint(name.size(), 2, rows);
+  rows += name;
   sluice::testing::AppendUint(1, 8, rows);
-  const absl::Status status =
-      Feed({MakeGtid(5), MakeQuery("", "BEGIN"), MakeEvent(EventType::kTableMap, map),
-            MakeEvent(EventType::kWriteRows, rows), MakeXid()});
+  return {MakeGtid(5), MakeQuery("", "BEGIN"), MakeEvent(EventType::kTableMap, map),
+          MakeEvent(EventType::kWriteRows, rows), MakeXid()};
+}
+
+TEST_F(EventDecoderTest, TheMarkersIdIsTheFirstCell) {
+  const absl::Status status = Feed(MarkerTransaction("m-17"));
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "marker m-17", "end"));
+}
+
+TEST_F(EventDecoderTest, AMarkerOfAnotherShardIsPassedOver) {
+  ASSERT_TRUE(Feed(MarkerTransaction("m/0@shop")).ok());
+  ASSERT_TRUE(Feed(MarkerTransaction("m/1@shop_80-")).ok());
+  EXPECT_THAT(sink_.notes, ElementsAre("begin 5", "marker m/0", "end", "begin 5", "end"));
 }
 
 TEST_F(EventDecoderTest, AnotherNumberOfColumnsIsRefusedWithBothNumbers) {

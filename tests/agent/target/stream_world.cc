@@ -140,7 +140,7 @@ void StreamWorld::TellSwitch(const std::string& throttled) {
   capnp::MallocMessageBuilder message;
   auto view = message.initRoot<schemas::ClusterView>();
   view.setThrottled(throttled);
-  cluster_->Told(view.asReader(), absl::Now());
+  cluster_->Told({view.asReader()}, absl::Now());
 }
 
 void StreamWorld::StartTarget() {

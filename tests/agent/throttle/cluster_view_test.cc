@@ -5,6 +5,8 @@
 #include <capnp/message.h>
 #include <gmock/gmock.h>
 
+#include <vector>
+
 namespace sluice::throttle {
 namespace {
 
@@ -22,7 +24,7 @@ class ClusterViewTest : public ::testing::Test {
     builder.setReplicaLagMs(lag_ms);
     builder.setReplica("zone1-201");
     builder.setReplicaProblem(problem);
-    view_.Told(builder.asReader(), now_);
+    view_.Told({builder.asReader()}, now_);
   }
 
   absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
@@ -49,6 +51,30 @@ TEST_F(ClusterViewTest, APrimaryLagsAsTheLastOfItsReplicas) {
   Told("", 0, "replication does not run");
   EXPECT_FALSE(view_.Lag(kPrimary, now_).value.has_value());
   EXPECT_EQ(view_.Lag(kPrimary, now_).detail, "zone1-201: replication does not run");
+}
+
+TEST_F(ClusterViewTest, OfSeveralTabletsTheWorstReplicaCounts) {
+  capnp::MallocMessageBuilder message;
+  auto reply = message.initRoot<schemas::ReportTabletReply>();
+  auto first = reply.initCluster();
+  first.setReplicaLagMs(20);
+  first.setReplica("zone1-201");
+  auto others = reply.initOthers(3);
+  others[0].setReplicaLagMs(900);
+  others[0].setReplica("zone1-202");
+  others[1].setReplicaLagMs(50);
+  others[1].setReplica("zone1-203");
+  const auto views = [&] {
+    return std::vector<schemas::ClusterView::Reader>{first.asReader(), others[0].asReader(),
+                                                     others[1].asReader(), others[2].asReader()};
+  };
+  view_.Told(views(), now_);
+  EXPECT_EQ(view_.Lag(kPrimary, now_).value, 900);
+  EXPECT_EQ(view_.Lag(kPrimary, now_).detail, "zone1-202");
+  others[1].setReplicaProblem("its agent is silent");
+  view_.Told(views(), now_);
+  EXPECT_FALSE(view_.Lag(kPrimary, now_).value.has_value());
+  EXPECT_EQ(view_.Lag(kPrimary, now_).detail, "zone1-203: its agent is silent");
 }
 
 TEST_F(ClusterViewTest, ASilentCoordinatorLeavesTheLagUnknown) {

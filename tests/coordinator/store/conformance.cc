@@ -186,6 +186,31 @@ TEST_P(StoreConformance, AFailedTransactionLeavesNothingOfItself) {
   EXPECT_EQ(NextId(f.store(), "stream").value(), 1);
 }
 
+TEST_P(StoreConformance, ADeletedTabletTakesItsTablesWithIt) {
+  Fixture f(GetParam());
+  TabletRecord stays;
+  stays.alias = "zone1-100";
+  TabletRecord goes;
+  goes.alias = "zone1-101";
+  ASSERT_THAT(f.Write([&](StoreTransaction& t) -> absl::Status {
+    for (const TabletRecord& tablet : {stays, goes}) {
+      SLUICE_RETURN_IF_ERROR(t.PutTablet(tablet));
+      SLUICE_RETURN_IF_ERROR(t.PutTabletTables(tablet.alias, {"a"}));
+    }
+    return absl::OkStatus();
+  }),
+              IsOk());
+  const auto remove = [&] {
+    return f.Write([](StoreTransaction& t) { return t.DeleteTablet("zone1-101"); });
+  };
+  ASSERT_THAT(remove(), IsOk());
+  ASSERT_THAT(remove(), IsOk()) << "there is none any more";
+  f.Reopen();
+  EXPECT_THAT(f.Get(&StoreReader::ListTablets), ElementsAre(stays));
+  EXPECT_THAT(f.Get(&StoreReader::ListTabletTables),
+              ElementsAre(std::make_pair(stays.alias, std::vector<std::string>{"a"})));
+}
+
 TEST_P(StoreConformance, ATransactionReadsItsOwnWrites) {
   Fixture f(GetParam());
   EXPECT_THAT(f.Write([](StoreTransaction& t) -> absl::Status {

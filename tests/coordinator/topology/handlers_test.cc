@@ -128,5 +128,56 @@ TEST_F(HandlersTest, AnAgentIsToldWhereToReadFrom) {
   EXPECT_EQ(url, "tcp://127.0.0.1:1");
 }
 
+// Fills one more tablet beside zone1-100.
+template <typename Request>
+void FillSecond(Request request, const std::string& shard) {
+  auto share = request.initOthers(1)[0];
+  share.setUid(101);
+  share.setKeyspace("ks");
+  share.setShard(shard);
+  share.setDatabase("vt_ks");
+  share.setConfiguredType(schemas::TabletType::PRIMARY);
+  share.setType(schemas::TabletType::PRIMARY);
+  auto stream = share.initStreams(1)[0];
+  stream.setId(4);
+  share.initTables(1).set(0, "corder");
+}
+
+TEST_F(HandlersTest, AnAgentRegistersAllItsTabletsInOneMessage) {
+  EXPECT_THAT(topology_.CreateKeyspace("commerce", {}), IsOk());
+  EXPECT_THAT(topology_.CreateKeyspace("ks", {"-80", "80-"}), IsOk());
+  std::vector<std::string> refusals;
+  unsigned views = 0;
+  const auto register_with = [&](const std::string& shard) {
+    return client_->Call<schemas::RegisterTabletRequest, schemas::RegisterTabletReply>(
+        schemas::Method::REGISTER_TABLET,
+        [&](auto request) {
+          Fill(request);
+          FillSecond(request, shard);
+        },
+        [&](auto reply) {
+          refusals = wire::Strs(reply.getRefusals());
+          views = 1 + reply.getOthers().size();
+          return absl::OkStatus();
+        });
+  };
+  EXPECT_THAT(register_with("40-"), IsOk());
+  ASSERT_EQ(refusals.size(), 2U);
+  EXPECT_EQ(refusals[0], "");
+  EXPECT_THAT(refusals[1], ::testing::HasSubstr("ks has no shard 40-"));
+  EXPECT_THAT(register_with("-80"), IsOk());
+  EXPECT_TRUE(refusals.empty());
+  EXPECT_EQ(views, 2U);
+  const TabletInfo tablet = topology_.PrimaryOf("ks", "-80").value();
+  EXPECT_EQ(tablet.alias, "zone1-101");
+  EXPECT_EQ(tablet.database, "vt_ks");
+  EXPECT_EQ(tablet.agent_url, "tcp://127.0.0.1:1");
+  EXPECT_EQ(tablet.mysql_port, 3306);
+  EXPECT_EQ(tablet.gtid_executed, "u:1-5");
+  EXPECT_EQ(topology_.FindStream(3)->tablet, "zone1-100");
+  EXPECT_EQ(topology_.FindStream(4)->tablet, "zone1-101");
+  EXPECT_TRUE(topology_.TablesByKeyspace()["ks"].contains("corder"));
+}
+
 }  // namespace
 }  // namespace sluice::topology

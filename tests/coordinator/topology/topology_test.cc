@@ -2,6 +2,7 @@
 
 #include "coordinator/topology/topology.h"
 
+#include <map>
 #include <thread>
 
 #include "coordinator/store/sqlite_store.h"
@@ -49,6 +50,36 @@ class TopologyTest : public ::testing::Test {
     tablet.incarnation = 10;
     tablet.reachable = true;
     return report;
+  }
+
+  [[nodiscard]] ClusterView ViewOfPrimary() const {
+    return topology_->ViewsOf({Tablet(100, TabletType::kPrimary)}).front();
+  }
+
+  // Tablets of one agent process, a shard of keyspace ks each.
+  static std::vector<TabletReport> Agent(const std::map<uint32_t, std::string>& shards,
+                                         uint64_t incarnation = 10) {
+    std::vector<TabletReport> reports;
+    for (const auto& [uid, shard] : shards) {
+      TabletReport report = Tablet(uid, TabletType::kPrimary);
+      report.tablet.keyspace = "ks";
+      report.tablet.shard = shard;
+      report.tablet.database = "vt_ks_" + shard;
+      report.tablet.agent_url = "tcp://127.0.0.1:200";
+      report.tablet.mysql_port = 200;
+      report.tablet.incarnation = incarnation;
+      report.tables = {"corder"};
+      reports.push_back(report);
+    }
+    return reports;
+  }
+
+  std::vector<std::string> Aliases() const {
+    std::vector<std::string> aliases;
+    for (const TabletInfo& tablet : topology_->Tablets()) {
+      aliases.push_back(tablet.alias);
+    }
+    return aliases;
   }
 
   // Time passes as in life: the topology is looked at all the while.
@@ -183,8 +214,8 @@ TEST_F(TopologyTest, ARestartTakesNothingFromThoseWhoServed) {
 
 TEST_F(TopologyTest, AnAgentIsToldOfItsShardsLaggingReplicas) {
   EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_lag_ms, 0);
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "");
+  EXPECT_EQ(ViewOfPrimary().replica_lag_ms, 0);
+  EXPECT_EQ(ViewOfPrimary().replica, "");
   TabletReport first = Tablet(101, TabletType::kReplica);
   first.tablet.replica_lag_ms = 20;
   TabletReport second = Tablet(102, TabletType::kReplica);
@@ -194,14 +225,14 @@ TEST_F(TopologyTest, AnAgentIsToldOfItsShardsLaggingReplicas) {
   for (const TabletReport& report : {first, second, rdonly}) {
     EXPECT_THAT(topology_->Register(report), IsOk());
   }
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_lag_ms, 700);
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "zone1-102");
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_problem, "");
+  EXPECT_EQ(ViewOfPrimary().replica_lag_ms, 700);
+  EXPECT_EQ(ViewOfPrimary().replica, "zone1-102");
+  EXPECT_EQ(ViewOfPrimary().replica_problem, "");
 
   first.tablet.replica_lag_ms = -1;
   EXPECT_THAT(topology_->Report(first), IsOk());
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "zone1-101");
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_problem, "its replication does not run");
+  EXPECT_EQ(ViewOfPrimary().replica, "zone1-101");
+  EXPECT_EQ(ViewOfPrimary().replica_problem, "its replication does not run");
   first.tablet.replica_lag_ms = 20;
   EXPECT_THAT(topology_->Report(first), IsOk());
 
@@ -211,24 +242,89 @@ TEST_F(TopologyTest, AnAgentIsToldOfItsShardsLaggingReplicas) {
     EXPECT_THAT(topology_->Report(first), IsOk());
   };
   pass(absl::Seconds(6));
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "zone1-102");
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_problem, "its agent is silent");
+  EXPECT_EQ(ViewOfPrimary().replica, "zone1-102");
+  EXPECT_EQ(ViewOfPrimary().replica_problem, "its agent is silent");
   pass(absl::Seconds(25));
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica, "zone1-101");
-  EXPECT_EQ(topology_->ViewOf("zone1-100").replica_lag_ms, 20);
+  EXPECT_EQ(ViewOfPrimary().replica, "zone1-101");
+  EXPECT_EQ(ViewOfPrimary().replica_lag_ms, 20);
+}
+
+TEST_F(TopologyTest, TheTabletsOfOneAgentServeEachForItsShard) {
+  EXPECT_THAT(topology_->CreateKeyspace("ks", {"-80", "80-"}), IsOk());
+  std::vector<TabletReport> agent = Agent({{200, "-80"}, {201, "80-"}});
+  StreamInfo stream;
+  stream.id = 7;
+  agent[1].streams = {stream};
+  EXPECT_THAT(topology_->RegisterAgent(agent), ElementsAre(IsOk(), IsOk()));
+  EXPECT_EQ(topology_->PrimaryOf("ks", "-80").value().alias, "zone1-200");
+  EXPECT_EQ(topology_->PrimaryOf("ks", "80-").value().database, "vt_ks_80-");
+  EXPECT_EQ(topology_->FindStream(7)->tablet, "zone1-201");
+  // One can be out of service alone.
+  agent[0].tablet.problem = "account lacks SELECT";
+  EXPECT_THAT(topology_->ReportAgent(agent), IsOk());
+  EXPECT_THAT(topology_->PrimaryOf("ks", "-80"), StatusIs(Code::kUnavailable, "lacks SELECT"));
+  EXPECT_THAT(topology_->PrimaryOf("ks", "80-"), IsOk());
+}
+
+TEST_F(TopologyTest, OneRefusedTabletDoesNotKeepTheOthersOfItsAgentOut) {
+  EXPECT_THAT(topology_->CreateKeyspace("ks", {"-80", "80-"}), IsOk());
+  std::vector<TabletReport> agent = Agent({{200, "-80"}, {201, "80-"}, {202, "c0-"}});
+  EXPECT_THAT(
+      topology_->RegisterAgent(agent),
+      ElementsAre(IsOk(), IsOk(), StatusIs(Code::kFailedPrecondition, "ks has no shard c0-")));
+  EXPECT_THAT(Aliases(), ElementsAre("zone1-200", "zone1-201"));
+  EXPECT_THAT(topology_->ReportAgent(agent), StatusIs(Code::kNotFound, "zone1-202"));
+}
+
+TEST_F(TopologyTest, ATabletThatWasTakenOutOfItsAgentsConfigurationIsForgotten) {
+  EXPECT_THAT(topology_->CreateKeyspace("ks", {"-80", "80-"}), IsOk());
+  EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
+  std::vector<TabletReport> agent = Agent({{200, "-80"}, {201, "80-"}});
+  StreamInfo stream;
+  stream.id = 7;
+  agent[1].streams = {stream};
+  EXPECT_THAT(topology_->RegisterAgent(agent), ElementsAre(IsOk(), IsOk()));
+  const uint64_t version = topology_->routes_version();
+  // A report that lacks it proves nothing, a later process at that address does.
+  EXPECT_THAT(topology_->ReportAgent({agent[0]}), IsOk());
+  EXPECT_THAT(Aliases(), ElementsAre("zone1-100", "zone1-200", "zone1-201"));
+  EXPECT_THAT(topology_->RegisterAgent(Agent({{200, "-80"}}, 11)), ElementsAre(IsOk()));
+  EXPECT_THAT(Aliases(), ElementsAre("zone1-100", "zone1-200"));
+  EXPECT_FALSE(topology_->FindStream(7).has_value());
+  EXPECT_GT(topology_->routes_version(), version);
+  Open();
+  EXPECT_THAT(Aliases(), ElementsAre("zone1-100", "zone1-200"));
+  // The process of before, which still runs somewhere, does not bring it back over its successor.
+  EXPECT_THAT(topology_->ReportAgent(agent), StatusIs(Code::kNotFound, "zone1-20"));
+}
+
+TEST_F(TopologyTest, EachTabletOfAnAgentIsToldOfItsOwnShardsReplicas) {
+  EXPECT_THAT(topology_->CreateKeyspace("ks", {"-80", "80-"}), IsOk());
+  const std::vector<TabletReport> agent = Agent({{200, "-80"}, {201, "80-"}});
+  EXPECT_THAT(topology_->RegisterAgent(agent), ElementsAre(IsOk(), IsOk()));
+  TabletReport replica = Agent({{300, "80-"}}).front();
+  replica.tablet.agent_url = "tcp://127.0.0.1:300";
+  replica.tablet.type = replica.tablet.configured_type = TabletType::kReplica;
+  replica.tablet.replica_lag_ms = 900;
+  EXPECT_THAT(topology_->Register(replica), IsOk());
+  const std::vector<ClusterView> views = topology_->ViewsOf(agent);
+  ASSERT_EQ(views.size(), 2U);
+  EXPECT_EQ(views[0].replica, "");
+  EXPECT_EQ(views[1].replica, "zone1-300");
+  EXPECT_EQ(views[1].replica_lag_ms, 900);
 }
 
 TEST_F(TopologyTest, TheSwitchForAllSurvivesTheCoordinator) {
   EXPECT_THAT(topology_->Register(Tablet(100, TabletType::kPrimary)), IsOk());
-  EXPECT_EQ(topology_->ViewOf("zone1-100").throttled, "");
+  EXPECT_EQ(ViewOfPrimary().throttled, "");
   EXPECT_THAT(topology_->ThrottleAll("peak hours"), IsOk());
-  EXPECT_EQ(topology_->ViewOf("zone1-100").throttled, "peak hours");
+  EXPECT_EQ(ViewOfPrimary().throttled, "peak hours");
   Open();
   EXPECT_EQ(topology_->Throttled(), "peak hours");
-  EXPECT_EQ(topology_->ViewOf("zone1-100").throttled, "peak hours");
+  EXPECT_EQ(ViewOfPrimary().throttled, "peak hours");
   EXPECT_THAT(topology_->ThrottleAll(""), IsOk());
   Open();
-  EXPECT_EQ(topology_->ViewOf("zone1-100").throttled, "");
+  EXPECT_EQ(ViewOfPrimary().throttled, "");
 }
 
 TEST_F(TopologyTest, PickSourceObeysTheOrderOfTypesAndPrefersTheLeastLag) {

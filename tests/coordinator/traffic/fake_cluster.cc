@@ -315,6 +315,7 @@ absl::StatusOr<std::vector<topology::StreamInfo>> FakeCluster::ListStreams(
     for (int i = 0; i < server.stream_count; ++i) {
       if (workflow.empty() || workflow == server.streams[i].workflow) {
         streams.push_back(InfoOf(server.streams[i]));
+        streams.back().target_database = absl::StrCat("vt_", agent.keyspace);
       }
     }
     return absl::OkStatus();

@@ -64,6 +64,18 @@ TEST(AgentPoolTest, AnAgentThatMovedIsFoundAtItsNewAddress) {
   EXPECT_NE(bench.pool->ForAlias("zone1-100").value(), old_client);
 }
 
+TEST(AgentPoolTest, TheTabletsOfOneAgentShareAConnection) {
+  MoveBench bench;
+  ASSERT_THAT(bench.topology->CreateKeyspace("other", {}), IsOk());
+  topology::TabletReport second = bench.source.Report();
+  second.tablet.uid = 101;
+  second.tablet.alias = "zone1-101";
+  second.tablet.keyspace = "other";
+  ASSERT_THAT(bench.topology->Register(second), IsOk());
+  EXPECT_EQ(bench.pool->ForAlias("zone1-101").value(), bench.pool->ForAlias("zone1-100").value());
+  EXPECT_NE(bench.pool->ForAlias("zone1-200").value(), bench.pool->ForAlias("zone1-100").value());
+}
+
 TEST(AgentPoolTest, AClosedPoolCallsNobody) {
   MoveBench bench;
   bench.pool->Close();

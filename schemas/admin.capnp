@@ -30,6 +30,8 @@ struct AdminRequest {
     workflowUpdate @19 :WorkflowUpdate;
     throttle @20 :Throttle;
     throttleShow @21 :Void;
+    getShardRoutingRules @22 :Void;
+    applyShardRoutingRules @23 :ApplyRoutingRules;
   }
 }
 
@@ -40,6 +42,7 @@ struct AdminReply {
 struct WorkflowRef {
   keyspace @0 :Text;
   name @1 :Text;
+  shards @2 :List(Text);         # show, status, start, stop: only streams into these; empty: all
 }
 
 struct KeyspaceCreate {
@@ -58,6 +61,7 @@ struct MoveTablesCreate {
   stopAfterCopy @7 :Bool;
   dryRun @8 :Bool;
   options @9 :Control.StreamOptions;  # without targetTimeZone, which is UTC
+  sourceShards @10 :List(Text);  # not empty: only these, with all their tables
 }
 
 # What is not said stays as it is; at least one thing is.

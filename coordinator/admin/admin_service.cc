@@ -21,6 +21,10 @@ WorkflowRef RefOf(schemas::WorkflowRef::Reader ref) {
   return {Str(ref.getKeyspace()), Str(ref.getName())};
 }
 
+workflow::WorkflowQuery QueryOf(schemas::WorkflowRef::Reader ref) {
+  return {Str(ref.getKeyspace()), Str(ref.getName()), wire::Strs(ref.getShards())};
+}
+
 SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
   SwitchArgs args;
   args.workflow = RefOf(request.getWorkflow());
@@ -97,6 +101,12 @@ absl::StatusOr<std::string> AdminService::Dispatch(AdminRequest::Reader request,
       const auto apply = request.getApplyRoutingRules();
       return deps_.rules.ApplyRoutingRules(Str(apply.getRulesJson()), apply.getDryRun());
     }
+    case AdminRequest::GET_SHARD_ROUTING_RULES:
+      return deps_.rules.GetShardRoutingRulesJson();
+    case AdminRequest::APPLY_SHARD_ROUTING_RULES: {
+      const auto apply = request.getApplyShardRoutingRules();
+      return deps_.rules.ApplyShardRoutingRules(Str(apply.getRulesJson()), apply.getDryRun());
+    }
     case AdminRequest::THROTTLE:
       return Throttle(request.getThrottle(), deadline);
     case AdminRequest::THROTTLE_SHOW:
@@ -110,26 +120,25 @@ absl::StatusOr<std::string> AdminService::Dispatch(AdminRequest::Reader request,
 
 absl::StatusOr<std::string> AdminService::DispatchWorkflow(AdminRequest::Reader request,
                                                            absl::Time deadline) {
+  const workflow::ViewSources views = {
+      .store = deps_.store, .topology = deps_.topology, .rules = deps_.rules};
   switch (request.which()) {
     case AdminRequest::MOVE_TABLES_CREATE:
       return CreateMoveTables(request.getMoveTablesCreate(), deadline);
     case AdminRequest::WORKFLOW_LIST:
-      return workflow::ListWorkflowsJson(deps_.store, deps_.topology,
-                                         Str(request.getWorkflowList()));
-    case AdminRequest::WORKFLOW_SHOW: {
-      const WorkflowRef ref = RefOf(request.getWorkflowShow());
-      return workflow::ShowWorkflow(deps_.store, deps_.topology, ref.keyspace, ref.name);
-    }
-    case AdminRequest::WORKFLOW_STATUS: {
-      const WorkflowRef ref = RefOf(request.getWorkflowStatus());
-      return workflow::WorkflowStatus(deps_.store, deps_.topology, ref.keyspace, ref.name);
-    }
+      return workflow::ListWorkflowsJson(views, Str(request.getWorkflowList()));
+    case AdminRequest::WORKFLOW_SHOW:
+      return workflow::ShowWorkflow(views, QueryOf(request.getWorkflowShow()));
+    case AdminRequest::WORKFLOW_STATUS:
+      return workflow::WorkflowStatus(views, QueryOf(request.getWorkflowStatus()));
     case AdminRequest::WORKFLOW_UPDATE:
       return deps_.move_tables.Update(UpdateArgsOf(request.getWorkflowUpdate()), deadline);
     case AdminRequest::WORKFLOW_START:
-      return deps_.traffic.Start(RefOf(request.getWorkflowStart()), deadline);
+      return deps_.traffic.Start(RefOf(request.getWorkflowStart()),
+                                 wire::Strs(request.getWorkflowStart().getShards()), deadline);
     case AdminRequest::WORKFLOW_STOP:
-      return deps_.traffic.Stop(RefOf(request.getWorkflowStop()), deadline);
+      return deps_.traffic.Stop(RefOf(request.getWorkflowStop()),
+                                wire::Strs(request.getWorkflowStop().getShards()), deadline);
     case AdminRequest::SWITCH_TRAFFIC:
       return deps_.traffic.Switch(SwitchArgsOf(request.getSwitchTraffic()), deadline);
     case AdminRequest::REVERSE_TRAFFIC:
@@ -180,6 +189,7 @@ absl::StatusOr<std::string> AdminService::CreateMoveTables(
   args.tables = wire::Strs(request.getTables());
   args.all_tables = request.getAllTables();
   args.exclude_tables = wire::Strs(request.getExcludeTables());
+  args.source_shards = wire::Strs(request.getSourceShards());
   args.source_types = wire::TypesOf(request.getSourceTypes());
   args.auto_start = request.getAutoStart();
   args.stop_after_copy = request.getStopAfterCopy();

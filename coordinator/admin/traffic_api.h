@@ -17,6 +17,8 @@ struct WorkflowRef {
   std::string name;
 };
 
+using Shards = std::vector<std::string>;
+
 struct SwitchArgs {
   WorkflowRef workflow;
   std::vector<routing::TabletType> types;  // empty: all
@@ -49,8 +51,11 @@ class TrafficApi {
   virtual absl::StatusOr<std::string> Complete(const FinishArgs& args, absl::Time deadline) = 0;
   virtual absl::StatusOr<std::string> Cancel(const FinishArgs& args, absl::Time deadline) = 0;
   virtual absl::StatusOr<std::string> Delete(const FinishArgs& args, absl::Time deadline) = 0;
-  virtual absl::StatusOr<std::string> Start(const WorkflowRef& workflow, absl::Time deadline) = 0;
-  virtual absl::StatusOr<std::string> Stop(const WorkflowRef& workflow, absl::Time deadline) = 0;
+  // Of the streams into these shards of the target; all when none is named.
+  virtual absl::StatusOr<std::string> Start(const WorkflowRef& workflow, const Shards& shards,
+                                            absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::string> Stop(const WorkflowRef& workflow, const Shards& shards,
+                                           absl::Time deadline) = 0;
   virtual absl::StatusOr<std::string> CutoverShow(const WorkflowRef& workflow) = 0;
 };
 

@@ -30,6 +30,7 @@ uint32_t Milliseconds(absl::Duration duration) {
 void FillRef(const Command& command, schemas::WorkflowRef::Builder ref) {
   ref.setKeyspace(command.keyspace);
   ref.setName(command.workflow);
+  Fill(ref.initShards(Size(command.shards)), command.shards);
 }
 
 void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder create) {
@@ -41,6 +42,7 @@ void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder creat
   Fill(create.initSourceTypes(Size(command.tablet_types)), command.tablet_types);
   create.setAutoStart(command.auto_start);
   create.setStopAfterCopy(command.stop_after_copy);
+  Fill(create.initSourceShards(Size(command.source_shards)), command.source_shards);
   create.setDryRun(command.dry_run);
   stream::WriteStreamOptions(command.stream, create.initOptions());
 }
@@ -103,6 +105,7 @@ bool ChangesSomething(Verb verb) {
     case Verb::kThrottleOff:
     case Verb::kWorkflowDelete:
     case Verb::kApplyRoutingRules:
+    case Verb::kApplyShardRoutingRules:
     case Verb::kKeyspaceCreate:
       return true;
     default:
@@ -188,6 +191,10 @@ void FillRequest(const Command& command, schemas::AdminRequest::Builder request)
       return request.setGetRoutingRules();
     case Verb::kApplyRoutingRules:
       return FillRules(command, request.initApplyRoutingRules());
+    case Verb::kGetShardRoutingRules:
+      return request.setGetShardRoutingRules();
+    case Verb::kApplyShardRoutingRules:
+      return FillRules(command, request.initApplyShardRoutingRules());
     case Verb::kGetTablets:
       return request.setTabletList();
     case Verb::kKeyspaceCreate:

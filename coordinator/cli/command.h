@@ -29,6 +29,8 @@ enum class Verb {
   kWorkflowDelete,
   kGetRoutingRules,
   kApplyRoutingRules,
+  kGetShardRoutingRules,
+  kApplyShardRoutingRules,
   kGetTablets,
   kKeyspaceCreate,
   kKeyspaceList,
@@ -59,8 +61,9 @@ struct Command {
   std::vector<std::string> tables;
   std::vector<std::string> exclude_tables;
   std::vector<routing::TabletType> tablet_types;  // empty: all, or the coordinator's choice
-  std::vector<std::string> shards;
-  std::string rules;  // JSON
+  std::vector<std::string> shards;                // of a new keyspace; else empty: all
+  std::vector<std::string> source_shards;         // not empty: a workflow of whole shards
+  std::string rules;                              // JSON
   std::string rules_file;
   absl::Duration timeout = absl::Seconds(30);
   absl::Duration max_lag = absl::Seconds(30);

@@ -281,10 +281,13 @@ absl::Status SetArguments(const CommandSpec& spec, const std::vector<std::string
 }
 
 // What no single flag can tell.
-absl::Status CheckTogether(const Command& command, const Tokens& tokens, absl::Status& refusal) {
-  if (command.verb == Verb::kApplyRoutingRules &&
-      tokens.Has(Flag::kRules) == tokens.Has(Flag::kRulesFile)) {
-    return UsageError("applyroutingrules needs one of --rules JSON and --rules-file FILE");
+absl::Status CheckTogether(const CommandSpec& spec, const Command& command, const Tokens& tokens,
+                           absl::Status& refusal) {
+  const bool applies =
+      command.verb == Verb::kApplyRoutingRules || command.verb == Verb::kApplyShardRoutingRules;
+  if (applies && tokens.Has(Flag::kRules) == tokens.Has(Flag::kRulesFile)) {
+    return UsageError(
+        absl::StrCat(NameOf(spec), " needs one of --rules JSON and --rules-file FILE"));
   }
   if (command.verb == Verb::kWorkflowUpdate && command.tablet_types.empty() &&
       command.stream.cells.empty() && command.stream.tuning.empty() && !command.on_ddl_given) {
@@ -305,7 +308,7 @@ absl::Status Complete(const CommandSpec& spec, const Tokens& tokens, Command& co
   absl::Status refusal;
   SLUICE_RETURN_IF_ERROR(SetFlags(spec, tokens, command, refusal));
   SLUICE_RETURN_IF_ERROR(SetArguments(spec, tokens.words, command));
-  SLUICE_RETURN_IF_ERROR(CheckTogether(command, tokens, refusal));
+  SLUICE_RETURN_IF_ERROR(CheckTogether(spec, command, tokens, refusal));
   return refusal;
 }
 

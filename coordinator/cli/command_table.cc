@@ -41,6 +41,21 @@ absl::Status SetList(Command& command, const std::string& value) {
   return absl::OkStatus();
 }
 
+template <std::vector<std::string> Command::*field>
+absl::Status SetShards(Command& command, const std::string& value) {
+  command.*field = ParseList(value);
+  return (command.*field).empty() ? UsageError("names no shard") : absl::OkStatus();
+}
+
+absl::Status SetSkipRebuild(Command& /*command*/, const std::string& value) {
+  if (value == "true") {
+    return Refusal(
+        "--skip-rebuild: rules are obeyed by the proxies as soon as they are stored; --dry-run "
+        "only checks them");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SetFormat(Command& command, const std::string& value) {
   if (absl::EqualsIgnoreCase(value, "json")) {
     command.format = Format::kJson;
@@ -205,27 +220,38 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {Flag::kRules, "rules", "", 'r', "JSON", "", "the rules", &SetText<&Command::rules>},
     {Flag::kRulesFile, "rules-file", "", 'f', "FILE", "", "a file with the rules",
      &SetText<&Command::rules_file>},
-    {Flag::kShards, "shards", "", 0, "SHARD,...", "0", "the shards, such as -80,80-",
-     &SetList<&Command::shards>},
+    {Flag::kShards, "shards", "", 0, "SHARD,...", "",
+     "the shards, such as -80,80-: of the new keyspace (0, unless said), or those whose streams "
+     "are meant (all, unless said)",
+     &SetShards<&Command::shards>},
+    {Flag::kSourceShards, "source-shards", "", 0, "SHARD,...", "",
+     "move only these shards, with all their tables; their reads and writes are switched at once, "
+     "while other shards stay",
+     &SetShards<&Command::source_shards>},
+    {Flag::kSkipRebuild, "skip-rebuild", "", 0, "", "false",
+     "refused: proxies obey rules as soon as they are stored", &SetSkipRebuild},
 });
 
+constexpr FlagSet kRuleFlags = SetOf({Flag::kRules, Flag::kRulesFile, Flag::kDryRun});
 constexpr FlagSet kMoveRef = SetOf({Flag::kWorkflow, Flag::kTargetKeyspace});
 constexpr FlagSet kWorkflowRef = SetOf({Flag::kWorkflow, Flag::kKeyspace});
+constexpr FlagSet kSomeShards = SetOf({Flag::kShards});
 constexpr FlagSet kSwitch = kMoveRef | SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag,
                                               Flag::kEnableReverse, Flag::kDryRun});
 
 constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kMoveTablesCreate, "movetables", "create", "", Argument::kWorkflow,
      kMoveRef |
-         SetOf({Flag::kSourceKeyspace, Flag::kTables, Flag::kAllTables, Flag::kExcludeTables,
-                Flag::kTabletTypes, Flag::kAutoStart, Flag::kStopAfterCopy, Flag::kCells,
-                Flag::kOnDdl, Flag::kDeferSecondaryKeys, Flag::kSourceTimeZone, Flag::kAllowNoKey,
-                Flag::kDropForeignKeys, Flag::kConfigOverrides, Flag::kDryRun}),
+         SetOf({Flag::kSourceKeyspace, Flag::kSourceShards, Flag::kTables, Flag::kAllTables,
+                Flag::kExcludeTables, Flag::kTabletTypes, Flag::kAutoStart, Flag::kStopAfterCopy,
+                Flag::kCells, Flag::kOnDdl, Flag::kDeferSecondaryKeys, Flag::kSourceTimeZone,
+                Flag::kAllowNoKey, Flag::kDropForeignKeys, Flag::kConfigOverrides, Flag::kDryRun}),
      SetOf({Flag::kSourceKeyspace}), "start copying tables into another keyspace"},
-    {Verb::kWorkflowShow, "movetables", "show", "", Argument::kWorkflow, kMoveRef, 0,
+    {Verb::kWorkflowShow, "movetables", "show", "", Argument::kWorkflow, kMoveRef | kSomeShards, 0,
      "print everything known of a workflow, as JSON"},
     {Verb::kWorkflowStatus, "movetables", "status", "progress", Argument::kWorkflow,
-     kMoveRef | SetOf({Flag::kWatch}), 0, "show streams, copy progress and traffic state"},
+     kMoveRef | kSomeShards | SetOf({Flag::kWatch}), 0,
+     "show streams, copy progress and traffic state"},
     {Verb::kSwitchTraffic, "movetables", "switchtraffic", "", Argument::kWorkflow, kSwitch, 0,
      "move traffic to the target keyspace"},
     {Verb::kReverseTraffic, "movetables", "reversetraffic", "", Argument::kWorkflow, kSwitch, 0,
@@ -237,18 +263,18 @@ constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kCancel, "movetables", "cancel", "", Argument::kWorkflow,
      kMoveRef | SetOf({Flag::kKeepData, Flag::kKeepRoutingRules, Flag::kDryRun}), 0,
      "end a workflow that is not switched and drop the target's tables"},
-    {Verb::kWorkflowStart, "movetables", "start", "", Argument::kWorkflow, kMoveRef, 0,
-     "start a workflow's streams"},
-    {Verb::kWorkflowStop, "movetables", "stop", "", Argument::kWorkflow, kMoveRef, 0,
+    {Verb::kWorkflowStart, "movetables", "start", "", Argument::kWorkflow, kMoveRef | kSomeShards,
+     0, "start a workflow's streams"},
+    {Verb::kWorkflowStop, "movetables", "stop", "", Argument::kWorkflow, kMoveRef | kSomeShards, 0,
      "stop a workflow's streams"},
     {Verb::kWorkflowList, "workflow", "list", "listall", Argument::kKeyspace,
      SetOf({Flag::kKeyspace}), 0, "list the workflows of a keyspace"},
-    {Verb::kWorkflowShow, "workflow", "show", "", Argument::kWorkflow, kWorkflowRef, 0,
-     "print everything known of a workflow, as JSON"},
-    {Verb::kWorkflowStart, "workflow", "start", "", Argument::kWorkflow, kWorkflowRef, 0,
-     "start a workflow's streams"},
-    {Verb::kWorkflowStop, "workflow", "stop", "", Argument::kWorkflow, kWorkflowRef, 0,
-     "stop a workflow's streams"},
+    {Verb::kWorkflowShow, "workflow", "show", "", Argument::kWorkflow, kWorkflowRef | kSomeShards,
+     0, "print everything known of a workflow, as JSON"},
+    {Verb::kWorkflowStart, "workflow", "start", "", Argument::kWorkflow, kWorkflowRef | kSomeShards,
+     0, "start a workflow's streams"},
+    {Verb::kWorkflowStop, "workflow", "stop", "", Argument::kWorkflow, kWorkflowRef | kSomeShards,
+     0, "stop a workflow's streams"},
     {Verb::kWorkflowUpdate, "workflow", "update", "", Argument::kWorkflow,
      kWorkflowRef | SetOf({Flag::kCells, Flag::kTabletTypes, Flag::kOnDdl, Flag::kConfigOverrides}),
      0, "change options of a workflow while it runs"},
@@ -261,8 +287,12 @@ constexpr auto kCommands = std::to_array<CommandSpec>({
      "delete a workflow that is not switched"},
     {Verb::kGetRoutingRules, "getroutingrules", "", "", Argument::kNone, 0, 0,
      "print the table routing rules"},
-    {Verb::kApplyRoutingRules, "applyroutingrules", "", "", Argument::kNone,
-     SetOf({Flag::kRules, Flag::kRulesFile, Flag::kDryRun}), 0, "replace all table routing rules"},
+    {Verb::kApplyRoutingRules, "applyroutingrules", "", "", Argument::kNone, kRuleFlags, 0,
+     "replace all table routing rules"},
+    {Verb::kGetShardRoutingRules, "getshardroutingrules", "", "", Argument::kNone, 0, 0,
+     "print the shard routing rules"},
+    {Verb::kApplyShardRoutingRules, "applyshardroutingrules", "", "", Argument::kNone,
+     kRuleFlags | SetOf({Flag::kSkipRebuild}), 0, "replace all shard routing rules"},
     {Verb::kGetTablets, "gettablets", "", "", Argument::kNone, 0, 0, "list the tablets"},
     {Verb::kKeyspaceCreate, "keyspace", "create", "", Argument::kKeyspace,
      SetOf({Flag::kKeyspace, Flag::kShards}), 0, "make a keyspace known"},

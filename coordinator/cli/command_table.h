@@ -51,6 +51,8 @@ enum class Flag : uint8_t {
   kRules,
   kRulesFile,
   kShards,
+  kSourceShards,
+  kSkipRebuild,
 };
 
 struct FlagSpec {

@@ -17,6 +17,10 @@ std::string Pretty(const Json& document) {
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string NewRulesTitle(const Command& command) {
+  return command.dry_run ? "Dry run, nothing was changed. The rules would be:\n" : "New rules:\n";
+}
+
 absl::StatusOr<std::string> StatusOrOutcome(const Command& command, const Json& answer,
                                             absl::string_view json) {
   if (!Member(answer, "summary").is_null()) {
@@ -52,9 +56,11 @@ absl::StatusOr<std::string> Render(const Command& command, absl::string_view jso
     case Verb::kWorkflowList:
       return WorkflowsText(answer, command.keyspace);
     case Verb::kApplyRoutingRules:
-      return absl::StrCat(
-          command.dry_run ? "Dry run, nothing was changed. The rules would be:\n" : "New rules:\n",
-          RoutingRulesText(answer));
+      return absl::StrCat(NewRulesTitle(command), RoutingRulesText(answer));
+    case Verb::kApplyShardRoutingRules:
+      return absl::StrCat(NewRulesTitle(command), ShardRoutingRulesText(answer));
+    case Verb::kGetShardRoutingRules:
+      return ShardRoutingRulesText(answer);
     case Verb::kGetRoutingRules:
       return RoutingRulesText(answer);
     case Verb::kGetTablets:

@@ -79,6 +79,14 @@ std::string RoutingRulesText(const Json& answer) {
   return table.empty() ? "No routing rules\n" : table.ToText();
 }
 
+std::string ShardRoutingRulesText(const Json& answer) {
+  TextTable table({"FROM KEYSPACE", "TO KEYSPACE", "SHARD"});
+  for (const Json& rule : Member(answer, "rules")) {
+    table.Add({TextOf(rule, "from_keyspace"), TextOf(rule, "to_keyspace"), TextOf(rule, "shard")});
+  }
+  return table.empty() ? "No shard routing rules\n" : table.ToText();
+}
+
 std::string TabletsText(const Json& answer) {
   TextTable table({"ALIAS", "KEYSPACE", "SHARD", "TYPE", "STATE", "ADDRESS", "LAG", "PROBLEM"});
   table.SetAlign(6, TextTable::Align::kRight);

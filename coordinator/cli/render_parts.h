@@ -12,6 +12,8 @@ namespace sluice::cli {
 std::string OutcomeText(const Json& answer);
 // {rules:[{from_table, to_tables[]}]}
 std::string RoutingRulesText(const Json& answer);
+// {rules:[{from_keyspace, to_keyspace, shard}]}
+std::string ShardRoutingRulesText(const Json& answer);
 // {tablets:[…]}
 std::string TabletsText(const Json& answer);
 // {keyspaces:[…]}

@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "coordinator/cutover/ledger.h"
+#include "coordinator/workflow/move_rules.h"
 
 namespace sluice::cutover {
 namespace {
@@ -83,6 +84,16 @@ std::vector<std::string> HeldTables(const Plan& plan) {
   for (const std::string& table : plan.tables) {
     names.push_back(absl::StrCat(plan.sources.front().keyspace, ".", table));
     names.push_back(absl::StrCat(plan.targets.front().keyspace, ".", table));
+  }
+  return names;
+}
+
+std::vector<std::string> HeldShards(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const std::vector<Side>* sides : {&plan.sources, &plan.targets}) {
+    for (const Side& side : *sides) {
+      names.push_back(absl::StrCat(side.keyspace, "/", side.shard));
+    }
   }
   return names;
 }
@@ -189,7 +200,8 @@ EffectOutcome AgentEffects::HoldRules(const Job& job) {
         RemoveHold(rules, job.plan.id);
         rules.holds.push_back({.cutover_id = job.plan.id,
                                .tables = HeldTables(job.plan),
-                               .lease_ms = job.plan.timeout_ms + kLeaseMarginMs});
+                               .lease_ms = job.plan.timeout_ms + kLeaseMarginMs,
+                               .shards = HeldShards(job.plan)});
         return absl::OkStatus();
       });
   if (!epoch.ok()) {
@@ -217,12 +229,7 @@ EffectOutcome AgentEffects::RouteRules(const Job& job) {
                                    store::RuleState& rules) -> absl::Status {
                          SLUICE_ASSIGN_OR_RETURN(const Records records,
                                                  ReadRecords(transaction, job.plan.workflow));
-                         const routing::MoveRules move = workflow::MoveRulesOf(records.original);
-                         rules.table_rules =
-                             routing::WithoutMove(std::move(rules.table_rules), move);
-                         for (routing::TableRule& rule : routing::RulesOfMove(move)) {
-                           rules.table_rules.push_back(std::move(rule));
-                         }
+                         workflow::RouteMove(records.original, rules);
                          RemoveHold(rules, job.plan.id);
                          return absl::OkStatus();
                        })

@@ -49,6 +49,8 @@ class AgentEffects : public Effects {
 
 // The tables as a proxy may meet them: both keyspaces' spellings.
 std::vector<std::string> HeldTables(const Plan& plan);
+// The shards of both sides ("keyspace/shard"): statements that go to others do not wait.
+std::vector<std::string> HeldShards(const Plan& plan);
 // The commit record for the mysqlds.
 std::string JournalRecord(const State& state);
 

@@ -97,6 +97,10 @@ absl::StatusOr<Records> ApplyCommit(const Plan& plan, Records records, int64_t n
   living.start_pending = false;
   living.streams = StreamsBackwards(plan);
   original.writes_switched = !plan.reversal;
+  if (workflow::IsPartial(original)) {
+    original.replica_switched = !plan.reversal;
+    original.rdonly_switched = !plan.reversal;
+  }
   MirrorFlags(records);
   return records;
 }

@@ -26,8 +26,9 @@ struct Records {
 };
 
 // Traffic flags flip for what the plan moves; when writes move, the record that was obeyed is
-// frozen and the other one lives, with the streams of the plan. FAILED_PRECONDITION when the
-// records do not fit the plan any more (another command got in between).
+// frozen and the other one lives, with the streams of the plan. Reads of a partial workflow move
+// with its writes. FAILED_PRECONDITION when the records do not fit the plan any more (another
+// command got in between).
 absl::StatusOr<Records> ApplyCommit(const Plan& plan, Records records, int64_t now_ms);
 
 }  // namespace sluice::cutover

@@ -87,6 +87,15 @@ class RuleService {
   // Returns the rules as JSON, as they are or (dry run) would be.
   absl::StatusOr<std::string> ApplyRoutingRules(const std::string& json, bool dry_run);
 
+  [[nodiscard]] std::vector<store::ShardRule> ShardRules() const;
+  // {"rules": […]} in snake_case.
+  [[nodiscard]] std::string GetShardRoutingRulesJson() const;
+  // As ApplyRoutingRules, for shards. NOT_FOUND names the rule and the keyspace or shard that does
+  // not exist; FAILED_PRECONDITION a workflow whose shards it would route elsewhere.
+  absl::StatusOr<std::string> ApplyShardRoutingRules(const std::string& json, bool dry_run);
+  // workflow::TrafficStateText, which of a partial workflow depends on the other shards.
+  [[nodiscard]] std::string TrafficState(const workflow::WorkflowRecord& record) const;
+
   // pollRules. Two polls of one proxy may be open at once: the older one is answered at once.
   absl::Status HandlePoll(const rpc::RequestContext& context,
                           schemas::PollRulesRequest::Reader request,
@@ -106,6 +115,7 @@ class RuleService {
   // `known` is the version of the routes that is in the store and with the proxies.
   void WatchTopology(const std::stop_token& stop, uint64_t known);
   absl::Status CheckKeyspaces(const std::vector<routing::TableRule>& rules) const;
+  absl::Status CheckShards(const std::vector<store::ShardRule>& rules) const;
   absl::Status RaiseEpochAbove(uint64_t epoch);
   Proxy& TakePollLocked(schemas::PollRulesRequest::Reader request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

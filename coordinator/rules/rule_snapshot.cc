@@ -53,6 +53,7 @@ void FillRuleSet(const RuleSnapshot& snapshot, schemas::RuleSet::Builder builder
     holds[i].setCutoverId(hold.cutover_id);
     wire::Fill(holds[i].initTables(wire::Size(hold.tables)), hold.tables);
     holds[i].setLeaseMs(hold.lease_ms);
+    wire::Fill(holds[i].initShards(wire::Size(hold.shards)), hold.shards);
   }
   auto tablets = builder.initTablets(wire::Size(snapshot.tablets));
   for (unsigned i = 0; i < tablets.size(); ++i) {

@@ -95,7 +95,8 @@ RuleState ReadRules(schemas::StoredRules::Reader stored) {
         {Str(rule.getFromKeyspace()), Str(rule.getShard()), Str(rule.getToKeyspace())});
   }
   for (const auto hold : stored.getHolds()) {
-    rules.holds.push_back({Str(hold.getCutoverId()), Strs(hold.getTables()), hold.getLeaseMs()});
+    rules.holds.push_back({Str(hold.getCutoverId()), Strs(hold.getTables()), hold.getLeaseMs(),
+                           Strs(hold.getShards())});
   }
   for (const auto home : stored.getHomes()) {
     rules.homes.push_back({Str(home.getTable()), Str(home.getKeyspace())});
@@ -167,6 +168,7 @@ std::string EncodeRules(const RuleState& rules) {
     holds[i].setCutoverId(rules.holds[i].cutover_id);
     Fill(holds[i].initTables(Size(rules.holds[i].tables)), rules.holds[i].tables);
     holds[i].setLeaseMs(rules.holds[i].lease_ms);
+    Fill(holds[i].initShards(Size(rules.holds[i].shards)), rules.holds[i].shards);
   }
   auto homes = stored.initHomes(Size(rules.homes));
   for (unsigned i = 0; i < homes.size(); ++i) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/routing/rules.h"
+#include "common/routing/shard_rules.h"
 #include "common/routing/target.h"
 
 namespace sluice::store {
@@ -35,18 +36,14 @@ struct TabletRecord {
   friend bool operator==(const TabletRecord&, const TabletRecord&) = default;
 };
 
-struct ShardRule {
-  std::string from_keyspace;
-  std::string shard;
-  std::string to_keyspace;
-  friend bool operator==(const ShardRule&, const ShardRule&) = default;
-};
+using ShardRule = routing::ShardRule;
 
 // New statements on these tables ("keyspace.table", both spellings) wait in the proxies.
 struct Hold {
   std::string cutover_id;
   std::vector<std::string> tables;
   uint32_t lease_ms = 0;
+  std::vector<std::string> shards;  // "keyspace/shard", of both sides; empty: all shards
   friend bool operator==(const Hold&, const Hold&) = default;
 };
 

@@ -131,6 +131,30 @@ absl::Status CheckStreams(const Dependencies& parts, const WorkflowRecord& feedi
   return absl::OkStatus();
 }
 
+// A table that is not of the workflow would be out of reach once its shard is routed to the other
+// side.
+absl::Status CheckOwnTables(const topology::Topology& topology, const WorkflowRecord& original,
+                            const std::vector<cutover::Side>& sides) {
+  const auto reported = topology.TablesByTablet();
+  for (const cutover::Side& side : sides) {
+    SLUICE_ASSIGN_OR_RETURN(const TabletInfo primary,
+                            topology.PrimaryOf(side.keyspace, side.shard));
+    const auto names = reported.find(primary.alias);
+    if (names == reported.end()) {
+      continue;
+    }
+    for (const std::string& table : *names->second) {
+      if (std::find(original.tables.begin(), original.tables.end(), table) ==
+          original.tables.end()) {
+        return Not(absl::StrCat("table ", table, " of ", side.keyspace, "/", side.shard,
+                                " is not in the workflow, and a shard is routed as a whole; drop "
+                                "or rename it, or create the workflow anew with it"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckProxies(const rules::RuleService& rules) {
   for (const rules::ProxyState& proxy : rules.Proxies()) {
     if (proxy.connected && proxy.refused_epoch > proxy.epoch) {
@@ -163,6 +187,9 @@ absl::Status CheckAll(const Dependencies& parts, const SwitchCheck& check) {
     SLUICE_RETURN_IF_ERROR(CheckReaders(parts.topology, direction, TabletType::kRdonly));
   }
   SLUICE_RETURN_IF_ERROR(CheckProxies(parts.rules));
+  if (workflow::IsPartial(check.records.original)) {
+    SLUICE_RETURN_IF_ERROR(CheckOwnTables(parts.topology, check.records.original, direction.from));
+  }
   // A side that takes the writes already needs nobody to feed it.
   if (!MovedTo(check.records, direction.reversal).writes) {
     const WorkflowRecord* feeding = FeedingRecord(check.records, direction.reversal);

@@ -16,6 +16,7 @@
 #include "coordinator/cutover/ledger.h"
 #include "coordinator/traffic/checks.h"
 #include "coordinator/traffic/switch_command.h"
+#include "coordinator/workflow/move_rules.h"
 
 namespace sluice::traffic {
 namespace {
@@ -73,7 +74,7 @@ absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
     return DryRun();
   }
   CommandReply reply;
-  reply.start_state = workflow::TrafficStateText(records_.original);
+  reply.start_state = parts_.rules.TrafficState(records_.original);
   const Direction direction = DirectionOf(records_, false);
   SLUICE_ASSIGN_OR_RETURN(
       const std::vector<ShardFacts> dropped,
@@ -102,8 +103,11 @@ absl::Status FinishCommand::CheckComplete() const {
         absl::FailedPreconditionError(absl::StrCat(
             "cannot complete workflow because you have not yet switched all read and write traffic "
             "(workflow ",
-            workflow::WorkflowKey(original), ": ", workflow::TrafficStateText(original), ")")),
+            workflow::WorkflowKey(original), ": ", parts_.rules.TrafficState(original), ")")),
         workflow::WorkflowKey(original));
+  }
+  if (workflow::IsPartial(original)) {
+    SLUICE_RETURN_IF_ERROR(CheckOtherShards());
   }
   const Direction direction = DirectionOf(records_, false);
   absl::Status gates =
@@ -113,6 +117,21 @@ absl::Status FinishCommand::CheckComplete() const {
                          "the side that is to be dropped");
   }
   return gates.ok() ? gates : Refused(gates.message());
+}
+
+// The way back is given up only when the keyspace as a whole has moved.
+absl::Status FinishCommand::CheckOtherShards() const {
+  const WorkflowRecord& original = records_.original;
+  SLUICE_ASSIGN_OR_RETURN(const store::KeyspaceRecord keyspace,
+                          parts_.topology.FindKeyspace(original.source_keyspace));
+  const std::vector<std::string> behind =
+      workflow::ShardsElsewhere(original, keyspace.shards, parts_.rules.ShardRules());
+  return behind.empty()
+             ? absl::OkStatus()
+             : Refused(absl::StrCat("shard(s) ", absl::StrJoin(behind, ", "), " of keyspace ",
+                                    keyspace.name, " are still served by it; move them to ",
+                                    original.target_keyspace,
+                                    " too (movetables create --source-shards, switchtraffic)"));
 }
 
 absl::Status FinishCommand::CheckCancel() const {
@@ -172,14 +191,30 @@ absl::StatusOr<std::string> FinishCommand::DryRun() {
                                                                  .writes = false},
                            .keep_data = args_.keep_data,
                            .keep_routing_rules = args_.keep_routing_rules,
-                           .rename_tables = args_.rename_tables};
+                           .rename_tables = args_.rename_tables,
+                           .rules_are_shared = false};
+  if (workflow::IsPartial(records_.original)) {
+    SLUICE_ASSIGN_OR_RETURN(preview.rules_are_shared, RulesAreShared());
+  }
   CommandReply reply;
   const std::string key = workflow::WorkflowKey(records_.original);
   reply.summary = DryRunSummary(CommandName(), key, absl::Now());
-  reply.start_state = workflow::TrafficStateText(records_.original);
+  reply.start_state = parts_.rules.TrafficState(records_.original);
   reply.current_state = reply.start_state;
   reply.dry_run_results = FinishLines(preview);
   return ToJson(reply);
+}
+
+// Whether the rules between the two keyspaces stay behind a partial workflow.
+absl::StatusOr<bool> FinishCommand::RulesAreShared() const {
+  const WorkflowRecord& original = records_.original;
+  SLUICE_ASSIGN_OR_RETURN(const store::KeyspaceRecord keyspace,
+                          parts_.topology.FindKeyspace(original.source_keyspace));
+  SLUICE_ASSIGN_OR_RETURN(std::vector<WorkflowRecord> others, store::ListWorkflows(parts_.store));
+  std::erase_if(others, [&](const WorkflowRecord& other) {
+    return workflow::OperationKey(other) == workflow::WorkflowKey(original);
+  });
+  return !workflow::ShardMoveIsOver(original, others, keyspace.shards, parts_.rules.ShardRules());
 }
 
 // Tables that are kept should hold all that the other side was told, if the streams get there soon.

@@ -33,12 +33,15 @@ class FinishCommand {
         args_(std::move(args)),
         kind_(kind) {}
 
-  // Complete is refused unless all traffic is switched and both sides prove it; cancel when writes
+  // Complete is refused unless all traffic is switched and both sides prove it, for a partial
+  // workflow also while other shards are still served by its source; cancel when writes
   // are switched, and on a reverse workflow. Then nothing has changed.
   absl::StatusOr<std::string> Run(absl::Time deadline);
 
  private:
   absl::Status CheckComplete() const;
+  absl::Status CheckOtherShards() const;
+  absl::StatusOr<bool> RulesAreShared() const;
   absl::Status CheckCancel() const;
   absl::Status CheckKeys() const;
   absl::StatusOr<std::string> DryRun();

@@ -99,6 +99,14 @@ absl::StatusOr<TrafficTypes> ChooseTypes(const std::vector<TabletType>& asked,
   if (wanted.replica && !has_rdonly) {
     wanted.rdonly = true;
   }
+  if (workflow::IsPartial(records.original) &&
+      !(wanted.replica && wanted.rdonly && wanted.writes)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "workflow ", workflow::WorkflowKey(records.original), " moves whole shards (",
+        absl::StrJoin(records.original.source_shards, ", "),
+        "): a shard is routed with its reads and writes at once; name the tablet types "
+        "RDONLY,REPLICA,PRIMARY together, or none"));
+  }
   return TrafficTypes{.replica = wanted.replica && !there.replica,
                       .rdonly = wanted.rdonly && !there.rdonly,
                       .writes = wanted.writes && !there.writes};
@@ -170,7 +178,8 @@ absl::StatusOr<cutover::Plan> WritesPlan(const Records& records, bool reversal,
   }
   const TrafficTypes there = MovedTo(records, reversal);
   plan.kind = cutover::Kind::kWrites;
-  plan.source_readable = !(there.replica && there.rdonly);
+  // Reads of a partial workflow leave with its writes.
+  plan.source_readable = !workflow::IsPartial(records.original) && !(there.replica && there.rdonly);
   const Direction direction = DirectionOf(records, reversal);
   for (size_t i = 0; i < feeding->streams.size(); ++i) {
     const workflow::StreamRecord& stream = feeding->streams[i];

@@ -28,8 +28,8 @@ TrafficTypes MovedTo(const cutover::Records& records, bool reversal);
 
 // What there is left to move of the types asked for (none named: all). Types that are there already
 // are left out. With no RDONLY tablet on either side rdonly follows replica. FAILED_PRECONDITION
-// when a type is to be reversed by name that was never switched; INVALID_ARGUMENT for an unknown
-// type.
+// when a type is to be reversed by name that was never switched, or when fewer than all are named
+// for a partial workflow; INVALID_ARGUMENT for an unknown type.
 absl::StatusOr<TrafficTypes> ChooseTypes(const std::vector<routing::TabletType>& asked,
                                          const cutover::Records& records, bool reversal,
                                          bool has_rdonly);

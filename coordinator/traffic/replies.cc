@@ -50,7 +50,14 @@ std::string Positions(const std::vector<ShardFacts>& shards) {
   });
 }
 
+std::string ShardList(const workflow::WorkflowRecord& record) {
+  return absl::StrCat("[", absl::StrJoin(record.source_shards, ","), "]");
+}
+
 std::string RulesLine(const workflow::WorkflowRecord& record) {
+  if (workflow::IsPartial(record)) {
+    return absl::StrCat("Shard routing rules for shards ", ShardList(record), " will be updated");
+  }
   return absl::StrCat("Routing rules for tables ", Tables(record), " will be updated");
 }
 
@@ -95,7 +102,7 @@ std::vector<std::string> SwitchLines(const SwitchPreview& preview) {
   const workflow::WorkflowRecord& original = preview.records.original;
   const Direction& direction = preview.direction;
   std::vector<std::string> lines;
-  if (preview.types.reads()) {
+  if (preview.types.reads() && !workflow::IsPartial(original)) {
     AppendReads(original, preview.types, direction.to_keyspace, lines);
   }
   if (preview.types.writes) {
@@ -112,8 +119,11 @@ std::vector<std::string> SwitchLines(const SwitchPreview& preview) {
         "Commit the switch in the store and in the journals of all databases involved");
     lines.push_back(absl::StrCat("Enable writes on keyspace ", direction.to_keyspace,
                                  " for tables ", Tables(original)));
-    lines.push_back(absl::StrCat("Switch routing from keyspace ", direction.from_keyspace,
-                                 " to keyspace ", direction.to_keyspace));
+    lines.push_back(absl::StrCat(
+        workflow::IsPartial(original)
+            ? absl::StrCat("Switch routing of reads and writes of shards ", ShardList(original))
+            : std::string("Switch routing"),
+        " from keyspace ", direction.from_keyspace, " to keyspace ", direction.to_keyspace));
     lines.push_back(RulesLine(original));
     lines.push_back(
         preview.start_reverse
@@ -147,8 +157,13 @@ std::vector<std::string> FinishLines(const FinishPreview& preview) {
                                    ";tablet:", shard.tablet, ";table:", table, "]"));
     }
   }
-  if (!preview.keep_routing_rules) {
+  if (preview.rules_are_shared) {
+    lines.emplace_back("Routing rules stay: other shards of the keyspaces need them");
+  } else if (!preview.keep_routing_rules) {
     lines.emplace_back("Routing rules for participating tables will be deleted");
+    if (workflow::IsPartial(original)) {
+      lines.emplace_back("Shard routing rules for participating shards will be deleted");
+    }
   }
   return lines;
 }

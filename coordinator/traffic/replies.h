@@ -61,6 +61,7 @@ struct FinishPreview {
   bool keep_data = false;
   bool keep_routing_rules = false;
   bool rename_tables = false;
+  bool rules_are_shared = false;  // of a partial workflow: other shards need them
 };
 std::vector<std::string> FinishLines(const FinishPreview& preview);
 

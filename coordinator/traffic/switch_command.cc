@@ -105,7 +105,8 @@ absl::StatusOr<std::string> SwitchCommand::Run(absl::Time deadline) {
   if (args_.dry_run) {
     return DryRun();
   }
-  if (types_.reads()) {
+  // Those of a partial workflow go with its writes, by the one rule of their shard.
+  if (types_.reads() && !workflow::IsPartial(records_.original)) {
     SLUICE_RETURN_IF_ERROR(Move(false, deadline));
   }
   if (types_.writes) {
@@ -122,7 +123,7 @@ absl::Status SwitchCommand::Load() {
   SLUICE_ASSIGN_OR_RETURN(records_, ReadAgain(parts_.store, found.key()));
   SLUICE_RETURN_IF_ERROR(CheckPhase(records_.original));
   direction_ = DirectionOf(records_, reverse_ != found.by_reverse_name);
-  start_state_ = workflow::TrafficStateText(records_.original);
+  start_state_ = parts_.rules.TrafficState(records_.original);
   SLUICE_ASSIGN_OR_RETURN(types_, ChooseTypes(args_.types, records_, direction_.reversal,
                                               HasRdonly(parts_.topology, direction_)));
   return absl::OkStatus();
@@ -197,7 +198,7 @@ absl::Status SwitchCommand::Move(bool writes, absl::Time deadline) {
     return absl::Status(
         failed.code(),
         absl::StrCat(failed.message(), "\nStart State: ", start_state_,
-                     "\nCurrent State: ", workflow::TrafficStateText(records_.original)));
+                     "\nCurrent State: ", parts_.rules.TrafficState(records_.original)));
   }
   return absl::OkStatus();
 }
@@ -206,7 +207,7 @@ std::string SwitchCommand::Reply(std::vector<std::string> lines) {
   CommandReply reply;
   const std::string key = workflow::WorkflowKey(args_.workflow.keyspace, args_.workflow.name);
   reply.start_state = start_state_;
-  reply.current_state = workflow::TrafficStateText(records_.original);
+  reply.current_state = parts_.rules.TrafficState(records_.original);
   if (args_.dry_run) {
     reply.summary = DryRunSummary(CommandName(), key, absl::Now());
     reply.dry_run_results = std::move(lines);

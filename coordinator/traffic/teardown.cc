@@ -14,6 +14,7 @@
 #include "common/base/status_macros.h"
 #include "coordinator/cutover/ledger.h"
 #include "coordinator/traffic/checks.h"
+#include "coordinator/workflow/move_rules.h"
 
 namespace sluice::traffic {
 namespace {
@@ -293,13 +294,8 @@ absl::Status Teardown::EndGates(const std::vector<Side>& sides, DropMode mode) {
   return absl::OkStatus();
 }
 
-// Without rules a bare name goes to its home: that has to be known in the same epoch, or clients
-// meet a gap.
-absl::Status Teardown::RemoveRules() {
-  if (completing() && teardown_.keep_routing_rules) {
-    return absl::OkStatus();
-  }
-  const std::string& home = serving().front().keyspace;
+// What stands on the side that serves, for the homes of the epoch that has no rules of the move.
+absl::Status Teardown::NoteServingTables() {
   for (const Side& side : serving()) {
     SLUICE_ASSIGN_OR_RETURN(
         const topology::TabletInfo primary,
@@ -316,6 +312,20 @@ absl::Status Teardown::RemoveRules() {
     }
     parts_.topology.NoteTables(primary.alias, open);
   }
+  return absl::OkStatus();
+}
+
+// Without rules a bare name goes to its home: that has to be known in the same epoch, or clients
+// meet a gap.
+absl::Status Teardown::RemoveRules() {
+  if (completing() && teardown_.keep_routing_rules) {
+    return absl::OkStatus();
+  }
+  SLUICE_RETURN_IF_ERROR(NoteServingTables());
+  if (partial()) {
+    return absl::OkStatus();  // in Forget
+  }
+  const std::string& home = serving().front().keyspace;
   return parts_.rules
       .Change([&](store::StoreTransaction& /*transaction*/, store::RuleState& rules) {
         const routing::MoveRules move = workflow::MoveRulesOf(records_.original);
@@ -332,16 +342,41 @@ absl::Status Teardown::RemoveRules() {
       .status();
 }
 
+absl::Status Teardown::ForgetRecords(store::StoreTransaction& transaction) const {
+  const workflow::WorkflowRecord& original = records_.original;
+  if (records_.reverse) {
+    SLUICE_RETURN_IF_ERROR(
+        transaction.DeleteWorkflow(records_.reverse->keyspace, records_.reverse->name));
+  }
+  SLUICE_RETURN_IF_ERROR(transaction.DeleteWorkflow(original.keyspace, original.name));
+  return transaction.DeleteCutoverState(key_);
+}
+
 absl::Status Teardown::Forget() {
-  return parts_.store.Transaction([&](store::StoreTransaction& transaction) -> absl::Status {
-    const workflow::WorkflowRecord& original = records_.original;
-    if (records_.reverse) {
-      SLUICE_RETURN_IF_ERROR(
-          transaction.DeleteWorkflow(records_.reverse->keyspace, records_.reverse->name));
-    }
-    SLUICE_RETURN_IF_ERROR(transaction.DeleteWorkflow(original.keyspace, original.name));
-    return transaction.DeleteCutoverState(key_);
-  });
+  return partial() ? ForgetPartial()
+                   : parts_.store.Transaction([&](store::StoreTransaction& transaction) {
+                       return ForgetRecords(transaction);
+                     });
+}
+
+// Workflows of other shards go by the same rules: they go with the last record, whichever ends
+// last. While the two keyspaces each serve a shard they stay for good.
+absl::Status Teardown::ForgetPartial() {
+  const workflow::WorkflowRecord& original = records_.original;
+  SLUICE_ASSIGN_OR_RETURN(const store::KeyspaceRecord keyspace,
+                          parts_.topology.FindKeyspace(original.source_keyspace));
+  return parts_.rules
+      .Change([&](store::StoreTransaction& transaction, store::RuleState& rules) -> absl::Status {
+        SLUICE_RETURN_IF_ERROR(ForgetRecords(transaction));
+        SLUICE_ASSIGN_OR_RETURN(const std::vector<workflow::WorkflowRecord> living,
+                                transaction.ListWorkflows());
+        if (!teardown_.keep_routing_rules &&
+            workflow::ShardMoveIsOver(original, living, keyspace.shards, rules.shard_rules)) {
+          workflow::EndShardMove(original, serving().front().keyspace, rules);
+        }
+        return absl::OkStatus();
+      })
+      .status();
 }
 
 }  // namespace sluice::traffic

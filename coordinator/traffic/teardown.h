@@ -65,13 +65,17 @@ class Teardown {
   absl::Status DropTables();
   absl::Status ReleaseGates();
   absl::Status EndGates(const std::vector<cutover::Side>& sides, workflow::DropMode mode);
+  absl::Status NoteServingTables();
   absl::Status RemoveRules();
   absl::Status Forget();
+  absl::Status ForgetPartial();
+  absl::Status ForgetRecords(store::StoreTransaction& transaction) const;
   absl::Status DeleteStreams(const std::string& workflow, const std::vector<cutover::Side>& sides);
 
   [[nodiscard]] bool completing() const {
     return teardown_.kind == cutover::TeardownKind::kComplete;
   }
+  [[nodiscard]] bool partial() const { return workflow::IsPartial(records_.original); }
   // The side that serves, and the one whose tables go.
   [[nodiscard]] const std::vector<cutover::Side>& serving() const {
     return completing() ? direction_.to : direction_.from;

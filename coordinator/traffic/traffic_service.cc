@@ -148,17 +148,19 @@ absl::StatusOr<std::string> TrafficService::Finish(const admin::FinishArgs& args
 }
 
 absl::StatusOr<std::string> TrafficService::Start(const admin::WorkflowRef& workflow,
+                                                  const admin::Shards& shards,
                                                   absl::Time deadline) {
-  return ControlStreams(workflow, true, deadline);
+  return ControlStreams(workflow, shards, true, deadline);
 }
 
 absl::StatusOr<std::string> TrafficService::Stop(const admin::WorkflowRef& workflow,
-                                                 absl::Time deadline) {
-  return ControlStreams(workflow, false, deadline);
+                                                 const admin::Shards& shards, absl::Time deadline) {
+  return ControlStreams(workflow, shards, false, deadline);
 }
 
 absl::StatusOr<std::string> TrafficService::ControlStreams(const admin::WorkflowRef& workflow,
-                                                           bool start, absl::Time deadline) {
+                                                           const admin::Shards& shards, bool start,
+                                                           absl::Time deadline) {
   SLUICE_ASSIGN_OR_RETURN(const Resolved found, Resolve(parts_.store, workflow));
   SLUICE_ASSIGN_OR_RETURN(const Exclusion exclusion,
                           Exclude(parts_.locks, found.key(), start ? "start" : "stop"));
@@ -173,7 +175,13 @@ absl::StatusOr<std::string> TrafficService::ControlStreams(const admin::Workflow
             "workflow ", key, " is frozen: its writes are switched and its reverse is at work")),
         key);
   }
-  SLUICE_RETURN_IF_ERROR(SetStartPending(parts_.store, record, start));
+  SLUICE_RETURN_IF_ERROR(workflow::KeepStreamsOf(shards, record));
+  if (!shards.empty() && record.start_pending) {
+    // Its recovery knows of all streams or none.
+    return WithSubject(
+        absl::AbortedError(absl::StrCat("workflow ", key, " is being started; try again")), key);
+  }
+  SLUICE_RETURN_IF_ERROR(SetStartPending(parts_.store, record, start && shards.empty()));
   SLUICE_ASSIGN_OR_RETURN(const uint64_t epoch,
                           store::NextId(parts_.store, workflow::kCommandEpochCounter));
   absl::Status status;
@@ -191,7 +199,7 @@ absl::StatusOr<std::string> TrafficService::ControlStreams(const admin::Workflow
   record.start_pending = false;
   SLUICE_RETURN_IF_ERROR(SetStartPending(parts_.store, record, false));
   SLUICE_RETURN_IF_ERROR(Annotate(status, absl::StrCat(start ? "starting " : "stopping ", key)));
-  return workflow::StatusDocument(record, parts_.topology);
+  return workflow::StatusDocument(record, parts_.topology, parts_.rules);
 }
 
 absl::StatusOr<std::string> TrafficService::CutoverShow(const admin::WorkflowRef& workflow) {

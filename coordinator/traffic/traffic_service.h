@@ -49,9 +49,9 @@ class TrafficService : public admin::TrafficApi {
   absl::StatusOr<std::string> Complete(const admin::FinishArgs& args, absl::Time deadline) override;
   absl::StatusOr<std::string> Cancel(const admin::FinishArgs& args, absl::Time deadline) override;
   absl::StatusOr<std::string> Delete(const admin::FinishArgs& args, absl::Time deadline) override;
-  absl::StatusOr<std::string> Start(const admin::WorkflowRef& workflow,
+  absl::StatusOr<std::string> Start(const admin::WorkflowRef& workflow, const admin::Shards& shards,
                                     absl::Time deadline) override;
-  absl::StatusOr<std::string> Stop(const admin::WorkflowRef& workflow,
+  absl::StatusOr<std::string> Stop(const admin::WorkflowRef& workflow, const admin::Shards& shards,
                                    absl::Time deadline) override;
   absl::StatusOr<std::string> CutoverShow(const admin::WorkflowRef& workflow) override;
 
@@ -61,7 +61,8 @@ class TrafficService : public admin::TrafficApi {
                                   Exclusion exclusion);
   absl::StatusOr<std::string> Finish(const admin::FinishArgs& args, FinishKind kind,
                                      absl::Time deadline);
-  absl::StatusOr<std::string> ControlStreams(const admin::WorkflowRef& workflow, bool start,
+  absl::StatusOr<std::string> ControlStreams(const admin::WorkflowRef& workflow,
+                                             const admin::Shards& shards, bool start,
                                              absl::Time deadline);
 
   const Dependencies parts_;

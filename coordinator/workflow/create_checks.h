@@ -2,12 +2,14 @@
 
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/routing/rules.h"
+#include "coordinator/store/records.h"
 #include "coordinator/workflow/agents.h"
 #include "coordinator/workflow/record.h"
 
@@ -58,12 +60,29 @@ absl::Status CheckTargetTables(const std::string& keyspace,
                                const std::vector<TableDescription>& tables);
 
 // ALREADY_EXISTS names the workflow that has the name, or the reverse's; FAILED_PRECONDITION names
-// the table and the workflow that moves it already.
+// the table, or the shard, and the workflow that moves it already, or the one that a partial
+// workflow can't stand beside.
 absl::Status CheckOtherWorkflows(const WorkflowRecord& record,
                                  const std::vector<WorkflowRecord>& others);
 
-// FAILED_PRECONDITION names a rule of an operator that sends a table of the move somewhere else.
-absl::Status CheckExistingRules(const WorkflowRecord& record,
-                                const std::vector<routing::TableRule>& rules);
+// The shards of a move, in the order of the keyspace: those named, or all when none is.
+// INVALID_ARGUMENT names one that is twice, NOT_FOUND one that the keyspace does not have.
+absl::StatusOr<std::vector<std::string>> SelectShards(const store::KeyspaceRecord& keyspace,
+                                                      const std::vector<std::string>& named);
+
+// FAILED_PRECONDITION names the tables of this shard that a partial workflow leaves out: what is
+// routed is the whole shard. `existing` is all that the shard has.
+absl::Status CheckWholeShard(const WorkflowRecord& record, const std::string& shard,
+                             const std::vector<TableDescription>& existing);
+
+// FAILED_PRECONDITION names tables of the target keyspace that nobody would reach once those of its
+// shards that are not switched are routed to the source. `standing`: its tables by shard.
+absl::Status CheckTargetIsFree(const WorkflowRecord& record,
+                               const std::map<std::string, std::set<std::string>>& standing,
+                               const std::vector<routing::ShardRule>& rules);
+
+// FAILED_PRECONDITION names a rule of an operator that sends a table of the move somewhere else, or
+// one about shards of its keyspaces that does not fit the move.
+absl::Status CheckExistingRules(const WorkflowRecord& record, const store::RuleState& rules);
 
 }  // namespace sluice::workflow

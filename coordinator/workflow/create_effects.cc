@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "coordinator/workflow/create_checks.h"
+#include "coordinator/workflow/move_rules.h"
 
 namespace sluice::workflow {
 namespace {
@@ -89,13 +90,15 @@ absl::Status CreateForward(const Services& services, WorkflowRecord& record,
   active.phase = WorkflowPhase::kActive;
   active.start_pending = record.options.auto_start;
   active.message.clear();
-  const routing::MoveRules move = MoveRulesOf(active);
+  SLUICE_ASSIGN_OR_RETURN(const store::KeyspaceRecord keyspace,
+                          services.topology.FindKeyspace(record.source_keyspace));
   const absl::StatusOr<uint64_t> epoch = services.rules.Change(
       [&](store::StoreTransaction& transaction, store::RuleState& rules) -> absl::Status {
-        SLUICE_RETURN_IF_ERROR(CheckExistingRules(active, rules.table_rules));
-        rules.table_rules = routing::WithoutMove(std::move(rules.table_rules), move);
-        for (routing::TableRule& rule : routing::RulesOfMove(move)) {
-          rules.table_rules.push_back(std::move(rule));
+        SLUICE_RETURN_IF_ERROR(CheckExistingRules(active, rules));
+        RouteMove(active, rules);
+        if (IsPartial(active)) {
+          rules.shard_rules = routing::WithDefaults(std::move(rules.shard_rules),
+                                                    ShardMoveOf(active), keyspace.shards);
         }
         return transaction.PutWorkflow(active);
       });

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -50,8 +51,11 @@ absl::Status PlanPlaces(const Services& services, const CreateArgs& args, Workfl
   record.name = args.name;
   record.source_keyspace = args.source_keyspace;
   record.target_keyspace = args.keyspace;
-  record.source_shards = source->shards;
-  record.target_shards = target->shards;
+  SLUICE_ASSIGN_OR_RETURN(record.source_shards, SelectShards(*source, args.source_shards));
+  record.target_shards = record.source_shards;
+  if (!args.source_shards.empty()) {
+    record.sub_type = kPartial;
+  }
   return absl::OkStatus();
 }
 
@@ -78,7 +82,7 @@ absl::Status PlanStreams(const Services& services, WorkflowRecord& record) {
   return absl::OkStatus();
 }
 
-// Those of the descriptions that are in the record, in its order.
+// Those of the descriptions that are in the record, in its order; empty ones of missing tables.
 std::vector<TableDescription> OfRecord(const WorkflowRecord& record,
                                        std::vector<TableDescription> existing) {
   std::map<std::string, TableDescription*> found;
@@ -87,8 +91,10 @@ std::vector<TableDescription> OfRecord(const WorkflowRecord& record,
   }
   std::vector<TableDescription> tables;
   for (const std::string& name : record.tables) {
-    if (const auto table = found.find(name); table != found.end()) {
-      tables.push_back(std::move(*table->second));
+    TableDescription& table = tables.emplace_back();
+    table.name = name;
+    if (const auto known = found.find(name); known != found.end()) {
+      table = std::move(*known->second);
     }
   }
   return tables;
@@ -103,6 +109,37 @@ absl::StatusOr<std::vector<TableDescription>> DescribeSource(const Services& ser
       record.tables, DescribeBudget(deadline));
 }
 
+// As DescribeSource, of a shard that a new workflow moves.
+absl::StatusOr<std::vector<TableDescription>> DescribeNewSource(const Services& services,
+                                                                const WorkflowRecord& record,
+                                                                const StreamRecord& stream,
+                                                                absl::Time deadline) {
+  if (!IsPartial(record)) {
+    return DescribeSource(services, record, stream, deadline);
+  }
+  SLUICE_ASSIGN_OR_RETURN(
+      std::vector<TableDescription> existing,
+      services.agents.DescribeTables(AgentRef::Primary(record.source_keyspace, stream.source_shard),
+                                     stream.source_database, {}, DescribeBudget(deadline)));
+  SLUICE_RETURN_IF_ERROR(CheckWholeShard(record, stream.source_shard, existing));
+  return OfRecord(record, std::move(existing));
+}
+
+// The base tables that the primaries of the target keyspace report, by shard.
+std::map<std::string, std::set<std::string>> TargetTables(const topology::Topology& topology,
+                                                          const WorkflowRecord& record) {
+  const std::map<std::string, topology::Topology::TableNames> reported = topology.TablesByTablet();
+  std::map<std::string, std::set<std::string>> tables;
+  for (const topology::TabletInfo& tablet : topology.Tablets()) {
+    const auto names = reported.find(tablet.alias);
+    if (tablet.keyspace == record.target_keyspace && names != reported.end() &&
+        tablet.type == routing::TabletType::kPrimary) {
+      tables[tablet.shard].insert(names->second->begin(), names->second->end());
+    }
+  }
+  return tables;
+}
+
 // Which tables, by the first shard, of which it returns the descriptions; the other shards are held
 // to the same names.
 absl::StatusOr<std::vector<TableDescription>> PlanSelection(const Services& services,
@@ -115,7 +152,7 @@ absl::StatusOr<std::vector<TableDescription>> PlanSelection(const Services& serv
   selection.all_tables = args.all_tables;
   selection.exclude_tables = args.exclude_tables;
   std::vector<std::string> asked;
-  if (!args.all_tables) {
+  if (!args.all_tables && !IsPartial(record)) {
     asked = args.tables;
     asked.insert(asked.end(), args.exclude_tables.begin(), args.exclude_tables.end());
   }
@@ -125,6 +162,9 @@ absl::StatusOr<std::vector<TableDescription>> PlanSelection(const Services& serv
       services.agents.DescribeTables(AgentRef::Primary(record.source_keyspace, first.source_shard),
                                      first.source_database, asked, DescribeBudget(deadline)));
   SLUICE_ASSIGN_OR_RETURN(record.tables, SelectTables(selection, existing));
+  if (IsPartial(record)) {
+    SLUICE_RETURN_IF_ERROR(CheckWholeShard(record, first.source_shard, existing));
+  }
   return OfRecord(record, std::move(existing));
 }
 
@@ -192,19 +232,26 @@ absl::StatusOr<CreatePlan> PlanCreate(const Services& services, const CreateArgs
   record.created_at_ms = absl::ToUnixMillis(absl::Now());
   SLUICE_ASSIGN_OR_RETURN(const std::vector<WorkflowRecord> others,
                           store::ListWorkflows(services.store));
+  const store::RuleState rules = services.rules.Rules();
+  // Of the tables nothing is known yet, but where shards go decides what there is to look at.
   SLUICE_RETURN_IF_ERROR(CheckOtherWorkflows(record, others));
+  SLUICE_RETURN_IF_ERROR(CheckExistingRules(record, rules));
   SLUICE_RETURN_IF_ERROR(
       CheckSelection({args.source_keyspace, args.tables, args.all_tables, args.exclude_tables}));
   SLUICE_RETURN_IF_ERROR(PlanStreams(services, record));
   SLUICE_ASSIGN_OR_RETURN(std::vector<TableDescription> first,
                           PlanSelection(services, args, deadline, record));
   SLUICE_RETURN_IF_ERROR(CheckOtherWorkflows(record, others));
-  SLUICE_RETURN_IF_ERROR(CheckExistingRules(record, services.rules.Rules().table_rules));
+  SLUICE_RETURN_IF_ERROR(CheckExistingRules(record, rules));
+  if (IsPartial(record)) {
+    SLUICE_RETURN_IF_ERROR(
+        CheckTargetIsFree(record, TargetTables(services.topology, record), rules.shard_rules));
+  }
   SLUICE_RETURN_IF_ERROR(CheckSourceTables(record.source_keyspace, first, args.stream));
   plan.tables.push_back(std::move(first));
   for (size_t i = 1; i < record.streams.size(); ++i) {
     SLUICE_ASSIGN_OR_RETURN(plan.tables.emplace_back(),
-                            DescribeSource(services, record, record.streams[i], deadline));
+                            DescribeNewSource(services, record, record.streams[i], deadline));
     SLUICE_RETURN_IF_ERROR(
         CheckSourceTables(record.source_keyspace, plan.tables.back(), args.stream));
   }
@@ -229,6 +276,12 @@ std::vector<std::string> DescribePlan(const CreatePlan& plan) {
   }
   lines.push_back(absl::StrCat("Create routing rules for tables ", tables, " to keyspace ",
                                record.source_keyspace));
+  if (IsPartial(record)) {
+    lines.push_back(absl::StrCat("Create shard routing rules: until they are switched, shards of ",
+                                 "keyspaces ", record.source_keyspace, " and ",
+                                 record.target_keyspace, " go to keyspace ",
+                                 record.source_keyspace));
+  }
   if (record.options.auto_start) {
     lines.emplace_back("Start the streams");
   }

@@ -32,6 +32,7 @@ struct CreateArgs {
   std::vector<std::string> tables;
   bool all_tables = false;
   std::vector<std::string> exclude_tables;
+  std::vector<std::string> source_shards;         // not empty: a partial workflow, of these
   std::vector<routing::TabletType> source_types;  // empty: REPLICA, else PRIMARY
   bool auto_start = true;
   bool stop_after_copy = false;

@@ -37,11 +37,11 @@ Json KeyspaceJson(const topology::Topology& topology, const store::KeyspaceRecor
   return json;
 }
 
-Json WorkflowJson(const WorkflowRecord& record, const topology::Topology& topology) {
+Json WorkflowJson(const WorkflowRecord& record, const ViewSources& from) {
   // The worst state of the streams stands for the workflow.
   std::string state = "Running";
   std::string message = record.message;
-  for (const StreamView& stream : ViewStreams(record, topology)) {
+  for (const StreamView& stream : ViewStreams(record, from.topology)) {
     if (stream.state != "Running" && state != "Error") {
       state = stream.state;
       message = stream.message.empty() ? message : stream.message;
@@ -60,25 +60,25 @@ Json WorkflowJson(const WorkflowRecord& record, const topology::Topology& topolo
   json["message"] = message;
   json["frozen"] = record.phase == WorkflowPhase::kFrozen;
   json["reverse"] = !record.reverse_of.empty();
-  json["traffic_state"] = TrafficStateText(record);
+  json["traffic_state"] = from.rules.TrafficState(record);
   return json;
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> ListWorkflowsJson(store::Store& store,
-                                              const topology::Topology& topology,
+absl::StatusOr<std::string> ListWorkflowsJson(const ViewSources& from,
                                               const std::string& keyspace) {
   if (!keyspace.empty()) {
-    SLUICE_RETURN_IF_ERROR(topology.FindKeyspace(keyspace).status());
+    SLUICE_RETURN_IF_ERROR(from.topology.FindKeyspace(keyspace).status());
   }
-  SLUICE_ASSIGN_OR_RETURN(const std::vector<WorkflowRecord> records, store::ListWorkflows(store));
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<WorkflowRecord> records,
+                          store::ListWorkflows(from.store));
   Json names = Json::array();
   Json details = Json::array();
   for (const WorkflowRecord& record : records) {
     if (keyspace.empty() || record.keyspace == keyspace) {
       names.push_back(record.name);
-      details.push_back(WorkflowJson(record, topology));
+      details.push_back(WorkflowJson(record, from));
     }
   }
   Json json;

@@ -92,7 +92,7 @@ absl::StatusOr<std::string> MoveTables::Create(const CreateArgs& args, absl::Tim
             std::min(deadline, absl::Now() + options_.first_report_within))
         .IgnoreError();
   }
-  return StatusDocument(record, services_.topology);
+  return StatusDocument(record, services_.topology, services_.rules);
 }
 
 absl::StatusOr<std::string> MoveTables::Update(const UpdateArgs& args, absl::Time deadline) {

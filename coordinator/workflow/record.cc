@@ -16,6 +16,19 @@ namespace {
 constexpr char kReverseSuffix[] = "_reverse";
 constexpr size_t kNameBytesMax = 64;
 
+// Its reads follow its writes.
+std::string PartialTrafficText(const WorkflowRecord& record, bool whole_keyspace) {
+  if (!record.writes_switched) {
+    return "Reads Not Switched. Writes Not Switched";
+  }
+  if (whole_keyspace) {
+    return "All Reads Switched. All Writes Switched";
+  }
+  const std::string shards = absl::StrJoin(record.source_shards, ",");
+  return absl::StrCat("Reads partially switched, for shards: ", shards,
+                      ". Writes partially switched, for shards: ", shards);
+}
+
 }  // namespace
 
 std::string WorkflowPhaseName(WorkflowPhase phase) {
@@ -53,7 +66,14 @@ std::string ReverseName(absl::string_view name) {
   return absl::StrCat(name, kReverseSuffix);
 }
 
-std::string TrafficStateText(const WorkflowRecord& record) {
+bool IsPartial(const WorkflowRecord& record) {
+  return record.sub_type == kPartial;
+}
+
+std::string TrafficStateText(const WorkflowRecord& record, bool whole_keyspace) {
+  if (IsPartial(record)) {
+    return PartialTrafficText(record, whole_keyspace);
+  }
   std::vector<std::string> parts;
   if (record.replica_switched && record.rdonly_switched) {
     parts.emplace_back("All Reads Switched");
@@ -76,10 +96,36 @@ routing::MoveRules MoveRulesOf(const WorkflowRecord& record) {
   move.source_keyspace = reverse ? record.target_keyspace : record.source_keyspace;
   move.target_keyspace = reverse ? record.source_keyspace : record.target_keyspace;
   move.tables = record.tables;
+  if (IsPartial(record)) {
+    return move;
+  }
   move.replica_switched = record.replica_switched != reverse;
   move.rdonly_switched = record.rdonly_switched != reverse;
   move.writes_switched = record.writes_switched != reverse;
   return move;
+}
+
+routing::ShardMove ShardMoveOf(const WorkflowRecord& record) {
+  const bool reverse = !record.reverse_of.empty();
+  return {.source_keyspace = reverse ? record.target_keyspace : record.source_keyspace,
+          .target_keyspace = reverse ? record.source_keyspace : record.target_keyspace};
+}
+
+absl::Status KeepStreamsOf(const std::vector<std::string>& shards, WorkflowRecord& record) {
+  if (shards.empty()) {
+    return absl::OkStatus();
+  }
+  for (const std::string& shard : shards) {
+    const std::vector<std::string>& known = record.target_shards;
+    if (std::find(known.begin(), known.end(), shard) == known.end()) {
+      return absl::NotFoundError(absl::StrCat("workflow ", WorkflowKey(record), " has no shard ",
+                                              shard, "; it has ", absl::StrJoin(known, ", ")));
+    }
+  }
+  std::erase_if(record.streams, [&](const StreamRecord& stream) {
+    return std::find(shards.begin(), shards.end(), stream.target_shard) == shards.end();
+  });
+  return absl::OkStatus();
 }
 
 absl::Status ValidateWorkflowName(absl::string_view name) {

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "common/routing/rules.h"
+#include "common/routing/shard_rules.h"
 #include "common/routing/target.h"
 #include "common/stream/stream_options.h"
 
@@ -91,14 +92,27 @@ std::string OperationKey(const WorkflowRecord& record);
 // "<name>_reverse"; for a name that has the ending already, the name without it.
 std::string ReverseName(absl::string_view name);
 
+// It moves whole shards, some of a keyspace's, and their reads and writes at once.
+inline constexpr char kPartial[] = "Partial";
+bool IsPartial(const WorkflowRecord& record);
+
 // The traffic as our users know it: "Reads Not Switched. Writes Not Switched", "All Reads Switched.
 // Writes Switched", "Reads partially switched. All Replica Reads Switched. Rdonly not switched.
-// Writes Not Switched".
-std::string TrafficStateText(const WorkflowRecord& record);
+// Writes Not Switched". Of a partial workflow: "Reads partially switched, for shards: -80. Writes
+// partially switched, for shards: -80"; with `whole_keyspace`, when the other shards are where its
+// own are: "All Reads Switched. All Writes Switched".
+std::string TrafficStateText(const WorkflowRecord& record, bool whole_keyspace = false);
 
-// The move of this record as common/routing wants it, in the forward direction (a reverse record is
-// turned round: its flags are those of the forward one, negated).
+// The table rules of this record's move, in the forward direction (a reverse record is turned
+// round: its flags are those of the forward one, negated). Those of a partial workflow lead to the
+// source always: its traffic goes by the rules of shards.
 routing::MoveRules MoveRulesOf(const WorkflowRecord& record);
+// The keyspaces of this record's move, in the forward direction.
+routing::ShardMove ShardMoveOf(const WorkflowRecord& record);
+
+// Leaves only the streams into these shards of the target in the record; all when none is named.
+// NOT_FOUND names a shard that the workflow does not move.
+absl::Status KeepStreamsOf(const std::vector<std::string>& shards, WorkflowRecord& record);
 
 // Workflow names: letters, digits, '_', '-', 1 to 64 bytes. INVALID_ARGUMENT names it.
 absl::Status ValidateWorkflowName(absl::string_view name);

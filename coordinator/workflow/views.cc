@@ -141,9 +141,8 @@ Json OptionsJson(const WorkflowOptions& options) {
 }
 
 // `denied`: clients of the target side may not write these tables, because the other side serves.
-std::string ShowDocument(const WorkflowRecord& record, const topology::Topology& topology,
-                         bool denied) {
-  const std::vector<StreamView> streams = ViewStreams(record, topology);
+std::string ShowDocument(const WorkflowRecord& record, const ViewSources& from, bool denied) {
+  const std::vector<StreamView> streams = ViewStreams(record, from.topology);
   Json shards = Json::object();
   for (const StreamView& stream : streams) {
     Json& shard = shards[absl::StrCat(stream.record.target_shard, "/", AliasOf(stream))];
@@ -166,7 +165,7 @@ std::string ShowDocument(const WorkflowRecord& record, const topology::Topology&
   json["TargetTimeZone"] = record.options.stream.target_time_zone;
   json["Options"] = OptionsJson(record.options);
   json["Phase"] = WorkflowPhaseName(record.phase);
-  json["TrafficState"] = TrafficStateText(record);
+  json["TrafficState"] = from.rules.TrafficState(record);
   json["Throttled"] = record.throttled;
   json["Message"] = record.message;
   return Dump(json);
@@ -200,15 +199,24 @@ std::string InfoOf(const StreamView& stream) {
   return "";
 }
 
+absl::StatusOr<WorkflowRecord> FindRecord(const ViewSources& from, const WorkflowQuery& query) {
+  SLUICE_RETURN_IF_ERROR(from.topology.FindKeyspace(query.keyspace).status());
+  SLUICE_ASSIGN_OR_RETURN(WorkflowRecord record,
+                          store::GetWorkflow(from.store, query.keyspace, query.name));
+  SLUICE_RETURN_IF_ERROR(KeepStreamsOf(query.shards, record));
+  return record;
+}
+
 }  // namespace
 
-std::string StatusDocument(const WorkflowRecord& record, const topology::Topology& topology) {
+std::string StatusDocument(const WorkflowRecord& record, const topology::Topology& topology,
+                           const rules::RuleService& rules) {
   const std::vector<StreamView> streams = ViewStreams(record, topology);
   Json json;
   json["workflow"] = WorkflowKey(record);
   json["phase"] = WorkflowPhaseName(record.phase);
   json["message"] = record.message;
-  json["traffic_state"] = TrafficStateText(record);
+  json["traffic_state"] = rules.TrafficState(record);
   Json tables = Json::object();
   // A reverse workflow copies nothing.
   if (record.reverse_of.empty()) {
@@ -247,24 +255,20 @@ std::string StatusDocument(const WorkflowRecord& record, const topology::Topolog
   return Dump(json);
 }
 
-absl::StatusOr<std::string> WorkflowStatus(store::Store& store, const topology::Topology& topology,
-                                           const std::string& keyspace, const std::string& name) {
-  SLUICE_RETURN_IF_ERROR(topology.FindKeyspace(keyspace).status());
-  SLUICE_ASSIGN_OR_RETURN(const WorkflowRecord record, store::GetWorkflow(store, keyspace, name));
-  return StatusDocument(record, topology);
+absl::StatusOr<std::string> WorkflowStatus(const ViewSources& from, const WorkflowQuery& query) {
+  SLUICE_ASSIGN_OR_RETURN(const WorkflowRecord record, FindRecord(from, query));
+  return StatusDocument(record, from.topology, from.rules);
 }
 
-absl::StatusOr<std::string> ShowWorkflow(store::Store& store, const topology::Topology& topology,
-                                         const std::string& keyspace, const std::string& name) {
-  SLUICE_RETURN_IF_ERROR(topology.FindKeyspace(keyspace).status());
-  SLUICE_ASSIGN_OR_RETURN(const WorkflowRecord record, store::GetWorkflow(store, keyspace, name));
+absl::StatusOr<std::string> ShowWorkflow(const ViewSources& from, const WorkflowQuery& query) {
+  SLUICE_ASSIGN_OR_RETURN(const WorkflowRecord record, FindRecord(from, query));
   bool switched_once = !record.reverse_of.empty();
   if (!switched_once) {
     const absl::StatusOr<WorkflowRecord> reverse =
-        store::GetWorkflow(store, record.source_keyspace, ReverseName(record.name));
+        store::GetWorkflow(from.store, record.source_keyspace, ReverseName(record.name));
     switched_once = reverse.ok();
   }
-  return ShowDocument(record, topology, switched_once && record.phase != WorkflowPhase::kFrozen);
+  return ShowDocument(record, from, switched_once && record.phase != WorkflowPhase::kFrozen);
 }
 
 std::string UpdateDocument(const WorkflowRecord& record, const std::vector<std::string>& tablets) {

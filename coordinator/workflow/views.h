@@ -14,16 +14,26 @@
 
 namespace sluice::workflow {
 
-// Shapes: coordinator/README.md. NOT_FOUND names an unknown workflow or keyspace.
-absl::StatusOr<std::string> ShowWorkflow(store::Store& store, const topology::Topology& topology,
-                                         const std::string& keyspace, const std::string& name);
-absl::StatusOr<std::string> WorkflowStatus(store::Store& store, const topology::Topology& topology,
-                                           const std::string& keyspace, const std::string& name);
+// What the documents are made of.
+struct ViewSources {
+  store::Store& store;
+  const topology::Topology& topology;
+  const rules::RuleService& rules;
+};
+
+struct WorkflowQuery {
+  std::string keyspace;
+  std::string name;
+  std::vector<std::string> shards;  // of the target; only their streams are shown; empty: all
+};
+
+// Shapes: coordinator/README.md. NOT_FOUND names an unknown workflow, keyspace or shard.
+absl::StatusOr<std::string> ShowWorkflow(const ViewSources& from, const WorkflowQuery& query);
+absl::StatusOr<std::string> WorkflowStatus(const ViewSources& from, const WorkflowQuery& query);
 // The same document from a record at hand, for the answers of create, start and stop.
-std::string StatusDocument(const WorkflowRecord& record, const topology::Topology& topology);
-absl::StatusOr<std::string> ListWorkflowsJson(store::Store& store,
-                                              const topology::Topology& topology,
-                                              const std::string& keyspace);
+std::string StatusDocument(const WorkflowRecord& record, const topology::Topology& topology,
+                           const rules::RuleService& rules);
+absl::StatusOr<std::string> ListWorkflowsJson(const ViewSources& from, const std::string& keyspace);
 // {"summary":…,"dry_run_results":[…]}.
 std::string DryRunDocument(const std::string& summary, const std::vector<std::string>& lines);
 // {"summary":…,"details":[{"tablet":…,"changed":true}]}.

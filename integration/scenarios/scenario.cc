@@ -63,20 +63,25 @@ std::string BinDirectory() {
 
 }  // namespace
 
-std::unique_ptr<Scenario> Scenario::Start(const ScenarioOptions& options) {
+std::unique_ptr<Scenario> Scenario::StartEmpty(const cluster::Topology& topology) {
   cluster::ClusterOptions cluster_options;
   cluster_options.directory =
       absl::StrCat(testing::TempDir(), "/sluice-", getpid(), "-", absl::GetCurrentTimeNanos());
   cluster_options.bin_directory = BinDirectory();
   cluster_options.dies_with_parent = true;
-  auto cluster = cluster::Cluster::Up(TopologyOf(options), cluster_options);
+  auto cluster = cluster::Cluster::Up(topology, cluster_options);
   if (!cluster.ok()) {
     ADD_FAILURE() << "cluster: " << cluster.status();
     return nullptr;
   }
   auto scenario = std::make_unique<Scenario>();
   scenario->cluster_ = *std::move(cluster);
-  if (options.shards > 1 || options.together) {
+  return scenario;
+}
+
+std::unique_ptr<Scenario> Scenario::Start(const ScenarioOptions& options) {
+  std::unique_ptr<Scenario> scenario = StartEmpty(TopologyOf(options));
+  if (scenario == nullptr || options.shards > 1 || options.together) {
     return scenario;
   }
   if (const absl::Status loaded = demo::LoadCommerce(*scenario->cluster_, options.orders);

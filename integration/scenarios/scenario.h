@@ -34,6 +34,8 @@ class Scenario {
  public:
   // Null, and a failure reported, when the cluster does not come up.
   static std::unique_ptr<Scenario> Start(const ScenarioOptions& options);
+  // Any other cluster, without tables.
+  static std::unique_ptr<Scenario> StartEmpty(const cluster::Topology& topology);
 
   cluster::Cluster& cluster() { return *cluster_; }
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/routing/rules.h"
+#include "common/routing/shard_rules.h"
 #include "common/routing/target.h"
 #include "tests/fuzz/exact.h"
 #include "tests/fuzz/target.h"
@@ -32,9 +33,22 @@ void CheckTarget(absl::string_view text) {
   SLUICE_CHECK(*again == *target);
 }
 
+void CheckShardRules(absl::string_view text) {
+  const auto rules = routing::ParseShardRulesJson(text);
+  if (!rules.ok()) {
+    return;
+  }
+  const std::string json = routing::ShardRulesToJson(*rules);
+  const auto again = routing::ParseShardRulesJson(json);
+  SLUICE_CHECK_OK(again.status());
+  SLUICE_CHECK(again->size() == rules->size());
+  SLUICE_CHECK(routing::ShardRulesToJson(*again) == json);
+}
+
 void Run(absl::string_view input) {
   const Exact text(input);
   CheckTarget(text.view());
+  CheckShardRules(text.view());
   const auto rules = routing::ParseRulesJson(text.view());
   if (!rules.ok()) {
     return;
@@ -61,6 +75,8 @@ std::vector<std::string> Seeds() {
                                                  .target_keyspace = "customer",
                                                  .tables = {"customer", "t\"\\\xc3\xa4"},
                                                  .replica_switched = true})),
+      "{\"rules\":[{\"from_keyspace\":\"ks\",\"toKeyspace\":\"ks2\",\"shard\":\"-80\"},"
+      "{\"fromKeyspace\":\"ks2\",\"to_keyspace\":\"ks\",\"shard\":\"80-\"}]}",
       "commerce",
       "commerce:-80@replica",
       "commerce/80-@PRIMARY",

@@ -223,6 +223,35 @@ std::vector<Spellings> OtherSpellings() {
       {"GetRoutingRules",
        With({}, [](Command& command) { command.verb = Verb::kGetRoutingRules; }),
        {"getroutingrules", "GetRoutingRules", "get-routing-rules", "get_routing_rules --"}},
+      {"GetShardRoutingRules",
+       With({}, [](Command& command) { command.verb = Verb::kGetShardRoutingRules; }),
+       {"getshardroutingrules", "GetShardRoutingRules", "get-shard-routing-rules"}},
+      {"ApplyShardRoutingRules",
+       With({},
+            [](Command& command) {
+              command.verb = Verb::kApplyShardRoutingRules;
+              command.rules = "{}";
+              command.dry_run = true;
+            }),
+       {"applyshardroutingrules --rules {} --dry-run", "ApplyShardRoutingRules -r {} -d",
+        "ApplyShardRoutingRules --rules={} --skip_rebuild=false --dry_run"}},
+      {"CreateOfShards",
+       With(Move(Verb::kMoveTablesCreate),
+            [](Command& command) {
+              command.source_keyspace = "commerce";
+              command.source_shards = {"-80", "80-"};
+              command.all_tables = true;
+            }),
+       {"movetables create customer.commerce2customer --source-keyspace commerce --source-shards "
+        "-80,80- --all-tables",
+        "MoveTables --workflow commerce2customer --target-keyspace customer create "
+        "--source-keyspace commerce --all-tables --source-shards=-80,80-",
+        "MoveTables -- --source commerce --source_shards -80,80- --all Create "
+        "customer.commerce2customer"}},
+      {"StopOfShards",
+       With(Move(Verb::kWorkflowStop), [](Command& command) { command.shards = {"-80"}; }),
+       {"workflow stop customer.commerce2customer --shards -80",
+        "movetables stop customer.commerce2customer --shards=-80"}},
       {"GetTablets",
        With({},
             [](Command& command) {

@@ -69,6 +69,17 @@ TEST(RenderTest, RoutingRulesAreATable) {
   EXPECT_EQ(Text(Verb::kGetRoutingRules, R"({"rules": []})"), "No routing rules\n");
 }
 
+TEST(RenderTest, ShardRoutingRulesAreATable) {
+  constexpr char kRules[] = R"({"rules": [
+      {"from_keyspace": "ks2", "to_keyspace": "ks", "shard": "-80"}]})";
+  constexpr char kTable[] =
+      "FROM KEYSPACE  TO KEYSPACE  SHARD\n"
+      "ks2            ks           -80\n";
+  EXPECT_EQ(Text(Verb::kGetShardRoutingRules, kRules), kTable);
+  EXPECT_EQ(Text(Verb::kApplyShardRoutingRules, kRules), std::string("New rules:\n") + kTable);
+  EXPECT_EQ(Text(Verb::kGetShardRoutingRules, R"({"rules": []})"), "No shard routing rules\n");
+}
+
 TEST(RenderTest, TabletsAreATable) {
   EXPECT_EQ(
       Text(Verb::kGetTablets, R"({"tablets": [

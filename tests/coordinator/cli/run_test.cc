@@ -14,6 +14,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "common/rpc/server.h"
@@ -307,6 +308,8 @@ TEST_F(RunTest, EveryOtherVerbAsksForWhatItSays) {
       {{"movetables", "reversetraffic", "k.w"}, AdminRequest::REVERSE_TRAFFIC},
       {{"getroutingrules"}, AdminRequest::GET_ROUTING_RULES},
       {{"applyroutingrules", "-r", "{}"}, AdminRequest::APPLY_ROUTING_RULES},
+      {{"getshardroutingrules"}, AdminRequest::GET_SHARD_ROUTING_RULES},
+      {{"applyshardroutingrules", "-r", "{}"}, AdminRequest::APPLY_SHARD_ROUTING_RULES},
       {{"gettablets"}, AdminRequest::TABLET_LIST},
       {{"keyspace", "create", "k", "--shards", "-80,80-"}, AdminRequest::KEYSPACE_CREATE},
       {{"keyspace", "list"}, AdminRequest::KEYSPACE_LIST},
@@ -320,6 +323,35 @@ TEST_F(RunTest, EveryOtherVerbAsksForWhatItSays) {
     EXPECT_EQ(Sluice(line).out, absl::StrCat("{\n  \"which\": ", static_cast<int>(which), "\n}\n"))
         << args[0];
   }
+}
+
+TEST_F(RunTest, ShardsAreSentWithWhatTheyAreMeantFor) {
+  Serve([](const auto&, AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    const auto shards = request.isMoveTablesCreate()
+                            ? request.getMoveTablesCreate().getSourceShards()
+                        : request.isWorkflowStart() ? request.getWorkflowStart().getShards()
+                        : request.isWorkflowShow()  ? request.getWorkflowShow().getShards()
+                                                    : request.getWorkflowStatus().getShards();
+    return absl::StrCat(R"({"summary": ")", absl::StrJoin(Strs(shards), "+"), "\"}");
+  });
+  for (const char* action : {"start", "status"}) {
+    EXPECT_EQ(Sluice({"movetables", action, "k.w", "--shards", "-80,80-"}).out, "-80+80-\n");
+    EXPECT_EQ(Sluice({"movetables", action, "k.w"}).out, "\n");
+  }
+  EXPECT_THAT(Sluice({"workflow", "show", "k.w", "--shards=80-"}).out, HasSubstr("\"80-\""));
+  EXPECT_EQ(
+      Sluice({"movetables", "create", "k.w", "--source", "s", "--all", "--source-shards", "-80"})
+          .out,
+      "-80\n");
+  EXPECT_EQ(Sluice({"movetables", "switchtraffic", "k.w", "--shards", "-80"}).code, 2);
+  EXPECT_EQ(Sluice({"movetables", "start", "k.w", "--shards", ","}).code, 2);
+}
+
+TEST_F(RunTest, RulesAreNotKeptFromTheProxies) {
+  Serve([](const auto&, auto) -> absl::StatusOr<std::string> { return "{}"; });
+  const Result result = Sluice({"applyshardroutingrules", "-r", "{}", "--skip-rebuild"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("--skip-rebuild: rules are obeyed by the proxies as soon as"));
 }
 
 TEST_F(RunTest, RulesComeFromTheLineOrFromAFile) {

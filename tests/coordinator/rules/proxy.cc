@@ -35,8 +35,13 @@ absl::StatusOr<Polled> Proxy::Ask(const Poll& poll) {
           polled.rules.push_back({wire::Str(rule.getFromTable()), wire::Str(rule.getToTable())});
         }
         for (const auto hold : rules.getHolds()) {
-          polled.holds.push_back(
-              {wire::Str(hold.getCutoverId()), wire::Strs(hold.getTables()), hold.getLeaseMs()});
+          polled.holds.push_back({wire::Str(hold.getCutoverId()), wire::Strs(hold.getTables()),
+                                  hold.getLeaseMs(), wire::Strs(hold.getShards())});
+        }
+        for (const auto rule : rules.getShardRules()) {
+          polled.shard_rules.push_back({wire::Str(rule.getFromKeyspace()),
+                                        wire::Str(rule.getShard()),
+                                        wire::Str(rule.getToKeyspace())});
         }
         for (const auto home : rules.getHomes()) {
           polled.homes.push_back({wire::Str(home.getTable()), wire::Str(home.getKeyspace())});

@@ -17,6 +17,7 @@ struct Polled {
   bool changed = false;
   uint64_t epoch = 0;
   std::vector<routing::TableRule> rules;
+  std::vector<store::ShardRule> shard_rules;
   std::vector<store::Hold> holds;
   std::vector<store::TableHome> homes;
   std::vector<std::string> serving;  // aliases

@@ -113,7 +113,7 @@ TEST_F(RuleServiceTest, EpochsAndRulesOutliveARestartAndOnlyGrow) {
   const uint64_t before = bench_.rules
                               ->Change([](store::StoreTransaction&, store::RuleState& rules) {
                                 rules.table_rules = {{"a", "commerce.a"}};
-                                rules.holds = {{"cut", {"commerce.a"}, 1000}};
+                                rules.holds = {{"cut", {"commerce.a"}, 1000, {"commerce/0"}}};
                                 return absl::OkStatus();
                               })
                               .value();
@@ -123,7 +123,7 @@ TEST_F(RuleServiceTest, EpochsAndRulesOutliveARestartAndOnlyGrow) {
   const Polled polled = proxy.Ask({.have = before}).value();
   EXPECT_TRUE(polled.changed);
   EXPECT_THAT(polled.rules, ElementsAre(routing::TableRule{"a", "commerce.a"}));
-  EXPECT_THAT(polled.holds, ElementsAre(store::Hold{"cut", {"commerce.a"}, 1000}));
+  EXPECT_THAT(polled.holds, ElementsAre(store::Hold{"cut", {"commerce.a"}, 1000, {"commerce/0"}}));
 }
 
 TEST_F(RuleServiceTest, ATabletThatComesOrGoesMakesANewEpoch) {

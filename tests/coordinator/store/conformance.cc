@@ -140,7 +140,10 @@ TEST_P(StoreConformance, WhatIsCommittedIsThereAfterReopening) {
   RuleState rules;
   rules.table_rules = {{"customer", "commerce.customer"}, {"old", ""}};
   rules.shard_rules = {{"a", "-80", "b"}};
-  rules.holds = {{"cut-1", {"commerce.customer", "customer.customer"}, 5000}};
+  rules.holds = {{"cut-1",
+                  {"commerce.customer", "customer.customer"},
+                  5000,
+                  {"commerce/-80", "customer/-80"}}};
   rules.homes = {{"customer", "customer"}};
   const ProxyRecord proxy{"p1", "127.0.0.1:3306", 4, 99};
   ASSERT_THAT(f.Write([&](StoreTransaction& t) -> absl::Status {

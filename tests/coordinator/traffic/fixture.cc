@@ -13,22 +13,28 @@
 #include "absl/time/clock.h"
 #include "common/base/check.h"
 #include "coordinator/store/sqlite_store.h"
+#include "coordinator/workflow/move_rules.h"
 
 namespace sluice::traffic::testing {
 namespace {
 
 using routing::TabletType;
 
-void RegisterTablet(topology::Topology& topology, uint32_t uid, const std::string& keyspace,
+struct Place {
+  std::string keyspace;
+  std::string shard;
+};
+
+void RegisterTablet(topology::Topology& topology, uint32_t uid, const Place& place,
                     TabletType type) {
   topology::TabletReport report;
   topology::TabletInfo& tablet = report.tablet;
   tablet.alias = absl::StrCat("zone1-", uid);
   tablet.cell = "zone1";
   tablet.uid = uid;
-  tablet.keyspace = keyspace;
-  tablet.shard = "0";
-  tablet.database = absl::StrCat("vt_", keyspace);
+  tablet.keyspace = place.keyspace;
+  tablet.shard = place.shard;
+  tablet.database = absl::StrCat("vt_", place.keyspace);
   tablet.agent_url = absl::StrCat("tcp://127.0.0.1:", 1000 + uid);
   tablet.mysql_host = "127.0.0.1";
   tablet.mysql_port = static_cast<uint16_t>(2000 + uid);
@@ -88,7 +94,9 @@ absl::Status FlakyStore::Transaction(
   return fails ? absl::UnavailableError("the answer of the disk is lost") : status;
 }
 
-Coordinator::Coordinator(const std::string& path, FakeCluster& cluster) {
+Coordinator::Coordinator(const std::string& path, FakeCluster& cluster,
+                         std::vector<std::string> keyspace_shards)
+    : shards(std::move(keyspace_shards)) {
   auto opened = store::SqliteStore::Open(path);
   SLUICE_CHECK_OK(opened.status());
   store = std::make_unique<FlakyStore>(*std::move(opened));
@@ -97,16 +105,17 @@ Coordinator::Coordinator(const std::string& path, FakeCluster& cluster) {
   topology = std::make_unique<topology::Topology>(*store, options);
   SLUICE_CHECK_OK(topology->Load());
   if (topology->Keyspaces().empty()) {
-    SLUICE_CHECK_OK(topology->CreateKeyspace("commerce", {"0"}));
-    SLUICE_CHECK_OK(topology->CreateKeyspace("customer", {"0"}));
+    SLUICE_CHECK_OK(topology->CreateKeyspace("commerce", shards));
+    SLUICE_CHECK_OK(topology->CreateKeyspace("customer", shards));
   }
   rules = std::make_unique<rules::RuleService>(*store, *topology);
   SLUICE_CHECK_OK(rules->Start());
   uint32_t uid = 100;
   for (const char* keyspace : {"commerce", "customer"}) {
-    RegisterTablet(*topology, uid, keyspace, TabletType::kPrimary);
-    RegisterTablet(*topology, uid + 1, keyspace, TabletType::kReplica);
-    RegisterTablet(*topology, uid + 2, keyspace, TabletType::kRdonly);
+    const Place place = {keyspace, shards.front()};
+    RegisterTablet(*topology, uid, place, TabletType::kPrimary);
+    RegisterTablet(*topology, uid + 1, place, TabletType::kReplica);
+    RegisterTablet(*topology, uid + 2, place, TabletType::kRdonly);
     uid += 100;
   }
   TrafficOptions traffic;
@@ -128,25 +137,31 @@ Coordinator::~Coordinator() {
   service->Close();
 }
 
-void Coordinator::PutWorkflow() {
+void Coordinator::PutWorkflow(bool partial) {
+  const std::string& shard = shards.front();
   workflow::WorkflowRecord record;
   record.keyspace = "customer";
   record.name = "move";
   record.source_keyspace = "commerce";
   record.target_keyspace = "customer";
   record.tables = {"corder", "customer"};
-  record.source_shards = {"0"};
-  record.target_shards = {"0"};
+  record.sub_type = partial ? workflow::kPartial : "None";
+  record.source_shards = {shard};
+  record.target_shards = {shard};
   record.streams = {{.id = 1,
-                     .source_shard = "0",
-                     .target_shard = "0",
+                     .source_shard = shard,
+                     .target_shard = shard,
                      .source_database = "vt_commerce",
                      .target_database = "vt_customer"}};
   record.phase = workflow::WorkflowPhase::kActive;
   record.options.source_types = {TabletType::kPrimary};
   const auto epoch = rules->Change(
       [&](store::StoreTransaction& transaction, store::RuleState& state) -> absl::Status {
-        state.table_rules = routing::RulesOfMove(workflow::MoveRulesOf(record));
+        workflow::RouteMove(record, state);
+        if (partial) {
+          state.shard_rules = routing::WithDefaults(std::move(state.shard_rules),
+                                                    workflow::ShardMoveOf(record), shards);
+        }
         (void)transaction.NextId(workflow::kStreamIdCounter);
         return transaction.PutWorkflow(record);
       });

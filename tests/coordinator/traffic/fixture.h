@@ -42,14 +42,17 @@ class FlakyStore : public store::Store {
 // The parts of a coordinator that traffic commands need, over one store file.
 class Coordinator {
  public:
-  // Opens the store at `path`, registers six tablets (primary, replica and rdonly of each side).
-  Coordinator(const std::string& path, FakeCluster& cluster);
+  // Opens the store at `path`, registers six tablets (primary, replica and rdonly of each side) of
+  // the first of the shards; the others have none.
+  Coordinator(const std::string& path, FakeCluster& cluster,
+              std::vector<std::string> shards = {"0"});
   ~Coordinator();
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;
 
-  // What create leaves behind: the record and the routing rules.
-  void PutWorkflow();
+  // What create leaves behind: the record and the routing rules. A partial one moves the first
+  // shard.
+  void PutWorkflow(bool partial = false);
   [[nodiscard]] std::vector<workflow::WorkflowRecord> Workflows() const;
   [[nodiscard]] workflow::WorkflowRecord Workflow(const std::string& keyspace,
                                                   const std::string& name) const;
@@ -59,6 +62,7 @@ class Coordinator {
   // Where a name goes by the rules; itself where no rule names it.
   [[nodiscard]] std::string Route(const std::string& name) const;
 
+  const std::vector<std::string> shards;
   std::unique_ptr<FlakyStore> store;
   std::unique_ptr<topology::Topology> topology;
   std::unique_ptr<rules::RuleService> rules;

@@ -148,7 +148,7 @@ TEST_F(SwitchTest, WithoutReverseReplicationTheReverseStreamIsStoppedAndBarsTheW
             static_cast<int>(topology::StreamState::kStopped));
   ExpectRefused(service().Reverse(SwitchOf(), Soon()), absl::StatusCode::kFailedPrecondition,
                 "is stopped");
-  Done(service().Start({.keyspace = "commerce", .name = "move_reverse"}, Soon()));
+  Done(service().Start({.keyspace = "commerce", .name = "move_reverse"}, {}, Soon()));
   EXPECT_EQ(Reverse()["current_state"], kNothingSwitched);
 }
 
@@ -290,15 +290,15 @@ TEST_F(SwitchTest, AStreamThatALateRequestLeftBehindIsDeletedFirst) {
 }
 
 TEST_F(SwitchTest, StopsAndStartsStreams) {
-  Done(service().Stop(SwitchOf().workflow, Soon()));
+  Done(service().Stop(SwitchOf().workflow, {}, Soon()));
   EXPECT_EQ(cluster_.target().streams[0].state, static_cast<int>(topology::StreamState::kStopped));
   ExpectRefused(service().Switch(SwitchOf(), Soon()), absl::StatusCode::kFailedPrecondition,
                 "stream 1 is stopped");
-  Done(service().Start(SwitchOf().workflow, Soon()));
+  Done(service().Start(SwitchOf().workflow, {}, Soon()));
   EXPECT_FALSE(coordinator_->Workflow("customer", "move").start_pending);
   Switch();
-  ExpectRefused(service().Start(SwitchOf().workflow, Soon()), absl::StatusCode::kFailedPrecondition,
-                "is frozen");
+  ExpectRefused(service().Start(SwitchOf().workflow, {}, Soon()),
+                absl::StatusCode::kFailedPrecondition, "is frozen");
 }
 
 TEST_F(SwitchTest, ShowsTheAttempts) {

@@ -226,12 +226,19 @@ TEST(CreateChecksTest, NamesAndTablesOfOtherWorkflowsAreTaken) {
               IsOk());
 }
 
+store::RuleState Rules(std::vector<routing::TableRule> rules) {
+  store::RuleState state;
+  state.table_rules = std::move(rules);
+  return state;
+}
+
 TEST(CreateChecksTest, ARuleThatSendsATableElsewhereStandsInTheWay) {
   const WorkflowRecord move = Move("commerce", "customer", "c2c", {"corder"});
-  EXPECT_THAT(CheckExistingRules(move, {{"corder", "commerce.corder"}, {"x", "other.x"}}), IsOk());
-  EXPECT_THAT(CheckExistingRules(move, {{"corder@replica", "other.corder"}}),
+  EXPECT_THAT(CheckExistingRules(move, Rules({{"corder", "commerce.corder"}, {"x", "other.x"}})),
+              IsOk());
+  EXPECT_THAT(CheckExistingRules(move, Rules({{"corder@replica", "other.corder"}})),
               StatusIs(Code::kFailedPrecondition, "corder@replica -> other.corder"));
-  EXPECT_THAT(CheckExistingRules(move, {{"customer.corder", ""}}),
+  EXPECT_THAT(CheckExistingRules(move, Rules({{"customer.corder", ""}})),
               StatusIs(Code::kFailedPrecondition, "customer.corder -> nothing"));
 }
 

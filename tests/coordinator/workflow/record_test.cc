@@ -47,6 +47,37 @@ TEST(RecordTest, AWorkflowAndItsReverseShareOneLockAndOneMove) {
   EXPECT_EQ(routing::RulesOfMove(MoveRulesOf(reverse)), routing::RulesOfMove(MoveRulesOf(forward)));
 }
 
+TEST(RecordTest, AWorkflowOfShardsSaysWhichAreSwitched) {
+  WorkflowRecord record = Flags(false, false, false);
+  record.sub_type = kPartial;
+  record.source_shards = record.target_shards = {"-80", "80-"};
+  EXPECT_EQ(TrafficStateText(record), "Reads Not Switched. Writes Not Switched");
+  EXPECT_EQ(TrafficStateText(record, true), "Reads Not Switched. Writes Not Switched");
+  record.replica_switched = record.rdonly_switched = record.writes_switched = true;
+  EXPECT_EQ(TrafficStateText(record),
+            "Reads partially switched, for shards: -80,80-. Writes partially switched, for "
+            "shards: -80,80-");
+  EXPECT_EQ(TrafficStateText(record, true), "All Reads Switched. All Writes Switched");
+  // Its traffic goes by the rules of shards.
+  EXPECT_FALSE(MoveRulesOf(record).writes_switched);
+}
+
+TEST(RecordTest, SomeStreamsAreChosenByTheirShards) {
+  WorkflowRecord record = Flags(false, false, false);
+  record.target_shards = {"-80", "80-"};
+  record.streams.resize(2);
+  record.streams[0].target_shard = "-80";
+  record.streams[1].target_shard = "80-";
+  EXPECT_THAT(KeepStreamsOf({}, record), IsOk());
+  EXPECT_EQ(record.streams.size(), 2U);
+  EXPECT_THAT(KeepStreamsOf({"80-", "x"}, record),
+              StatusIs(absl::StatusCode::kNotFound,
+                       "workflow customer.c2c has no shard x; it has -80, 80-"));
+  EXPECT_THAT(KeepStreamsOf({"80-"}, record), IsOk());
+  ASSERT_EQ(record.streams.size(), 1U);
+  EXPECT_EQ(record.streams[0].target_shard, "80-");
+}
+
 TEST(RecordTest, WorkflowNamesArePlain) {
   EXPECT_THAT(ValidateWorkflowName("commerce2customer-1_a"), IsOk());
   for (const char* bad : {"", "a.b", "a b", "a/b"}) {

@@ -123,7 +123,8 @@ TEST_F(UpdateTest, TheSwitchIsRecordedAndSentAndShown) {
   EXPECT_EQ(document["workflows"][0]["workflow"], "customer.c2c");
   EXPECT_EQ(document["workflows"][0]["reason"], "backup");
   const auto shown = nlohmann::json::parse(
-      ShowWorkflow(*bench_.store, *bench_.topology, "customer", "c2c").value());
+      ShowWorkflow({*bench_.store, *bench_.topology, *bench_.rules}, {"customer", "c2c", {}})
+          .value());
   EXPECT_EQ(shown["Throttled"], "backup");
   args_.throttled = "";
   ASSERT_THAT(Update(), IsOk());

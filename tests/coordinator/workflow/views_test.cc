@@ -41,12 +41,13 @@ class ViewsTest : public ::testing::Test {
     bench_.target.SetStream(stream);
     bench_.Report();
   }
+  ViewSources Sources() {
+    return {.store = *bench_.store, .topology = *bench_.topology, .rules = *bench_.rules};
+  }
   Json Show(const std::string& keyspace = "customer", const std::string& name = "c2c") {
-    return Json::parse(ShowWorkflow(*bench_.store, *bench_.topology, keyspace, name).value());
+    return Json::parse(ShowWorkflow(Sources(), {keyspace, name, {}}).value());
   }
-  Json Status() {
-    return Json::parse(WorkflowStatus(*bench_.store, *bench_.topology, "customer", "c2c").value());
-  }
+  Json Status() { return Json::parse(WorkflowStatus(Sources(), {"customer", "c2c", {}}).value()); }
   void Put(const WorkflowRecord& record) {
     EXPECT_THAT(bench_.store->Transaction(
                     [&](store::StoreTransaction& t) { return t.PutWorkflow(record); }),
@@ -145,16 +146,12 @@ TEST_F(ViewsTest, AStreamThatNobodyReportsIsUnknown) {
 }
 
 TEST_F(ViewsTest, ListsNameWhatIsThere) {
-  const Json workflows =
-      Json::parse(ListWorkflowsJson(*bench_.store, *bench_.topology, "customer").value());
+  const Json workflows = Json::parse(ListWorkflowsJson(Sources(), "customer").value());
   EXPECT_EQ(workflows["workflows"], Json({"c2c"}));
   EXPECT_EQ(workflows["details"][0]["source_keyspace"], "commerce");
-  EXPECT_EQ(
-      Json::parse(
-          ListWorkflowsJson(*bench_.store, *bench_.topology, "commerce").value())["workflows"],
-      Json::array());
-  EXPECT_THAT(ListWorkflowsJson(*bench_.store, *bench_.topology, "none"),
-              StatusIs(Code::kNotFound, "keyspace none"));
+  EXPECT_EQ(Json::parse(ListWorkflowsJson(Sources(), "commerce").value())["workflows"],
+            Json::array());
+  EXPECT_THAT(ListWorkflowsJson(Sources(), "none"), StatusIs(Code::kNotFound, "keyspace none"));
   const Json tablets = Json::parse(ListTabletsJson(*bench_.topology))["tablets"];
   ASSERT_EQ(tablets.size(), 2);
   EXPECT_EQ(tablets[0]["alias"], "zone1-100");
@@ -167,9 +164,9 @@ TEST_F(ViewsTest, ListsNameWhatIsThere) {
 }
 
 TEST_F(ViewsTest, UnknownWorkflowsAndKeyspacesAreNamed) {
-  EXPECT_THAT(ShowWorkflow(*bench_.store, *bench_.topology, "none", "c2c"),
+  EXPECT_THAT(ShowWorkflow(Sources(), {"none", "c2c", {}}),
               StatusIs(Code::kNotFound, "keyspace none does not exist"));
-  EXPECT_THAT(WorkflowStatus(*bench_.store, *bench_.topology, "customer", "x"),
+  EXPECT_THAT(WorkflowStatus(Sources(), {"customer", "x", {}}),
               StatusIs(Code::kNotFound, "workflow customer.x does not exist"));
 }
 

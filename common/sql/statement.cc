@@ -117,6 +117,7 @@ absl::StatusOr<Statement> AnalyzeStatement(const std::vector<Token>& tokens) {
     return absl::InvalidArgumentError("parentheses are nested too deeply (more than 200 levels)");
   }
   finder.OtherQualifiers();
+  out.session = FindSessionUse(tokens);
   return out;
 }
 

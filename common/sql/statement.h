@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/sql/session_use.h"
 #include "common/sql/tokenizer.h"
 
 namespace sluice::sql {
@@ -79,6 +80,8 @@ struct Statement {
   bool releases = false;     // COMMIT or ROLLBACK … RELEASE
   std::optional<uint64_t> kill_id;  // KILL of a number
   bool kill_query = false;          // KILL QUERY
+
+  SessionUse session;
 };
 
 // INVALID_ARGUMENT when parentheses are nested too deeply to look into. Statements that are not

@@ -26,6 +26,7 @@ struct Response {
   bool is_error = false;
   ErrorPacket error;       // when is_error
   uint16_t status = 0;     // server status flags, when not is_error
+  uint64_t insert_id = 0;  // of the last OK packet that had one
   bool forwarded = false;  // something of it went to the client
 };
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/check.h"
 #include "common/base/status_macros.h"
 
 namespace sluice::proxy {
@@ -21,6 +22,9 @@ bool SameServer(const Tablet& a, const Tablet& b) {
 
 absl::Status Settings::Record(const std::vector<std::string>& variables, const std::string& text) {
   const std::string key = absl::StrJoin(variables, ",");
+  if (key == "insert_id" || key == "last_insert_id" || key == "identity") {
+    return absl::OkStatus();  // of one statement, not of the session
+  }
   texts_.erase(std::remove_if(texts_.begin(), texts_.end(),
                               [&](const auto& item) { return item.first == key; }),
                texts_.end());
@@ -41,20 +45,30 @@ const Tablet& TabletChooser::Choose(const std::vector<const Tablet*>& candidates
 }
 
 Backend* BackendSet::Find(const Tablet& tablet) const {
-  for (const auto& backend : backends_) {
-    if (SameServer(backend->tablet(), tablet)) {
-      return backend.get();
-    }
-  }
-  return nullptr;
+  const auto found = std::find_if(backends_.begin(), backends_.end(), [&](const Entry& entry) {
+    return SameServer(entry.backend->tablet(), tablet);
+  });
+  return found == backends_.end() ? nullptr : found->backend.get();
+}
+
+Backend* BackendSet::Find(uint64_t number) const {
+  const auto found = std::find_if(backends_.begin(), backends_.end(), [&](const Entry& entry) {
+    return entry.session.number == number;
+  });
+  return found == backends_.end() ? nullptr : found->backend.get();
+}
+
+Backend* BackendSet::Outdated(const Tablet& tablet) const {
+  const auto found = std::find_if(backends_.begin(), backends_.end(), [&](const Entry& entry) {
+    return entry.session.alias == tablet.alias &&
+           (!SameServer(entry.backend->tablet(), tablet) || entry.backend->IsStale());
+  });
+  return found == backends_.end() ? nullptr : found->backend.get();
 }
 
 absl::StatusOr<Backend*> BackendSet::Get(const Tablet& tablet, const Settings& settings) {
   if (Backend* known = Find(tablet); known != nullptr) {
-    if (!known->IsStale()) {
-      return known;
-    }
-    Drop(known);
+    return known;
   }
   SLUICE_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend,
                           Backend::Open(tablet, options_, capabilities_, collation_));
@@ -65,22 +79,33 @@ absl::StatusOr<Backend*> BackendSet::Get(const Tablet& tablet, const Settings& s
                                                           response.error.message));
     }
   }
-  backends_.push_back(std::move(backend));
-  return backends_.back().get();
+  backends_.push_back({.session = {.number = next_number_++,
+                                   .alias = tablet.alias,
+                                   .place = {tablet.keyspace, tablet.shard}},
+                       .backend = std::move(backend)});
+  return backends_.back().backend.get();
+}
+
+const ServerSession& BackendSet::SessionOf(const Backend* backend) const {
+  const auto found = std::find_if(backends_.begin(), backends_.end(), [&](const Entry& entry) {
+    return entry.backend.get() == backend;
+  });
+  SLUICE_CHECK(found != backends_.end());
+  return found->session;
 }
 
 void BackendSet::Drop(const Backend* backend) {
   backends_.erase(
       std::remove_if(backends_.begin(), backends_.end(),
-                     [&](const std::unique_ptr<Backend>& item) { return item.get() == backend; }),
+                     [&](const Entry& entry) { return entry.backend.get() == backend; }),
       backends_.end());
 }
 
 std::vector<Backend*> BackendSet::all() const {
   std::vector<Backend*> all;
   all.reserve(backends_.size());
-  for (const auto& backend : backends_) {
-    all.push_back(backend.get());
+  for (const Entry& entry : backends_) {
+    all.push_back(entry.backend.get());
   }
   return all;
 }

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "proxy/backend.h"
 #include "proxy/rule_snapshot.h"
+#include "proxy/server_session.h"
 
 namespace sluice::proxy {
 
@@ -53,19 +54,31 @@ class BackendSet {
     collation_ = collation;
   }
 
-  // The open session on this tablet, or nullptr.
+  // The open session on this tablet, or with this number, or nullptr.
   [[nodiscard]] Backend* Find(const Tablet& tablet) const;
-  // The session on this tablet; opened, with all settings, where it is not there or has gone stale.
+  [[nodiscard]] Backend* Find(uint64_t number) const;
+  // A session with this tablet that has gone stale, or is with a mysqld that is not the tablet's
+  // any more; or nullptr.
+  [[nodiscard]] Backend* Outdated(const Tablet& tablet) const;
+  // The session on this tablet; opened, with all settings, where it is not there.
   absl::StatusOr<Backend*> Get(const Tablet& tablet, const Settings& settings);
+  // What the session's state knows it by. REQUIRES: it is one of these.
+  [[nodiscard]] const ServerSession& SessionOf(const Backend* backend) const;
   void Drop(const Backend* backend);
   void DropAll() { backends_.clear(); }
   [[nodiscard]] std::vector<Backend*> all() const;
 
  private:
+  struct Entry {
+    ServerSession session;
+    std::unique_ptr<Backend> backend;
+  };
+
   const BackendOptions options_;
   uint64_t capabilities_ = 0;
   uint8_t collation_ = 0;
-  std::vector<std::unique_ptr<Backend>> backends_;
+  std::vector<Entry> backends_;
+  uint64_t next_number_ = 1;
 };
 
 }  // namespace sluice::proxy

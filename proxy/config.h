@@ -5,8 +5,8 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "proxy/hold_table.h"
 #include "proxy/rules_client.h"
+#include "proxy/rules_machine.h"
 #include "proxy/server.h"
 
 namespace sluice::proxy {

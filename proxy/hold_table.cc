@@ -1,136 +1,76 @@
-// HoldTable: the state machine of holds, leases and draining.
+// HoldTable: an index over the holds of one epoch.
 
 #include "proxy/hold_table.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "common/base/check.h"
-
 namespace sluice::proxy {
+namespace {
 
-void HoldTable::Install(uint64_t epoch, const std::vector<Hold>& holds, absl::Time now) {
-  epoch_ = epoch;
-  holds_ = holds;
-  lease_begin_ = now;
-  held_.clear();
+void AddSorted(HoldTable::Indices& indices, size_t index) {
+  const auto place = std::lower_bound(indices.begin(), indices.end(), index);
+  if (place == indices.end() || *place != index) {
+    indices.insert(place, index);
+  }
+}
+
+}  // namespace
+
+void AddOnce(std::vector<std::string>& names, std::string name) {
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    names.push_back(std::move(name));
+  }
+}
+
+HoldTable::HoldTable(std::vector<Hold> holds) : holds_(std::move(holds)), tables_(holds_.size()) {
   for (size_t i = 0; i < holds_.size(); ++i) {
-    for (const std::string& table : holds_[i].tables) {
-      held_.emplace(table, i);
-    }
-  }
-  open_on_held_ = 0;
-  for (auto& [number, touch] : open_) {
-    touch.on_held = AnyHeld(touch.tables);
-    open_on_held_ += touch.on_held ? 1U : 0U;
-  }
-  NoteDrained();
-}
-
-void HoldTable::Heard(absl::Time now) {
-  lease_begin_ = now;
-}
-
-const Hold* HoldTable::HoldOf(absl::string_view table) const {
-  const auto found = held_.find(table);
-  return found == held_.end() ? nullptr : &holds_[found->second];
-}
-
-bool HoldTable::AnyHeld(const std::vector<std::string>& tables) const {
-  return !held_.empty() && std::any_of(tables.begin(), tables.end(), [&](const std::string& table) {
-    return HoldOf(table) != nullptr;
-  });
-}
-
-HoldTable::Verdict HoldTable::Judge(const std::vector<std::string>& tables,
-                                    const std::vector<std::string>& already, absl::Time now) const {
-  Verdict verdict = Verdict::kPass;
-  if (held_.empty()) {
-    return verdict;
-  }
-  for (const std::string& table : tables) {
-    const Hold* hold = HoldOf(table);
-    if (hold == nullptr) {
+    const Hold& hold = holds_[i];
+    if (hold.shards.empty()) {
+      for (const std::string& table : hold.tables) {
+        AddSorted(everywhere_[table], i);
+      }
       continue;
     }
-    if (now >= lease_begin_ + hold->lease) {
-      return Verdict::kLeaseOver;
+    for (const std::string& place : hold.shards) {
+      AddSorted(at_place_[place], i);
     }
-    const bool belongs = std::any_of(already.begin(), already.end(),
-                                     [&](const std::string& name) { return HoldOf(name) == hold; });
-    if (!belongs) {
-      verdict = Verdict::kWait;
-    }
+    tables_[i].insert(hold.tables.begin(), hold.tables.end());
   }
-  return verdict;
 }
 
-absl::Time HoldTable::NextLeaseEnd() const {
-  absl::Time end = absl::InfiniteFuture();
-  for (const Hold& hold : holds_) {
-    end = std::min(end, lease_begin_ + hold.lease);
+HoldTable::Indices HoldTable::Of(const Touched& touched) const {
+  Indices found;
+  if (holds_.empty()) {
+    return found;
   }
-  return end;
-}
-
-uint64_t HoldTable::Open(std::vector<std::string> tables) {
-  const uint64_t number = next_number_++;
-  const bool on_held = AnyHeld(tables);
-  open_on_held_ += on_held ? 1U : 0U;
-  open_.emplace(number, Touch{std::move(tables), on_held});
-  return number;
-}
-
-void HoldTable::Merge(uint64_t into, uint64_t from) {
-  const auto source = open_.find(from);
-  const auto target = open_.find(into);
-  SLUICE_CHECK(source != open_.end() && target != open_.end());
-  std::vector<std::string>& tables = target->second.tables;
-  for (std::string& table : source->second.tables) {
-    if (std::find(tables.begin(), tables.end(), table) == tables.end()) {
-      tables.push_back(std::move(table));
+  if (!everywhere_.empty()) {
+    for (const std::string& table : touched.tables) {
+      if (const auto holds = everywhere_.find(table); holds != everywhere_.end()) {
+        for (const size_t index : holds->second) {
+          AddSorted(found, index);
+        }
+      }
     }
   }
-  if (source->second.on_held && !target->second.on_held) {
-    target->second.on_held = true;
-    ++open_on_held_;
+  if (at_place_.empty()) {
+    return found;
   }
-  Close(from);
-}
-
-void HoldTable::Close(uint64_t number) {
-  const auto found = open_.find(number);
-  SLUICE_CHECK(found != open_.end());
-  open_on_held_ -= found->second.on_held ? 1U : 0U;
-  open_.erase(found);
-  NoteDrained();
-}
-
-const std::vector<std::string>& HoldTable::TablesOf(uint64_t number) const {
-  const auto found = open_.find(number);
-  SLUICE_CHECK(found != open_.end());
-  return found->second.tables;
-}
-
-void HoldTable::NoteDrained() {
-  if (open_on_held_ == 0) {
-    drained_epoch_ = epoch_;
+  for (const std::string& place : touched.places) {
+    const auto holds = at_place_.find(place);
+    if (holds == at_place_.end()) {
+      continue;
+    }
+    for (const size_t index : holds->second) {
+      const bool names_one =
+          std::any_of(touched.tables.begin(), touched.tables.end(),
+                      [&](const std::string& table) { return tables_[index].contains(table); });
+      if (names_one) {
+        AddSorted(found, index);
+      }
+    }
   }
-}
-
-bool HoldTable::EnterBuffer(size_t bytes) {
-  if (waiting_ >= limits_.statements_max || bytes > limits_.bytes_max - waiting_bytes_) {
-    return false;
-  }
-  ++waiting_;
-  waiting_bytes_ += bytes;
-  return true;
-}
-
-void HoldTable::LeaveBuffer(size_t bytes) {
-  SLUICE_CHECK(waiting_ > 0 && waiting_bytes_ >= bytes);
-  --waiting_;
-  waiting_bytes_ -= bytes;
+  return found;
 }
 
 }  // namespace sluice::proxy

@@ -17,8 +17,9 @@ namespace {
 struct Routed {
   std::string name;      // as the statement says it
   std::string before;    // keyspace.table before rules; empty when a bare name has no keyspace
-  std::string keyspace;  // where it goes
+  std::string keyspace;  // where its table rule leads
   std::string table;
+  Place place;  // where it is served
   bool by_rule = false;
 };
 
@@ -43,9 +44,6 @@ class Router {
         return UnknownKeyspace(routed.keyspace);
       }
       routed.before = absl::StrCat(routed.keyspace, ".", routed.table);
-    }
-    if (!target_.shard.empty()) {  // a session on one shard goes past the table rules
-      return routed;
     }
     const auto resolved = snapshot_.rules().Resolve(routed.keyspace, name.table, target_.type);
     if (!resolved.ok()) {
@@ -94,33 +92,73 @@ class Router {
   const RuleSnapshot& snapshot_;
 };
 
+std::string TargetOneOf(const std::string& keyspace, const std::vector<std::string>& shards) {
+  return absl::StrCat("target one with USE `", keyspace, ":", shards.front(), "`");
+}
+
+// The shard of a keyspace that the session works on.
 absl::StatusOr<std::string> ShardFor(const std::string& keyspace, const routing::Target& target,
                                      const RuleSnapshot& snapshot) {
-  const std::vector<std::string> shards = snapshot.ShardsOf(keyspace);
-  if (!target.shard.empty() && target.keyspace == keyspace) {
-    if (std::find(shards.begin(), shards.end(), target.shard) == shards.end()) {
-      return MysqlError(1049, absl::StrCat("keyspace ", keyspace, " has no shard ", target.shard,
-                                           "; it has: ", absl::StrJoin(shards, ", ")));
-    }
-    return target.shard;
-  }
+  const std::vector<std::string>& shards = snapshot.ShardsOf(keyspace);
   if (shards.empty()) {
     return MysqlError(1105, absl::StrCat("keyspace ", keyspace, " has no tablet"));
   }
-  if (shards.size() > 1) {
-    return MysqlError(
-        1105, absl::StrCat("keyspace ", keyspace, " has the shards ", absl::StrJoin(shards, ", "),
-                           "; target one with USE `", keyspace, ":", shards.front(), "`"));
+  const bool named = !target.shard.empty();
+  if (named && std::binary_search(shards.begin(), shards.end(), target.shard)) {
+    return target.shard;
   }
-  return shards.front();
+  const std::string existing = absl::StrJoin(shards, ", ");
+  if (named && target.keyspace == keyspace) {
+    return MysqlError(1049, absl::StrCat("keyspace ", keyspace, " has no shard ", target.shard,
+                                         "; it has: ", existing));
+  }
+  if (shards.size() == 1) {
+    return shards.front();
+  }
+  if (named) {
+    return MysqlError(1105, absl::StrCat("the session targets shard ", target.shard,
+                                         ", which keyspace ", keyspace, " does not have; it has: ",
+                                         existing, "; ", TargetOneOf(keyspace, shards)));
+  }
+  return MysqlError(1105, absl::StrCat("keyspace ", keyspace, " has the shards ", existing, "; ",
+                                       TargetOneOf(keyspace, shards)));
 }
 
-void AddTouched(Plan& plan, const std::string& name) {
-  const bool known =
-      std::find(plan.touched.begin(), plan.touched.end(), name) != plan.touched.end();
-  if (!known && !name.empty()) {
-    plan.touched.push_back(name);
+// Whether a statement without tables can be answered by any shard: no routine is called that could
+// read a table.
+bool AnyShardWillDo(const sql::Statement& statement) {
+  const bool names_keyspace =
+      std::any_of(statement.qualifiers.begin(), statement.qualifiers.end(),
+                  [](const sql::Qualifier& each) { return !sql::IsSystemSchema(each.schema); });
+  return statement.kind == sql::StatementKind::kShow ||
+         (statement.is_read && !names_keyspace && !statement.session.unknown_calls);
+}
+
+// Notes what holds and closed gates are matched against.
+void Touch(Plan& plan, const Routed& routed, const RuleSnapshot& snapshot) {
+  const Place before{routed.keyspace, routed.place.shard};
+  plan.by_rule = plan.by_rule || routed.by_rule || snapshot.HasShardRule(before);
+  if (plan.type != routing::TabletType::kPrimary) {
+    return;
   }
+  if (!routed.before.empty()) {
+    AddOnce(plan.touched.tables, routed.before);
+  }
+  AddOnce(plan.touched.tables, absl::StrCat(routed.keyspace, ".", routed.table));
+  AddOnce(plan.touched.places, NameOf(before));
+  if (before != routed.place) {
+    AddOnce(plan.touched.tables, absl::StrCat(routed.place.keyspace, ".", routed.table));
+    AddOnce(plan.touched.places, NameOf(routed.place));
+  }
+}
+
+absl::Status TwoSides(const Routed& first, const Routed& second) {
+  const auto place = [](const Routed& routed) {
+    return absl::StrCat(routed.name, " is in keyspace ", routed.place.keyspace, ", shard ",
+                        routed.place.shard);
+  };
+  return MysqlError(1105, absl::StrCat("tables on two sides in one statement: ", place(first), "; ",
+                                       place(second)));
 }
 
 // Tables that the server's own schemas hold are the same wherever the statement goes.
@@ -166,30 +204,36 @@ absl::StatusOr<Plan> MakePlan(const sql::Statement& statement, const routing::Ta
   const Router router(target, snapshot);
   Routed first;
   for (const sql::TableName& table : tables) {
-    SLUICE_ASSIGN_OR_RETURN(const Routed routed, router.Route(table));
-    if (plan.keyspace.empty()) {
-      plan.keyspace = routed.keyspace;
-      first = routed;
-    } else if (plan.keyspace != routed.keyspace) {
-      return MysqlError(1105, absl::StrCat("tables on two sides in one statement: ", first.name,
-                                           " is in keyspace ", first.keyspace, ", ", routed.name,
-                                           " is in keyspace ", routed.keyspace));
-    }
-    plan.by_rule = plan.by_rule || routed.by_rule;
-    AddTouched(plan, routed.before);
-    AddTouched(plan, absl::StrCat(routed.keyspace, ".", routed.table));
-  }
-  if (tables.empty()) {
-    SLUICE_ASSIGN_OR_RETURN(plan.keyspace, KeyspaceWithoutTables(statement, target, snapshot));
-    if (plan.keyspace.empty()) {
-      return plan;
+    SLUICE_ASSIGN_OR_RETURN(Routed routed, router.Route(table));
+    SLUICE_ASSIGN_OR_RETURN(std::string shard, ShardFor(routed.keyspace, target, snapshot));
+    const Place before{routed.keyspace, std::move(shard)};
+    routed.place = snapshot.ServedAt(before);
+    Touch(plan, routed, snapshot);
+    if (first.place.keyspace.empty()) {
+      plan.place = routed.place;
+      plan.via = before == routed.place ? "" : NameOf(before);
+      first = std::move(routed);
+    } else if (first.place != routed.place) {
+      return TwoSides(first, routed);
     }
   }
-  SLUICE_ASSIGN_OR_RETURN(plan.shard, ShardFor(plan.keyspace, target, snapshot));
-  plan.keyspace = snapshot.ShardKeyspace(plan.keyspace, plan.shard);
-  if (plan.type != routing::TabletType::kPrimary) {
-    plan.touched.clear();
+  if (!tables.empty()) {
+    return plan;
   }
+  SLUICE_ASSIGN_OR_RETURN(const std::string keyspace,
+                          KeyspaceWithoutTables(statement, target, snapshot));
+  if (keyspace.empty()) {
+    return plan;
+  }
+  auto shard = ShardFor(keyspace, target, snapshot);
+  if (!shard.ok() && target.shard.empty() && AnyShardWillDo(statement) &&
+      !snapshot.ShardsOf(keyspace).empty()) {
+    shard = snapshot.ShardsOf(keyspace).front();
+  }
+  SLUICE_RETURN_IF_ERROR(shard.status());
+  const Place before{keyspace, *std::move(shard)};
+  plan.place = snapshot.ServedAt(before);
+  plan.via = before == plan.place ? "" : NameOf(before);
   return plan;
 }
 

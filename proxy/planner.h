@@ -10,24 +10,29 @@
 #include "absl/strings/string_view.h"
 #include "common/routing/target.h"
 #include "common/sql/statement.h"
+#include "proxy/hold_table.h"
 #include "proxy/rule_snapshot.h"
 
 namespace sluice::proxy {
 
 struct Plan {
   uint64_t epoch = 0;
-  std::string keyspace;  // empty: any tablet will do (no table, no keyspace in the session)
-  std::string shard;
+  // Where it is served, behind all rules. No keyspace: any tablet will do (no table, no keyspace in
+  // the session).
+  Place place;
+  std::string via;  // "customer/-80" where a shard rule led here from there; else empty
   routing::TabletType type = routing::TabletType::kPrimary;
-  // keyspace.table before and after routing, of statements that go to a PRIMARY: what holds are
-  // matched against. Replicas serve on while the primary's tables are held.
-  std::vector<std::string> touched;
-  bool by_rule = false;  // a rule names one of the tables, so a closed gate may be met
+  // Of statements that go to a PRIMARY: what holds are matched against. Replicas serve on while the
+  // primary's tables are held.
+  Touched touched;
+  bool by_rule = false;  // a rule names a table or the place, so a closed gate may be met
   bool has_tables = false;
 };
 
-// Errors carry the MySQL number for the client: 1046 no keyspace, 1049 unknown keyspace, 1105 with
-// the names where tables are on two sides, disabled, ambiguous, or the shard must be targeted.
+// A table goes by its table rule, then to the session's shard (in a keyspace of one shard, to that
+// one), then by the shard's rule. Errors carry the MySQL number for the client: 1046 no keyspace,
+// 1049 unknown keyspace, 1105 with the names where tables are on two sides, disabled, ambiguous, or
+// the shard must be targeted.
 absl::StatusOr<Plan> MakePlan(const sql::Statement& statement, const routing::Target& target,
                               const RuleSnapshot& snapshot);
 

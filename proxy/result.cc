@@ -162,6 +162,7 @@ class Forwarder {
         return Malformed();
       }
       response_.status = ok->status;
+      response_.insert_id = ok->last_insert_id == 0 ? response_.insert_id : ok->last_insert_id;
       SLUICE_RETURN_IF_ERROR(Send(BuildOk(*ok)));
       return (ok->status & kStatusMoreResults) != 0;
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -59,7 +60,37 @@ absl::StatusOr<std::vector<routing::TableRule>> ReadRules(
   return rules;
 }
 
+std::string ServingKey(absl::string_view keyspace, absl::string_view shard,
+                       routing::TabletType type) {
+  return absl::StrCat(keyspace, "/", shard, "@", static_cast<int>(type));
+}
+
+// Of all that says where statements go.
+uint64_t HashOfRoutes(schemas::RuleSet::Reader set, const std::vector<Tablet>& tablets,
+                      const std::vector<std::string>& keyspaces) {
+  uint64_t hash = absl::HashOf(keyspaces, set.getTableRules().size(), set.getShardRules().size());
+  for (const auto rule : set.getTableRules()) {
+    hash = absl::HashOf(hash, Str(rule.getFromTable()), Str(rule.getToTable()));
+  }
+  for (const auto rule : set.getShardRules()) {
+    hash = absl::HashOf(hash, Str(rule.getFromKeyspace()), Str(rule.getShard()),
+                        Str(rule.getToKeyspace()));
+  }
+  for (const auto home : set.getHomes()) {
+    hash = absl::HashOf(hash, Str(home.getTable()), Str(home.getKeyspace()));
+  }
+  for (const Tablet& tablet : tablets) {
+    hash = absl::HashOf(hash, tablet.alias, tablet.keyspace, tablet.shard, tablet.type, tablet.host,
+                        tablet.port, tablet.database, tablet.cell, tablet.serving);
+  }
+  return hash;
+}
+
 }  // namespace
+
+std::string NameOf(const Place& place) {
+  return absl::StrCat(place.keyspace, "/", place.shard);
+}
 
 absl::StatusOr<std::shared_ptr<const RuleSnapshot>> RuleSnapshot::Create(
     schemas::RuleSet::Reader set) {
@@ -79,7 +110,10 @@ absl::StatusOr<std::shared_ptr<const RuleSnapshot>> RuleSnapshot::Create(
   std::sort(snapshot->keyspaces_.begin(), snapshot->keyspaces_.end());
   snapshot->keyspace_set_ = std::move(keyspaces);
   SLUICE_RETURN_IF_ERROR(snapshot->ReadTopology(set));
+  SLUICE_RETURN_IF_ERROR(snapshot->ReadShardRules(set));
   SLUICE_RETURN_IF_ERROR(snapshot->ReadHolds(set));
+  snapshot->Index();
+  snapshot->routes_ = HashOfRoutes(set, snapshot->tablets_, snapshot->keyspaces_);
   return std::shared_ptr<const RuleSnapshot>(std::move(snapshot));
 }
 
@@ -98,22 +132,51 @@ absl::Status RuleSnapshot::ReadTopology(schemas::RuleSet::Reader set) {
     }
     tablets_.push_back(std::move(tablet));
   }
-  for (const auto item : set.getShardRules()) {
-    const std::string to = Str(item.getToKeyspace());
-    if (!HasKeyspace(to)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a shard rule to unknown keyspace '", to, "'"));
-    }
-    const auto [position, is_new] = shard_rules_.emplace(
-        absl::StrCat(Str(item.getFromKeyspace()), "/", Str(item.getShard())), to);
-    if (!is_new) {
-      return absl::InvalidArgumentError(absl::StrCat("two shard rules for ", position->first));
-    }
-  }
   for (const auto item : set.getHomes()) {
     homes_.emplace(Str(item.getTable()), Str(item.getKeyspace()));
   }
   return absl::OkStatus();
+}
+
+absl::Status RuleSnapshot::ReadShardRules(schemas::RuleSet::Reader set) {
+  for (const auto item : set.getShardRules()) {
+    const Place from{Str(item.getFromKeyspace()), Str(item.getShard())};
+    const std::string to = Str(item.getToKeyspace());
+    if (from.keyspace.empty() || from.shard.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a shard rule of '", NameOf(from), "': keyspace or shard is missing"));
+    }
+    if (!HasKeyspace(to)) {
+      return absl::InvalidArgumentError(absl::StrCat("the shard rule of ", NameOf(from),
+                                                     " leads to unknown keyspace '", to, "'"));
+    }
+    if (!shard_rules_.emplace(NameOf(from), to).second) {
+      return absl::InvalidArgumentError(absl::StrCat("two shard rules for ", NameOf(from)));
+    }
+    const Place there{to, from.shard};
+    const auto back = shard_rules_.find(NameOf(there));
+    if (to != from.keyspace && back != shard_rules_.end() && back->second == from.keyspace) {
+      return absl::InvalidArgumentError(absl::StrCat("the shard rules of ", NameOf(from), " and ",
+                                                     NameOf(there), " lead to each other"));
+    }
+    ruled_places_.insert(NameOf(from));
+    ruled_places_.insert(NameOf(there));
+    shards_[from.keyspace].push_back(from.shard);
+  }
+  return absl::OkStatus();
+}
+
+void RuleSnapshot::Index() {
+  for (const Tablet& tablet : tablets_) {
+    shards_[tablet.keyspace].push_back(tablet.shard);
+    if (tablet.serving) {
+      serving_[ServingKey(tablet.keyspace, tablet.shard, tablet.type)].push_back(&tablet);
+    }
+  }
+  for (auto& [keyspace, shards] : shards_) {
+    std::sort(shards.begin(), shards.end());
+    shards.erase(std::unique(shards.begin(), shards.end()), shards.end());
+  }
 }
 
 absl::Status RuleSnapshot::ReadHolds(schemas::RuleSet::Reader set) {
@@ -129,6 +192,15 @@ absl::Status RuleSnapshot::ReadHolds(schemas::RuleSet::Reader set) {
       }
       hold.tables.push_back(std::move(name));
     }
+    for (const auto shard : item.getShards()) {
+      std::string name = Str(shard);
+      const size_t slash = name.find('/');
+      if (slash == std::string::npos || slash == 0 || slash + 1 == name.size()) {
+        return absl::InvalidArgumentError(absl::StrCat("hold ", hold.cutover_id, ": '", name,
+                                                       "' is not of the form keyspace/shard"));
+      }
+      hold.shards.push_back(std::move(name));
+    }
     holds_.push_back(std::move(hold));
   }
   return absl::OkStatus();
@@ -138,16 +210,10 @@ bool RuleSnapshot::HasKeyspace(absl::string_view keyspace) const {
   return keyspace_set_.contains(keyspace);
 }
 
-std::vector<std::string> RuleSnapshot::ShardsOf(absl::string_view keyspace) const {
-  std::vector<std::string> shards;
-  for (const Tablet& tablet : tablets_) {
-    if (tablet.keyspace == keyspace) {
-      shards.push_back(tablet.shard);
-    }
-  }
-  std::sort(shards.begin(), shards.end());
-  shards.erase(std::unique(shards.begin(), shards.end()), shards.end());
-  return shards;
+const std::vector<std::string>& RuleSnapshot::ShardsOf(absl::string_view keyspace) const {
+  static const std::vector<std::string> kNone;
+  const auto found = shards_.find(keyspace);
+  return found == shards_.end() ? kNone : found->second;
 }
 
 std::optional<std::string> RuleSnapshot::HomeOf(absl::string_view table) const {
@@ -155,26 +221,23 @@ std::optional<std::string> RuleSnapshot::HomeOf(absl::string_view table) const {
   return found == homes_.end() ? std::nullopt : std::optional<std::string>(found->second);
 }
 
-std::string RuleSnapshot::ShardKeyspace(const std::string& keyspace,
-                                        const std::string& shard) const {
+Place RuleSnapshot::ServedAt(const Place& place) const {
   if (shard_rules_.empty()) {
-    return keyspace;
+    return place;
   }
-  const auto found = shard_rules_.find(absl::StrCat(keyspace, "/", shard));
-  return found == shard_rules_.end() ? keyspace : found->second;
+  const auto found = shard_rules_.find(NameOf(place));
+  return found == shard_rules_.end() ? place : Place{found->second, place.shard};
 }
 
-std::vector<const Tablet*> RuleSnapshot::Serving(absl::string_view keyspace,
-                                                 absl::string_view shard,
-                                                 routing::TabletType type) const {
-  std::vector<const Tablet*> serving;
-  for (const Tablet& tablet : tablets_) {
-    if (tablet.serving && tablet.type == type && tablet.keyspace == keyspace &&
-        tablet.shard == shard) {
-      serving.push_back(&tablet);
-    }
-  }
-  return serving;
+bool RuleSnapshot::HasShardRule(const Place& place) const {
+  return !ruled_places_.empty() && ruled_places_.contains(NameOf(place));
+}
+
+const std::vector<const Tablet*>& RuleSnapshot::Serving(const Place& place,
+                                                        routing::TabletType type) const {
+  static const std::vector<const Tablet*> kNone;
+  const auto found = serving_.find(ServingKey(place.keyspace, place.shard, type));
+  return found == serving_.end() ? kNone : found->second;
 }
 
 }  // namespace sluice::proxy

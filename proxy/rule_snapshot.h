@@ -31,11 +31,21 @@ struct Tablet {
   friend bool operator==(const Tablet&, const Tablet&) = default;
 };
 
-// Immutable, thread-safe.
+// One shard of one keyspace.
+struct Place {
+  std::string keyspace;
+  std::string shard;
+  friend bool operator==(const Place&, const Place&) = default;
+};
+// "keyspace/shard".
+std::string NameOf(const Place& place);
+
+// Immutable, thread-safe. What a query asks of it is a hash look-up, whatever the number of rules
+// and tablets.
 class RuleSnapshot {
  public:
   // INVALID_ARGUMENT says what is broken: a name with two rules, a rule to an unknown keyspace, a
-  // malformed name, a tablet without an address.
+  // malformed name, shard rules that lead to each other, a tablet without an address.
   static absl::StatusOr<std::shared_ptr<const RuleSnapshot>> Create(schemas::RuleSet::Reader set);
 
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
@@ -45,24 +55,29 @@ class RuleSnapshot {
   // Sorted.
   [[nodiscard]] const std::vector<std::string>& keyspaces() const { return keyspaces_; }
   [[nodiscard]] bool HasKeyspace(absl::string_view keyspace) const;
-  // Of its tablets, sorted.
-  [[nodiscard]] std::vector<std::string> ShardsOf(absl::string_view keyspace) const;
+  // Those of its tablets and those that a shard rule leads away from it, sorted.
+  [[nodiscard]] const std::vector<std::string>& ShardsOf(absl::string_view keyspace) const;
   // Where a bare name goes in a session without a keyspace: nullopt when unknown, empty when
   // several keyspaces have it.
   [[nodiscard]] std::optional<std::string> HomeOf(absl::string_view table) const;
-  // The keyspace that serves this shard: itself unless a shard rule says another.
-  [[nodiscard]] std::string ShardKeyspace(const std::string& keyspace,
-                                          const std::string& shard) const;
-  // Tablets that serve a shard with a type, in the order of the set.
-  [[nodiscard]] std::vector<const Tablet*> Serving(absl::string_view keyspace,
-                                                   absl::string_view shard,
-                                                   routing::TabletType type) const;
+  // Where a place is served: itself unless a shard rule says another keyspace. Rules are not
+  // chained.
+  [[nodiscard]] Place ServedAt(const Place& place) const;
+  // Whether a shard rule leads from here or to here, so that a closed gate may be met.
+  [[nodiscard]] bool HasShardRule(const Place& place) const;
+  // Tablets that serve a place with a type, in the order of the set.
+  [[nodiscard]] const std::vector<const Tablet*>& Serving(const Place& place,
+                                                          routing::TabletType type) const;
+  // Equal for two sets of this process exactly when they differ in nothing but epoch and holds.
+  [[nodiscard]] uint64_t routes() const { return routes_; }
 
  private:
   RuleSnapshot(uint64_t epoch, const std::vector<routing::TableRule>& rules)
       : epoch_(epoch), rules_(rules) {}
 
   absl::Status ReadTopology(schemas::RuleSet::Reader set);
+  absl::Status ReadShardRules(schemas::RuleSet::Reader set);
+  void Index();
   absl::Status ReadHolds(schemas::RuleSet::Reader set);
 
   const uint64_t epoch_;
@@ -73,6 +88,11 @@ class RuleSnapshot {
   absl::flat_hash_set<std::string> keyspace_set_;
   absl::flat_hash_map<std::string, std::string> homes_;
   absl::flat_hash_map<std::string, std::string> shard_rules_;  // "keyspace/shard" -> keyspace
+  absl::flat_hash_set<std::string> ruled_places_;              // both ends of shard rules
+  absl::flat_hash_map<std::string, std::vector<std::string>> shards_;  // of each keyspace
+  // "keyspace/shard@TYPE" -> tablets_.
+  absl::flat_hash_map<std::string, std::vector<const Tablet*>> serving_;
+  uint64_t routes_ = 0;
 };
 
 }  // namespace sluice::proxy

@@ -27,7 +27,8 @@ absl::StatusOr<std::unique_ptr<RulesClient>> RulesClient::Start(const RulesClien
     auto loaded = LoadRules(options.state_file);
     if (loaded.ok()) {
       SLUICE_LOG(kInfo, "rules loaded from disk", {{"epoch", (*loaded)->epoch()}});
-      traffic.Install(*std::move(loaded));
+      traffic.Offer((*loaded)->epoch(), loaded);
+      traffic.Kept(**loaded, /*synced=*/true);
     } else if (loaded.status().code() != absl::StatusCode::kNotFound) {
       SLUICE_LOG(kWarning, "rules on disk are of no use", {{"reason", loaded.status()}});
     }
@@ -38,6 +39,7 @@ absl::StatusOr<std::unique_ptr<RulesClient>> RulesClient::Start(const RulesClien
   std::unique_ptr<RulesClient> rules(new RulesClient(options, traffic, std::move(client)));
   rules->follower_ = std::jthread([raw = rules.get()] { raw->Follow(); });
   rules->acknowledger_ = std::jthread([raw = rules.get()] { raw->Acknowledge(); });
+  rules->syncer_ = std::jthread([raw = rules.get()] { raw->Sync(); });
   return rules;
 }
 
@@ -75,13 +77,15 @@ void RulesClient::Follow() {
       refused_again_ = false;
     }
     Pause(pause);
+    // So would one that is not acknowledged yet.
+    traffic_.AwaitAcknowledged(absl::Now() + kRefusedPause);
   }
 }
 
 void RulesClient::Acknowledge() {
-  Traffic::Acknowledgement sent;
+  Acknowledgement sent;
   while (traffic_.AwaitNews(sent)) {
-    const Traffic::Acknowledgement state = traffic_.acknowledgement();
+    const Acknowledgement state = traffic_.acknowledgement();
     if (Poll(state, absl::ZeroDuration()).ok()) {
       sent = state;
     } else if (!Pause(kRetryPause)) {
@@ -90,7 +94,7 @@ void RulesClient::Acknowledge() {
   }
 }
 
-absl::Status RulesClient::Poll(const Traffic::Acknowledgement& state, absl::Duration wait) {
+absl::Status RulesClient::Poll(const Acknowledgement& state, absl::Duration wait) {
   rpc::CallOptions call;
   call.timeout = wait + kCallMargin;
   return client_->Call<schemas::PollRulesRequest, schemas::PollRulesReply>(
@@ -103,9 +107,8 @@ absl::Status RulesClient::Poll(const Traffic::Acknowledgement& state, absl::Dura
         request.setHeldStatements(state.held_statements);
         request.setOpenTransactions(state.open_on_held);
         request.setWaitMs(static_cast<uint32_t>(absl::ToInt64Milliseconds(wait)));
-        absl::MutexLock lock(&mutex_);
-        request.setRefusedEpoch(refused_epoch_);
-        request.setRefusedReason(refused_reason_);
+        request.setRefusedEpoch(state.refused_epoch);
+        request.setRefusedReason(state.refused_reason);
       },
       [&](schemas::PollRulesReply::Reader reply) {
         if (reply.getChanged()) {
@@ -120,43 +123,79 @@ absl::Status RulesClient::Poll(const Traffic::Acknowledgement& state, absl::Dura
 void RulesClient::Receive(schemas::RuleSet::Reader set) {
   absl::MutexLock receive(&receive_mutex_);
   const uint64_t epoch = set.getEpoch();
-  const uint64_t have = traffic_.acknowledgement().have_epoch;
-  if (epoch == have) {  // both threads got it
-    return;
-  }
-  if (epoch < have) {
-    Refuse(epoch, absl::StrCat("epoch ", epoch, " is older than ", have,
-                               ", which this proxy obeys; epochs only grow"));
-    return;
-  }
-  auto snapshot = RuleSnapshot::Create(set);
-  if (!snapshot.ok()) {
-    Refuse(epoch, std::string(snapshot.status().message()));
-    return;
-  }
-  {
-    // Before the rules are obeyed: whoever hears of the new epoch hears of no refusal before it.
-    absl::MutexLock lock(&mutex_);
-    refused_epoch_ = 0;
-    refused_reason_.clear();
-  }
-  traffic_.Install(*std::move(snapshot));
-  SLUICE_LOG(kInfo, "rules received", {{"epoch", epoch}, {"holds", set.getHolds().size()}});
-  if (options_.state_file.empty()) {
-    return;
-  }
-  if (const absl::Status saved = SaveRules(options_.state_file, set); !saved.ok()) {
-    SLUICE_LOG(kWarning, "rules are not on disk", {{"reason", saved}});
+  const auto snapshot = RuleSnapshot::Create(set);
+  switch (traffic_.Offer(epoch, snapshot)) {
+    case Traffic::Answer::kNothing:
+      return;
+    case Traffic::Answer::kObeyed:
+      SLUICE_LOG(kInfo, "rules received", {{"epoch", epoch}, {"holds", set.getHolds().size()}});
+      [[fallthrough]];
+    case Traffic::Answer::kNotKept:
+      Keep(*snapshot, set);
+      return;
+    case Traffic::Answer::kRefused:
+      SLUICE_LOG_EVERY(absl::Seconds(10), kError, "rules refused",
+                       {{"epoch", epoch}, {"reason", traffic_.acknowledgement().refused_reason}});
+      absl::MutexLock lock(&mutex_);
+      refused_again_ = true;
   }
 }
 
-void RulesClient::Refuse(uint64_t epoch, absl::string_view reason) {
-  SLUICE_LOG_EVERY(absl::Seconds(10), kError, "rules refused",
-                   {{"epoch", epoch}, {"reason", reason}});
+void RulesClient::Keep(const std::shared_ptr<const RuleSnapshot>& snapshot,
+                       schemas::RuleSet::Reader set) {
+  if (options_.state_file.empty()) {
+    traffic_.Kept(*snapshot, /*synced=*/true);
+    return;
+  }
+  if (written_epoch_ == snapshot->epoch()) {
+    return;  // the syncing thread has it
+  }
+  if (const absl::Status written = WriteRules(options_.state_file, set); !written.ok()) {
+    Forget(*snapshot, written);
+    return;
+  }
+  written_epoch_ = snapshot->epoch();
+  traffic_.Kept(*snapshot, /*synced=*/false);
   absl::MutexLock lock(&mutex_);
-  refused_again_ = true;
-  refused_epoch_ = epoch;
-  refused_reason_ = std::string(reason);
+  unsynced_ = snapshot;
+}
+
+bool RulesClient::Forget(const RuleSnapshot& snapshot, const absl::Status& why) {
+  SLUICE_LOG_EVERY(absl::Seconds(10), kWarning, "rules are not on disk", {{"reason", why}});
+  if (!ForgetRules(options_.state_file).ok()) {
+    return false;
+  }
+  traffic_.Kept(snapshot, /*synced=*/true);
+  return true;
+}
+
+void RulesClient::Sync() {
+  const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || unsynced_ != nullptr;
+  };
+  while (true) {
+    std::shared_ptr<const RuleSnapshot> snapshot;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(&wanted));
+      if (stopping_) {
+        return;
+      }
+      snapshot = std::move(unsynced_);
+      unsynced_ = nullptr;
+    }
+    // What is in the file by now is this set or a later one.
+    const absl::Status synced = SyncRules(options_.state_file);
+    if (synced.ok()) {
+      traffic_.Kept(*snapshot, /*synced=*/true);
+    } else if (!Forget(*snapshot, synced)) {
+      {
+        absl::MutexLock lock(&mutex_);
+        unsynced_ = unsynced_ == nullptr ? snapshot : unsynced_;
+      }
+      Pause(kRefusedPause);
+    }
+  }
 }
 
 }  // namespace sluice::proxy

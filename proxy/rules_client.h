@@ -22,8 +22,9 @@ struct RulesClientOptions {
   std::string state_file;  // empty: nothing is kept
 };
 
-// Two threads: one waits in a long poll for the next epoch, the other sends acknowledgements at
-// once, so that neither waits for the other.
+// What to do with a set decides the machine in Traffic; here are the polls, the file and the
+// threads. One waits in a long poll for the next epoch, one sends acknowledgements at once, one
+// syncs the file, so that none waits for another.
 class RulesClient {
  public:
   // Loads the state file into `traffic` when there is one, then starts. `traffic` outlives this.
@@ -38,10 +39,15 @@ class RulesClient {
 
   void Follow();       // the long poll
   void Acknowledge();  // the acknowledgements
-  absl::Status Poll(const Traffic::Acknowledgement& state, absl::Duration wait);
-  // A rule set came in: obeys it, or remembers why not.
+  void Sync();         // the file
+  absl::Status Poll(const Acknowledgement& state, absl::Duration wait);
+  // A rule set came in.
   void Receive(schemas::RuleSet::Reader set);
-  void Refuse(uint64_t epoch, absl::string_view reason);
+  void Keep(const std::shared_ptr<const RuleSnapshot>& snapshot, schemas::RuleSet::Reader set)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(receive_mutex_);
+  // The set could not be written or synced. A restart must not obey an older one: better none.
+  // False where the disk takes not even that; then the set is not acknowledged, and comes again.
+  bool Forget(const RuleSnapshot& snapshot, const absl::Status& why);
   bool Pause(absl::Duration time);
 
   const RulesClientOptions options_;
@@ -50,14 +56,15 @@ class RulesClient {
 
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  uint64_t refused_epoch_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::string refused_reason_ ABSL_GUARDED_BY(mutex_);
   bool refused_again_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<const RuleSnapshot> unsynced_ ABSL_GUARDED_BY(mutex_);  // in the file
 
-  absl::Mutex receive_mutex_;  // one rule set at a time, the file included
+  absl::Mutex receive_mutex_;  // one rule set at a time, its writing included
+  uint64_t written_epoch_ ABSL_GUARDED_BY(receive_mutex_) = 0;
 
   std::jthread follower_;
   std::jthread acknowledger_;
+  std::jthread syncer_;
 };
 
 }  // namespace sluice::proxy

@@ -169,7 +169,7 @@ absl::Status Session::Use(absl::string_view target) {
 absl::Status Session::ResetConnection() {
   ForgetTransaction();
   backends_.DropAll();
-  last_ = nullptr;
+  state_ = SessionState();
   settings_.Clear();
   next_transaction_.clear();
   autocommit_ = true;
@@ -180,10 +180,7 @@ absl::Status Session::ResetConnection() {
 void Session::ForgetTransaction() {
   // A backend in a transaction is of no use to anything else: its end rolls back.
   if (transaction_.backend != nullptr) {
-    if (last_ == transaction_.backend) {
-      last_ = nullptr;
-    }
-    backends_.Drop(transaction_.backend);
+    Drop(transaction_.backend);
     transaction_.backend = nullptr;
   }
   transaction_.pending.clear();

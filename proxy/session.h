@@ -20,6 +20,7 @@
 #include "proxy/login.h"
 #include "proxy/planner.h"
 #include "proxy/registry.h"
+#include "proxy/session_state.h"
 #include "proxy/traffic.h"
 #include "proxy/wire.h"
 
@@ -65,6 +66,8 @@ class Session {
     absl::string_view attributes;
     const sql::Statement& statement;
     bool is_final_text = false;  // names of keyspaces in it are not rewritten
+    // It only reads what its server's session has: no part of a transaction that is still to begin.
+    bool is_outside = false;
   };
 
   // A transaction, from BEGIN on. It is bound to a tablet by the first statement that needs one.
@@ -107,16 +110,17 @@ class Session {
   absl::Status EndTransaction(const Work& work);
   absl::Status Savepoint(const Work& work);
   absl::Status Set(const Work& work);
-  absl::Status SetEverywhere(const Work& work);
+  absl::Status SetOnAll(const Work& work);
+  absl::Status SetOnOne(const Work& work);
+  absl::StatusOr<Response> RunSet(const Work& work, Backend* backend);
+  absl::StatusOr<Backend*> AnyBackend();
   absl::Status Kill(const Work& work);
   [[nodiscard]] absl::Status Unsupported(const Work& work) const;
 
   // session_execute.cc: on a backend
   absl::Status Execute(const Work& work);
-  absl::StatusOr<Backend*> BackendFor(const Plan& plan, const RuleSnapshot& snapshot,
-                                      const Work& work);
+  absl::StatusOr<Backend*> BackendFor(const Plan& plan, const RuleSnapshot& snapshot);
   absl::StatusOr<Backend*> BoundBackend(const Plan& plan) const;
-  [[nodiscard]] bool FollowsLast(const sql::Statement& statement) const;
   // True: try again.
   absl::StatusOr<bool> WaitForTablet(const absl::Status& reason, uint64_t epoch,
                                      absl::Time deadline, WaitingPlace& place);
@@ -129,6 +133,24 @@ class Session {
                              bool in_doubt);
   absl::Status RunBound(const Work& work);
   void ForgetTransaction();
+
+  // session_home.cc: what lives on one server only
+  // The backend that has what a statement without tables reads of the session; nullptr: any will
+  // do.
+  absl::StatusOr<Backend*> HomeFor(const Work& work);
+  // Runs it there: true when it must be tried again.
+  absl::StatusOr<bool> RunAtHome(Work work, const RuleSnapshot& snapshot, Backend* home);
+  // Makes sure that the statement finds there what it reads of the session.
+  absl::Status Prepare(const Work& work, Backend* backend);
+  void SettleInsertId(const Work& work);
+  absl::Status CarryInsertId(Backend* from, Backend* to);
+  // An error when temporary tables or locks of the session are on a server that does not serve
+  // their place any more: the session has to end.
+  absl::Status CheckKept(const RuleSnapshot& snapshot);
+  absl::Status End(const absl::Status& why);
+  // Sends the error; ends the session where its state is broken.
+  absl::Status Fail(const absl::Status& why);
+  void Drop(Backend* backend);
 
   const SessionServices& services_;
   const uint64_t id_;
@@ -145,7 +167,8 @@ class Session {
 
   BackendSet backends_;
   Transaction transaction_;
-  Backend* last_ = nullptr;  // of the last statement; LAST_INSERT_ID() and warnings are there
+  SessionState state_;
+  uint64_t kept_epoch_ = 0;  // at which CheckKept has found nothing
 };
 
 }  // namespace sluice::proxy

@@ -37,8 +37,10 @@ bool MeansClosedGate(const ErrorPacket& error) {
   }
 }
 
+// "customer2/-80 (customer/-80 by its shard rule)".
 std::string PlaceOf(const Plan& plan) {
-  return absl::StrCat(plan.keyspace, "/", plan.shard);
+  return absl::StrCat(NameOf(plan.place),
+                      plan.via.empty() ? "" : absl::StrCat(" (", plan.via, " by its shard rule)"));
 }
 
 }  // namespace
@@ -49,6 +51,21 @@ absl::Status Session::Execute(const Work& work) {
   ClosedGate gate;
   while (true) {
     const auto snapshot = services_.traffic.snapshot();
+    if (const absl::Status kept = CheckKept(*snapshot); !kept.ok()) {
+      return End(kept);
+    }
+    SettleInsertId(work);
+    const auto home = HomeFor(work);
+    if (!home.ok()) {
+      return Fail(home.status());
+    }
+    if (*home != nullptr) {
+      SLUICE_ASSIGN_OR_RETURN(const bool again, RunAtHome(work, *snapshot, *home));
+      if (again) {
+        continue;
+      }
+      return absl::OkStatus();
+    }
     const auto plan = MakePlan(work.statement, target_, *snapshot);
     if (!plan.ok()) {
       return SendError(plan.status());
@@ -66,7 +83,7 @@ absl::Status Session::Execute(const Work& work) {
       continue;  // the rules have changed: another plan
     }
     OpenWork open = *std::move(*admitted);
-    const auto backend = BackendFor(*plan, *snapshot, work);
+    const auto backend = BackendFor(*plan, *snapshot);
     if (!backend.ok()) {
       open.Reset();
       SLUICE_ASSIGN_OR_RETURN(const bool again,
@@ -76,6 +93,13 @@ absl::Status Session::Execute(const Work& work) {
       }
       place.Leave();
       return SendError(backend.status());
+    }
+    if (const absl::Status ready = Prepare(work, *backend); !ready.ok()) {
+      if (ready.code() == absl::StatusCode::kUnavailable && absl::Now() < deadline) {
+        continue;  // the backend was lost before anything of the statement was sent
+      }
+      place.Leave();
+      return Fail(ready);
     }
     const bool may_keep_back = plan->by_rule && transaction_.backend == nullptr && !gate.is_final;
     SLUICE_ASSIGN_OR_RETURN(const bool again,
@@ -115,60 +139,41 @@ absl::StatusOr<bool> Session::WaitForTablet(const absl::Status& reason, uint64_t
   return !services_.stopping.load(std::memory_order_relaxed);
 }
 
-bool Session::FollowsLast(const sql::Statement& statement) const {
-  if (last_ == nullptr || !statement.tables.empty() || !statement.qualifiers.empty() ||
-      last_->tablet().type != target_.type) {
-    return false;
-  }
-  if (statement.kind == sql::StatementKind::kShow) {
-    return statement.show_subject == "warnings" || statement.show_subject == "errors" ||
-           statement.show_subject == "count";
-  }
-  // SELECT LAST_INSERT_ID(), ROW_COUNT(), FOUND_ROWS(), @x
-  return statement.is_read;
-}
-
 absl::StatusOr<Backend*> Session::BoundBackend(const Plan& plan) const {
   const Tablet& tablet = transaction_.backend->tablet();
-  const bool same =
-      plan.keyspace == tablet.keyspace && plan.shard == tablet.shard && plan.type == tablet.type;
-  if (plan.has_tables && !same) {
-    return MysqlError(
-        1105, absl::StrCat("a transaction is open on ", tablet.keyspace, "/", tablet.shard,
-                           " (tablet ", tablet.alias, "); the statement needs ", PlaceOf(plan), "@",
-                           routing::TabletTypeName(plan.type),
-                           ": end the transaction first, it can't span two"));
+  const Place bound{tablet.keyspace, tablet.shard};
+  if (plan.has_tables && (plan.place != bound || plan.type != tablet.type)) {
+    return MysqlError(1105, absl::StrCat("a transaction is open on ", NameOf(bound), " (tablet ",
+                                         tablet.alias, "); the statement needs ", PlaceOf(plan),
+                                         "@", routing::TabletTypeName(plan.type),
+                                         ": end the transaction first, it can't span two"));
   }
   return transaction_.backend;
 }
 
-absl::StatusOr<Backend*> Session::BackendFor(const Plan& plan, const RuleSnapshot& snapshot,
-                                             const Work& work) {
+absl::StatusOr<Backend*> Session::BackendFor(const Plan& plan, const RuleSnapshot& snapshot) {
   if (transaction_.backend != nullptr) {
     return BoundBackend(plan);
   }
-  if (FollowsLast(work.statement) && !last_->IsStale()) {
-    return last_;
-  }
   std::vector<const Tablet*> candidates;
-  if (plan.keyspace.empty()) {
+  if (plan.place.keyspace.empty()) {
     for (const Tablet& tablet : snapshot.tablets()) {
       if (tablet.serving && tablet.type == plan.type) {
         candidates.push_back(&tablet);
       }
     }
   } else {
-    candidates = snapshot.Serving(plan.keyspace, plan.shard, plan.type);
+    candidates = snapshot.Serving(plan.place, plan.type);
   }
   if (candidates.empty()) {
     const std::string text =
         absl::StrCat("no serving ", routing::TabletTypeName(plan.type), " tablet",
-                     plan.keyspace.empty() ? "" : absl::StrCat(" in ", PlaceOf(plan)));
-    const bool exists = std::any_of(snapshot.tablets().begin(), snapshot.tablets().end(),
-                                    [&](const Tablet& tablet) {
-                                      return tablet.keyspace == plan.keyspace &&
-                                             tablet.shard == plan.shard && tablet.type == plan.type;
-                                    });
+                     plan.place.keyspace.empty() ? "" : absl::StrCat(" in ", PlaceOf(plan)));
+    const bool exists = std::any_of(
+        snapshot.tablets().begin(), snapshot.tablets().end(), [&](const Tablet& tablet) {
+          return tablet.keyspace == plan.place.keyspace && tablet.shard == plan.place.shard &&
+                 tablet.type == plan.type;
+        });
     // A primary that is down for a moment is waited for.
     return exists && plan.type == routing::TabletType::kPrimary
                ? WithMysqlErrno(absl::UnavailableError(text), 1105)
@@ -181,12 +186,10 @@ absl::StatusOr<Backend*> Session::BackendFor(const Plan& plan, const RuleSnapsho
     }
   }
   const Tablet& tablet = services_.chooser.Choose(candidates);
-  const Backend* before = backends_.Find(tablet);
-  auto backend = backends_.Get(tablet, settings_);
-  if (last_ == before && (!backend.ok() || *backend != before)) {
-    last_ = nullptr;  // it had gone stale
+  if (Backend* outdated = backends_.Outdated(tablet); outdated != nullptr) {
+    Drop(outdated);
   }
-  return backend;
+  return backends_.Get(tablet, settings_);
 }
 
 absl::StatusOr<bool> Session::BindTransaction(Backend* backend) {
@@ -206,11 +209,10 @@ absl::StatusOr<bool> Session::BindTransaction(Backend* backend) {
 absl::StatusOr<bool> Session::Attempt(const Work& work, const RuleSnapshot& snapshot,
                                       Backend* backend, OpenWork open, bool may_keep_back) {
   bool bound_now = false;
-  if (transaction_.backend == nullptr) {
+  if (transaction_.backend == nullptr && !work.is_outside) {
     const auto bound = BindTransaction(backend);
     if (!bound.ok() && bound.status().code() == absl::StatusCode::kUnavailable) {
-      last_ = last_ == backend ? nullptr : last_;
-      backends_.Drop(backend);  // nothing of the statement was sent: another try
+      Drop(backend);  // nothing of the statement was sent: another try
       return true;
     }
     if (!bound.ok()) {
@@ -247,8 +249,7 @@ absl::StatusOr<bool> Session::Attempt(const Work& work, const RuleSnapshot& snap
   }
   if (!status.ok()) {
     if (nothing_sent && transaction_.backend == nullptr) {
-      last_ = last_ == backend ? nullptr : last_;
-      backends_.Drop(backend);
+      Drop(backend);
       return true;
     }
     transaction_.backend = bound_now ? backend : transaction_.backend;
@@ -257,6 +258,11 @@ absl::StatusOr<bool> Session::Attempt(const Work& work, const RuleSnapshot& snap
   }
   if (response.is_error && !response.forwarded) {
     return AfterKeptBack(backend, bound_now);
+  }
+  state_.Ran(backends_.SessionOf(backend), target_, work.statement,
+             {.failed = response.is_error, .insert_id = response.insert_id});
+  if (work.is_outside) {
+    return false;
   }
   const bool in_doubt = bound_now || transaction_.backend != nullptr || !autocommit_;
   SLUICE_RETURN_IF_ERROR(AfterResponse(backend, response, std::move(open), in_doubt));
@@ -268,8 +274,7 @@ absl::StatusOr<bool> Session::AfterKeptBack(Backend* backend, bool bound_now) {
   if (bound_now) {
     const auto response = backend->Run("ROLLBACK");
     if (!response.ok() || response->is_error) {
-      last_ = last_ == backend ? nullptr : last_;
-      backends_.Drop(backend);
+      Drop(backend);
     }
   }
   return true;
@@ -280,13 +285,10 @@ absl::Status Session::LostBackend(Backend* backend, const Response& response,
   const Tablet tablet = backend->tablet();
   const bool in_transaction = transaction_.backend == backend;
   SLUICE_LOG(kWarning, "backend lost", {{"tablet", tablet.alias}, {"reason", why}});
-  if (last_ == backend) {
-    last_ = nullptr;
-  }
   if (in_transaction) {
     ForgetTransaction();
   } else {
-    backends_.Drop(backend);
+    Drop(backend);
   }
   if (response.forwarded) {
     return absl::UnavailableError("the backend was lost in the middle of a result");
@@ -294,16 +296,17 @@ absl::Status Session::LostBackend(Backend* backend, const Response& response,
   SLUICE_RETURN_IF_ERROR(SendError(MysqlError(
       2013, absl::StrCat("Lost connection to tablet ", tablet.alias,
                          " during the statement: whether it was executed is not known"))));
-  // What follows must not run outside the transaction that the client believes in.
-  return in_transaction ? absl::UnavailableError("the transaction's backend was lost")
-                        : absl::OkStatus();
+  // What follows must not run outside the transaction that the client believes in, nor without its
+  // temporary tables and locks.
+  return in_transaction || !state_.broken().ok()
+             ? absl::UnavailableError("the session's backend was lost")
+             : absl::OkStatus();
 }
 
 absl::Status Session::AfterResponse(Backend* backend, const Response& response, OpenWork open,
                                     bool in_doubt) {
   transaction_.pending.clear();
   next_transaction_.clear();
-  last_ = backend;
   uint16_t status = response.status;
   if (response.is_error && in_doubt) {
     // An error packet does not say whether the transaction is still open.

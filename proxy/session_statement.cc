@@ -209,49 +209,107 @@ absl::Status Session::Set(const Work& work) {
     next_transaction_ = {std::string(work.text)};
     return SendOk();
   }
-  return SetEverywhere(work);
+  const bool only_user_variables =
+      std::all_of(statement.set_variables.begin(), statement.set_variables.end(),
+                  [](const std::string& name) { return absl::StartsWith(name, "@"); });
+  SettleInsertId(work);
+  const auto home = state_.HomeOf(statement.session);
+  if (!home.ok()) {
+    return Fail(home.status());
+  }
+  return only_user_variables && (statement.session.varies || *home != 0) ? SetOnOne(work)
+                                                                         : SetOnAll(work);
+}
+
+// A backend of the session's target.
+absl::StatusOr<Backend*> Session::AnyBackend() {
+  sql::Statement read;
+  read.is_read = true;
+  const auto snapshot = services_.traffic.snapshot();
+  SLUICE_ASSIGN_OR_RETURN(const Plan plan, MakePlan(read, target_, *snapshot));
+  return BackendFor(plan, *snapshot);
+}
+
+absl::StatusOr<Response> Session::RunSet(const Work& work, Backend* backend) {
+  SLUICE_ASSIGN_OR_RETURN(Response response, backend->Run(work.text));
+  const bool ended = !response.is_error && (response.status & kStatusInTransaction) == 0;
+  if (backend == transaction_.backend && ended) {
+    transaction_.backend = nullptr;  // autocommit=1 has ended it
+    transaction_.work.Reset();
+  }
+  return response;
+}
+
+// What has another value on each server, or at each moment, is set on one, and has its home there.
+absl::Status Session::SetOnOne(const Work& work) {
+  absl::StatusOr<Backend*> backend = transaction_.backend;
+  if (*backend == nullptr) {
+    const auto home = state_.HomeOf(work.statement.session);
+    backend = home.ok() && *home != 0 ? backends_.Find(*home) : nullptr;
+  }
+  if (*backend == nullptr) {
+    backend = AnyBackend();
+  }
+  if (!backend.ok()) {
+    return Fail(backend.status());
+  }
+  if (const absl::Status ready = Prepare(work, *backend); !ready.ok()) {
+    return Fail(ready);
+  }
+  const auto response = RunSet(work, *backend);
+  if (!response.ok()) {
+    return LostBackend(*backend, {}, response.status());
+  }
+  if (response->is_error) {
+    return SendPackets({BuildError(response->error)});
+  }
+  state_.Ran(backends_.SessionOf(*backend), target_, work.statement, {});
+  return SendOk();
 }
 
 // All backend sessions of the client get the statement, and later ones will.
-absl::Status Session::SetEverywhere(const Work& work) {
+absl::Status Session::SetOnAll(const Work& work) {
   const sql::Statement& statement = work.statement;
   std::vector<Backend*> backends = backends_.all();
   if (backends.empty()) {
-    const auto snapshot = services_.traffic.snapshot();
-    const auto plan = MakePlan(sql::Statement(), target_, *snapshot);
-    if (plan.ok()) {
-      const auto backend = BackendFor(*plan, *snapshot, work);
-      if (backend.ok()) {
-        backends.push_back(*backend);
-      }
+    const auto backend = AnyBackend();
+    if (backend.ok()) {
+      backends.push_back(*backend);
     }
   }
   std::string mode;
   for (Backend* backend : backends) {
-    const auto response = backend->Run(work.text);
+    const absl::Status ready = state_.Check(statement.session, backends_.SessionOf(backend));
+    if (!ready.ok()) {
+      return Fail(ready);
+    }
+    const auto response = RunSet(work, backend);
     if (!response.ok()) {
       if (backend == transaction_.backend) {
         return LostBackend(backend, {}, response.status());
       }
-      last_ = last_ == backend ? nullptr : last_;
-      backends_.Drop(backend);
+      Drop(backend);
       continue;
     }
     if (response->is_error) {
       return SendPackets({BuildError(response->error)});
     }
-    if (backend == transaction_.backend && (response->status & kStatusInTransaction) == 0) {
-      transaction_.backend = nullptr;  // autocommit=1 has ended it
-      transaction_.work.Reset();
-    }
     if (!statement.set_sql_mode.empty()) {
       backend->Run("SELECT @@session.sql_mode", &mode).IgnoreError();
     }
+  }
+  if (!state_.broken().ok()) {
+    return End(state_.broken());
   }
   if (const absl::Status recorded =
           settings_.Record(statement.set_variables, std::string(work.text));
       !recorded.ok()) {
     return SendError(recorded);
+  }
+  state_.SetEverywhere(statement.session.assigns);
+  if (const std::vector<Backend*> left = backends_.all();
+      statement.session.varies && !left.empty()) {
+    state_.Ran(backends_.SessionOf(left.front()), target_, statement, {});
   }
   if (statement.autocommit.has_value()) {
     autocommit_ = *statement.autocommit;

@@ -40,7 +40,17 @@ absl::Status WriteWhole(const std::string& path, absl::string_view bytes) {
     }
     bytes = bytes.substr(written > 0 ? static_cast<size_t>(written) : 0);
   }
-  return fsync(file.get()) == 0 ? absl::OkStatus() : FileError(path, "can't be synced");
+  return absl::OkStatus();
+}
+
+absl::Status SyncFolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const Descriptor directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0 || fsync(directory.get()) != 0) {
+    return FileError(folder, "can't be synced");
+  }
+  return absl::OkStatus();
 }
 
 std::string Serialize(schemas::RuleSet::Reader set) {
@@ -51,19 +61,28 @@ std::string Serialize(schemas::RuleSet::Reader set) {
 
 }  // namespace
 
-absl::Status SaveRules(const std::string& path, schemas::RuleSet::Reader set) {
+absl::Status WriteRules(const std::string& path, schemas::RuleSet::Reader set) {
   const std::string fresh = absl::StrCat(path, ".new");
   SLUICE_RETURN_IF_ERROR(WriteWhole(fresh, Serialize(set)));
   if (std::rename(fresh.c_str(), path.c_str()) != 0) {
     return FileError(path, "can't be replaced");
   }
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const Descriptor directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() < 0 || fsync(directory.get()) != 0) {
-    return FileError(folder, "can't be synced");
-  }
   return absl::OkStatus();
+}
+
+absl::Status SyncRules(const std::string& path) {
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0 || fsync(file.get()) != 0) {
+    return FileError(path, "can't be synced");
+  }
+  return SyncFolderOf(path);
+}
+
+absl::Status ForgetRules(const std::string& path) {
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return FileError(path, "can't be removed");
+  }
+  return SyncFolderOf(path);
 }
 
 absl::StatusOr<std::shared_ptr<const RuleSnapshot>> LoadRules(const std::string& path) {

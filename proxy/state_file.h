@@ -11,11 +11,15 @@
 
 namespace sluice::proxy {
 
-// Replaces the file in one step: after a crash the old or the new set is there, whole. UNAVAILABLE
-// names the file and why.
-absl::Status SaveRules(const std::string& path, schemas::RuleSet::Reader set);
+// Replaces the file in one step: a process that starts now finds the old or the new set, whole.
+// UNAVAILABLE names the file and why.
+absl::Status WriteRules(const std::string& path, schemas::RuleSet::Reader set);
+// Makes what stands there outlive a crash of the host.
+absl::Status SyncRules(const std::string& path);
+// Removes the file, for good. OK when there is none.
+absl::Status ForgetRules(const std::string& path);
 
-// NOT_FOUND when there is no file; DATA_LOSS when it is not what SaveRules wrote;
+// NOT_FOUND when there is no file; DATA_LOSS when it is not what WriteRules wrote;
 // INVALID_ARGUMENT when the set in it is broken.
 absl::StatusOr<std::shared_ptr<const RuleSnapshot>> LoadRules(const std::string& path);
 

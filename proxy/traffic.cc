@@ -55,7 +55,7 @@ void OpenWork::Absorb(OpenWork other) {
 void WaitingPlace::Leave() {
   if (std::exchange(taken_, false)) {
     absl::MutexLock lock(&traffic_.mutex_);
-    traffic_.holds_.LeaveBuffer(bytes_);
+    traffic_.machine_.Step(PlaceLeft{bytes_});
   }
 }
 
@@ -64,9 +64,10 @@ absl::Status WaitingPlace::Take() {
     return absl::OkStatus();
   }
   absl::MutexLock lock(&traffic_.mutex_);
-  if (!traffic_.holds_.EnterBuffer(bytes_)) {
+  const RulesEffects effects = traffic_.machine_.Step(PlaceWanted{bytes_});
+  if (effects.front().kind == RulesEffect::Kind::kBufferFull) {
     return WithMysqlErrno(
-        absl::ResourceExhaustedError(absl::StrCat("buffer full: ", traffic_.holds_.waiting(),
+        absl::ResourceExhaustedError(absl::StrCat("buffer full: ", traffic_.machine_.waiting(),
                                                   " statements wait for a cutover; nothing was "
                                                   "executed, try again")),
         1203);
@@ -75,15 +76,40 @@ absl::Status WaitingPlace::Take() {
   return absl::OkStatus();
 }
 
-void Traffic::Install(std::shared_ptr<const RuleSnapshot> snapshot) {
+Traffic::Answer Traffic::Offer(uint64_t epoch,
+                               const absl::StatusOr<std::shared_ptr<const RuleSnapshot>>& set) {
+  EpochRules rules;
+  rules.epoch = epoch;
+  std::string broken;
+  if (set.ok()) {
+    rules = {(*set)->epoch(), (*set)->routes(), HoldTable((*set)->holds())};
+  } else {
+    broken = std::string(set.status().message());
+  }
   absl::MutexLock lock(&mutex_);
-  holds_.Install(snapshot->epoch(), snapshot->holds(), absl::Now());
-  snapshot_ = std::move(snapshot);
+  Answer answer = Answer::kNothing;
+  for (const RulesEffect& effect :
+       machine_.Step(SetOffered{&rules, std::move(broken), absl::Now()})) {
+    if (effect.kind == RulesEffect::Kind::kObey) {
+      snapshot_ = *set;
+      answer = Answer::kObeyed;
+    } else if (effect.kind == RulesEffect::Kind::kRefuse) {
+      answer = Answer::kRefused;
+    } else if (effect.kind == RulesEffect::Kind::kKeep && answer == Answer::kNothing) {
+      answer = Answer::kNotKept;
+    }
+  }
+  return answer;
+}
+
+void Traffic::Kept(const RuleSnapshot& set, bool synced) {
+  absl::MutexLock lock(&mutex_);
+  machine_.Step(SetKept{set.epoch(), set.routes(), synced});
 }
 
 void Traffic::Heard() {
   absl::MutexLock lock(&mutex_);
-  holds_.Heard(absl::Now());
+  machine_.Step(CoordinatorHeard{absl::Now()});
   ++heard_;
 }
 
@@ -103,33 +129,38 @@ bool Traffic::AwaitFirst(absl::Time deadline) {
 
 absl::StatusOr<std::optional<OpenWork>> Traffic::Admit(const Request& request,
                                                        WaitingPlace& place) {
-  static const std::vector<std::string> kNothing;
-  const std::vector<std::string>& tables = request.plan.touched;
+  const Touched& touched = request.plan.touched;
   while (true) {
+    RulesEffect verdict;
     {
       absl::MutexLock lock(&mutex_);
       if (closed_) {
-        return TryAgain("the proxy is shutting down", tables);
+        return TryAgain("the proxy is shutting down", touched.tables);
       }
-      if (snapshot_->epoch() != request.plan.epoch) {
+      verdict =
+          machine_
+              .Step(StatementAsks{
+                  .epoch = request.plan.epoch,
+                  .touched = &touched,
+                  .transaction =
+                      request.transaction.traffic_ == nullptr ? 0 : request.transaction.number_,
+                  .now = absl::Now(),
+                  .deadline = request.deadline,
+              })
+              .front();
+    }
+    switch (verdict.kind) {
+      case RulesEffect::Kind::kLetIn:
+        return verdict.number == 0 ? std::make_optional<OpenWork>()
+                                   : std::make_optional(OpenWork(this, verdict.number));
+      case RulesEffect::Kind::kPlanAnew:
         return std::optional<OpenWork>();
-      }
-      const OpenWork& transaction = request.transaction;
-      const auto& already =
-          transaction.traffic_ == nullptr ? kNothing : holds_.TablesOf(transaction.number_);
-      const absl::Time now = absl::Now();
-      switch (holds_.Judge(tables, already, now)) {
-        case HoldTable::Verdict::kPass:
-          return tables.empty() ? std::make_optional<OpenWork>()
-                                : std::make_optional(OpenWork(this, holds_.Open(tables)));
-        case HoldTable::Verdict::kLeaseOver:
-          return TryAgain("the coordinator is silent and a cutover's lease is over", tables);
-        case HoldTable::Verdict::kWait:
-          break;
-      }
-      if (now >= request.deadline) {
-        return TryAgain("a cutover took longer than a statement may wait", tables);
-      }
+      case RulesEffect::Kind::kLeaseOver:
+        return TryAgain("the coordinator is silent and a cutover's lease is over", touched.tables);
+      case RulesEffect::Kind::kTooLong:
+        return TryAgain("a cutover took longer than a statement may wait", touched.tables);
+      default:
+        break;
     }
     SLUICE_RETURN_IF_ERROR(place.Take());
     if (request.cancelled && request.cancelled()) {
@@ -137,11 +168,10 @@ absl::StatusOr<std::optional<OpenWork>> Traffic::Admit(const Request& request,
     }
     absl::MutexLock lock(&mutex_);
     const auto changed = [this, &request]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-      return closed_ || snapshot_->epoch() != request.plan.epoch;
+      return closed_ || machine_.epoch() != request.plan.epoch;
     };
-    const absl::Time until =
-        std::min({request.deadline, absl::Now() + kLookAround, holds_.NextLeaseEnd()});
-    mutex_.AwaitWithDeadline(absl::Condition(&changed), until);
+    mutex_.AwaitWithDeadline(absl::Condition(&changed),
+                             std::min(verdict.until, absl::Now() + kLookAround));
   }
 }
 
@@ -153,21 +183,27 @@ bool Traffic::AwaitOtherEpoch(uint64_t epoch, absl::Time deadline) {
   return mutex_.AwaitWithDeadline(absl::Condition(&changed), deadline);
 }
 
-Traffic::Acknowledgement Traffic::acknowledgement() const {
+Acknowledgement Traffic::acknowledgement() const {
   absl::MutexLock lock(&mutex_);
-  return {holds_.epoch(), holds_.drained_epoch(), static_cast<uint32_t>(holds_.waiting()),
-          static_cast<uint32_t>(holds_.open_on_held())};
+  return machine_.acknowledgement();
 }
 
 bool Traffic::AwaitNews(const Acknowledgement& sent) {
   absl::MutexLock lock(&mutex_);
   const auto news = [this, &sent]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return closed_ || poll_wanted_ || holds_.epoch() != sent.have_epoch ||
-           holds_.drained_epoch() != sent.drained_epoch;
+    return closed_ || poll_wanted_ || machine_.HasNewsSince(sent);
   };
   mutex_.Await(absl::Condition(&news));
   poll_wanted_ = false;
   return !closed_;
+}
+
+bool Traffic::AwaitAcknowledged(absl::Time deadline) {
+  absl::MutexLock lock(&mutex_);
+  const auto told = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return closed_ || machine_.acknowledged();
+  };
+  return mutex_.AwaitWithDeadline(absl::Condition(&told), deadline) && !closed_;
 }
 
 bool Traffic::ConfirmEpoch(absl::Time deadline) {
@@ -186,12 +222,12 @@ void Traffic::Close() {
 
 void Traffic::CloseWork(uint64_t number) {
   absl::MutexLock lock(&mutex_);
-  holds_.Close(number);
+  machine_.Step(WorkEnds{number});
 }
 
 void Traffic::MergeWork(uint64_t into, uint64_t from) {
   absl::MutexLock lock(&mutex_);
-  holds_.Merge(into, from);
+  machine_.Step(WorkJoins{.into = into, .work = from});
 }
 
 }  // namespace sluice::proxy

@@ -13,9 +13,9 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "proxy/hold_table.h"
 #include "proxy/planner.h"
 #include "proxy/rule_snapshot.h"
+#include "proxy/rules_machine.h"
 
 namespace sluice::proxy {
 
@@ -63,15 +63,26 @@ class WaitingPlace {
   bool taken_ = false;
 };
 
-// Thread-safe.
+// Drives the rules' machine: one lock over it and the rule set in force. Thread-safe.
 class Traffic {
  public:
-  explicit Traffic(BufferLimits limits) : holds_(limits) {}
+  explicit Traffic(BufferLimits limits) : machine_(limits) {}
   Traffic(const Traffic&) = delete;
   Traffic& operator=(const Traffic&) = delete;
 
-  // Obeyed from the moment it returns, for every statement that is let in afterwards.
-  void Install(std::shared_ptr<const RuleSnapshot> snapshot);
+  // What became of an offered set.
+  enum class Answer {
+    kNothing,  // it is in force already
+    kObeyed,   // write it down and call Kept
+    kNotKept,  // it is in force, but has to be written down yet
+    kRefused,
+  };
+  // A rule set came in: of this epoch, or why it is broken. Where it is to be obeyed it is, from
+  // the moment this returns, by every statement that is let in.
+  Answer Offer(uint64_t epoch, const absl::StatusOr<std::shared_ptr<const RuleSnapshot>>& set);
+  // A process that starts now begins with this set or a later one, or with none; `synced`: also
+  // after a crash of the host.
+  void Kept(const RuleSnapshot& set, bool synced);
   // The coordinator was heard.
   void Heard();
 
@@ -95,12 +106,6 @@ class Traffic {
   bool AwaitOtherEpoch(uint64_t epoch, absl::Time deadline);
 
   // What the coordinator should know.
-  struct Acknowledgement {
-    uint64_t have_epoch = 0;
-    uint64_t drained_epoch = 0;
-    uint32_t held_statements = 0;
-    uint32_t open_on_held = 0;
-  };
   [[nodiscard]] Acknowledgement acknowledgement() const;
   // Waits until it differs from `sent` in an epoch, or somebody asks for a poll at once; false
   // after Close.
@@ -108,6 +113,9 @@ class Traffic {
   // Makes the proxy ask the coordinator at once whether the epoch still stands, and waits for an
   // answer newer than this call; false at the deadline.
   bool ConfirmEpoch(absl::Time deadline);
+
+  // Waits until what is obeyed is acknowledged; false at the deadline or after Close.
+  bool AwaitAcknowledged(absl::Time deadline);
 
   // Statements that wait fail; waits end.
   void Close();
@@ -120,7 +128,7 @@ class Traffic {
   void MergeWork(uint64_t into, uint64_t from);
 
   mutable absl::Mutex mutex_;
-  HoldTable holds_ ABSL_GUARDED_BY(mutex_);
+  RulesMachine machine_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const RuleSnapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
   uint64_t heard_ ABSL_GUARDED_BY(mutex_) = 0;  // counts answers of the coordinator
   bool poll_wanted_ ABSL_GUARDED_BY(mutex_) = false;

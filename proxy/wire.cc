@@ -49,6 +49,7 @@ const char* StateOf(uint16_t code) {
     case 1047:
     case 1053:
     case 1153:
+    case 1184:
       return "08S01";
     case 1146:
       return "42S02";

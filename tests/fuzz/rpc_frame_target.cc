@@ -129,7 +129,12 @@ size_t ReadRules(schemas::PollRulesReply::Reader reply) {
   for (const proxy::Tablet& tablet : rules.tablets()) {
     SLUICE_CHECK(rules.HasKeyspace(tablet.keyspace));
     SLUICE_CHECK(!rules.ShardsOf(tablet.keyspace).empty());
-    SLUICE_CHECK(rules.HasKeyspace(rules.ShardKeyspace(tablet.keyspace, tablet.shard)));
+    const proxy::Place place{tablet.keyspace, tablet.shard};
+    const proxy::Place served = rules.ServedAt(place);
+    SLUICE_CHECK(rules.HasKeyspace(served.keyspace) && served.shard == place.shard);
+    // Two sides never stand for each other.
+    SLUICE_CHECK(served == place || rules.ServedAt(served) != place);
+    SLUICE_CHECK(!tablet.serving || !rules.Serving(place, tablet.type).empty());
     SLUICE_CHECK(!tablet.serving || tablet.port != 0);
   }
   return rules.tablets().size();
@@ -243,6 +248,7 @@ void FillRules(schemas::PollRulesReply::Builder reply) {
   hold.setCutoverId("c1");
   hold.setLeaseMs(1000);
   wire::Fill(hold.initTables(1), {"commerce.customer"});
+  wire::Fill(hold.initShards(2), {"commerce/0", "customer/0"});
   auto tablet = rules.initTablets(1)[0];
   tablet.setAlias("zone1-100");
   tablet.setKeyspace("commerce");

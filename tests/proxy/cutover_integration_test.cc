@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -253,6 +254,38 @@ TEST_F(ProxyCutoverTest, TheLastRulesAreOnDisk) {
   coordinator_ = FakeCoordinator::Start();  // one that knows nothing
   StartProxy();
   EXPECT_EQ(Scalar(*MustConnect(), "SELECT name FROM product WHERE id = 1"), "keyboard");
+  StopProxy();
+}
+
+TEST_F(ProxyCutoverTest, AFileThatCannotBeWrittenIsRemoved) {
+  StopProxy();
+  const testing::TempDir folder;
+  state_file_ = folder.File("rules");
+  StartProxy();
+  Publish();
+  EXPECT_TRUE(std::filesystem::exists(state_file_));
+  std::filesystem::create_directory(folder.File("rules.new"));
+  spec_.homes = {{"product", "commerce"}};
+  Publish();  // is acknowledged: a restart has no older rules to begin with
+  EXPECT_FALSE(std::filesystem::exists(state_file_));
+  StopProxy();
+}
+
+TEST_F(ProxyCutoverTest, WhatARestartWouldTakeBackIsNotAcknowledged) {
+  StopProxy();
+  const testing::TempDir folder;
+  state_file_ = folder.File("rules");
+  // Neither to be replaced nor to be removed.
+  std::filesystem::create_directories(folder.File("rules/in the way"));
+  coordinator_ = nullptr;
+  coordinator_ = FakeCoordinator::Start();
+  const uint64_t epoch = coordinator_->Publish(spec_);
+  StartProxy();
+  EXPECT_EQ(Scalar(*MustConnect("commerce"), "SELECT count(*) FROM product"), "2");
+  EXPECT_EQ(coordinator_->last().have_epoch, 0U);
+  std::filesystem::remove_all(state_file_);
+  EXPECT_TRUE(coordinator_->AwaitHave(epoch));
+  EXPECT_TRUE(std::filesystem::exists(state_file_));
   StopProxy();
 }
 

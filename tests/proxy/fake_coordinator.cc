@@ -2,6 +2,8 @@
 
 #include "tests/proxy/fake_coordinator.h"
 
+#include <capnp/message.h>
+
 #include <algorithm>
 
 #include "absl/time/clock.h"
@@ -39,20 +41,32 @@ void FillRuleSet(const RuleSetSpec& spec, uint64_t epoch, schemas::RuleSet::Buil
     rules[i].setFromTable(spec.rules[i].from_table);
     rules[i].setToTable(spec.rules[i].to_table);
   }
+  auto shard_rules = out.initShardRules(wire::Size(spec.shard_rules));
+  for (unsigned i = 0; i < shard_rules.size(); ++i) {
+    shard_rules[i].setFromKeyspace(spec.shard_rules[i].from_keyspace);
+    shard_rules[i].setShard(spec.shard_rules[i].shard);
+    shard_rules[i].setToKeyspace(spec.shard_rules[i].to_keyspace);
+  }
   auto holds = out.initHolds(wire::Size(spec.holds));
   for (unsigned i = 0; i < holds.size(); ++i) {
     holds[i].setCutoverId(spec.holds[i].cutover_id);
     holds[i].setLeaseMs(static_cast<uint32_t>(absl::ToInt64Milliseconds(spec.holds[i].lease)));
-    auto tables = holds[i].initTables(wire::Size(spec.holds[i].tables));
-    for (unsigned t = 0; t < tables.size(); ++t) {
-      tables.set(t, spec.holds[i].tables[t]);
-    }
+    wire::Fill(holds[i].initTables(wire::Size(spec.holds[i].tables)), spec.holds[i].tables);
+    wire::Fill(holds[i].initShards(wire::Size(spec.holds[i].shards)), spec.holds[i].shards);
   }
   auto homes = out.initHomes(wire::Size(spec.homes));
   for (unsigned i = 0; i < homes.size(); ++i) {
     homes[i].setTable(spec.homes[i].first);
     homes[i].setKeyspace(spec.homes[i].second);
   }
+}
+
+absl::StatusOr<std::shared_ptr<const RuleSnapshot>> SnapshotOf(const RuleSetSpec& spec,
+                                                               uint64_t epoch) {
+  capnp::MallocMessageBuilder message;
+  auto set = message.initRoot<schemas::RuleSet>();
+  FillRuleSet(spec, epoch, set);
+  return RuleSnapshot::Create(set.asReader());
 }
 
 FakeCoordinator::FakeCoordinator() {

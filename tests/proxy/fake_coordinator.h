@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/routing/rules.h"
@@ -16,16 +17,26 @@
 
 namespace sluice::proxy {
 
+struct ShardRule {
+  std::string from_keyspace;
+  std::string shard;
+  std::string to_keyspace;
+};
+
 // A rule set as tests write it down.
 struct RuleSetSpec {
   std::vector<std::string> keyspaces;
   std::vector<Tablet> tablets;
   std::vector<routing::TableRule> rules;
+  std::vector<ShardRule> shard_rules;
   std::vector<Hold> holds;
   std::vector<std::pair<std::string, std::string>> homes;  // table, keyspace
 };
 
 void FillRuleSet(const RuleSetSpec& spec, uint64_t epoch, schemas::RuleSet::Builder out);
+// What a proxy makes of it.
+absl::StatusOr<std::shared_ptr<const RuleSnapshot>> SnapshotOf(const RuleSetSpec& spec,
+                                                               uint64_t epoch);
 
 // Thread-safe.
 class FakeCoordinator {

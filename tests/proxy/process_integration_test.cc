@@ -91,6 +91,12 @@ TEST_F(ProxyProcessTest, TheMysqlProgramWorks) {
   EXPECT_THAT(*whole, HasSubstr("Tables_in_commerce"));
   EXPECT_THAT(*whole, HasSubstr("keyboard"));
   EXPECT_THAT(*whole, HasSubstr("monitor"));
+  // COM_INIT_DB, and the database of the connection, take shards too.
+  const auto shards = RunProgram(MysqlProgram() +
+                                 "-N 'wide/80-' -e 'select id from w; use wide:-80; select id from "
+                                 "w; use `wide:80-@primary`; select id from w'");
+  ASSERT_TRUE(shards.ok()) << shards.status();
+  EXPECT_THAT(*shards, HasSubstr("200\n1\n200\n"));
   const auto status =
       RunProgram("printf 'use customer;\\nstatus;\\n' | " + MysqlProgram() + "--commands");
   ASSERT_TRUE(status.ok()) << status.status();

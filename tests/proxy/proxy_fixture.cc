@@ -140,6 +140,7 @@ routing::MoveRules ProxyFixture::Move(bool writes_switched) {
 Hold ProxyFixture::MoveHold(absl::Duration lease) {
   return {"cutover-1",
           {"commerce.customer", "commerce.corder", "customer.customer", "customer.corder"},
+          {},
           lease};
 }
 

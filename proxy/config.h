@@ -5,9 +5,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "proxy/rules_client.h"
-#include "proxy/rules_machine.h"
-#include "proxy/server.h"
+#include "proxy/rules/rules_client.h"
+#include "proxy/rules/rules_machine.h"
+#include "proxy/server/server.h"
 
 namespace sluice::proxy {
 

@@ -9,11 +9,11 @@
 #include "common/base/program_options.h"
 #include "common/base/signals.h"
 #include "common/base/status_macros.h"
-#include "proxy/auth.h"
 #include "proxy/config.h"
-#include "proxy/rules_client.h"
-#include "proxy/server.h"
-#include "proxy/traffic.h"
+#include "proxy/rules/rules_client.h"
+#include "proxy/rules/traffic.h"
+#include "proxy/server/auth.h"
+#include "proxy/server/server.h"
 
 namespace sluice::proxy {
 namespace {

@@ -11,9 +11,9 @@
 #include <cerrno>
 
 #include "common/base/check.h"
-#include "proxy/channel.h"
-#include "proxy/result.h"
-#include "proxy/wire.h"
+#include "proxy/backend/result.h"
+#include "proxy/wire/channel.h"
+#include "proxy/wire/wire.h"
 #include "tests/fuzz/exact.h"
 #include "tests/fuzz/target.h"
 

@@ -14,7 +14,7 @@
 #include "common/wire/wire.h"
 #include "coordinator/topology/tablet.h"
 #include "coordinator/workflow/agents_codec.h"
-#include "proxy/rule_snapshot.h"
+#include "proxy/rules/rule_snapshot.h"
 #include "schemas/control.capnp.h"
 #include "schemas/data.capnp.h"
 #include "schemas/envelope.capnp.h"

@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "common/routing/rules.h"
 #include "common/rpc/server.h"
-#include "proxy/rule_snapshot.h"
+#include "proxy/rules/rule_snapshot.h"
 
 namespace sluice::proxy {
 

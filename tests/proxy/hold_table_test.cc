@@ -1,6 +1,6 @@
 // Tests of HoldTable: which holds name what a statement touches.
 
-#include "proxy/hold_table.h"
+#include "proxy/rules/hold_table.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

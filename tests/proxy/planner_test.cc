@@ -1,6 +1,6 @@
 // Tests of the planner: from names and a target, by table rules and shard rules, to one place.
 
-#include "proxy/planner.h"
+#include "proxy/rules/planner.h"
 
 #include <algorithm>
 #include <string>

@@ -8,9 +8,9 @@
 
 #include "common/mysql/connection.h"
 #include "gtest/gtest.h"
-#include "proxy/rules_client.h"
-#include "proxy/server.h"
-#include "proxy/traffic.h"
+#include "proxy/rules/rules_client.h"
+#include "proxy/rules/traffic.h"
+#include "proxy/server/server.h"
 #include "tests/proxy/fake_coordinator.h"
 #include "tests/testing/mysqld_fixture.h"
 

@@ -17,7 +17,7 @@
 #include "common/base/status_macros.h"
 #include "integration/cluster/mysqld.h"
 #include "integration/cluster/process.h"
-#include "proxy/auth.h"
+#include "proxy/server/auth.h"
 
 namespace sluice::proxy {
 namespace {

@@ -1,6 +1,6 @@
 // Tests of the rules' machine, one group for each of its invariants.
 
-#include "proxy/rules_machine.h"
+#include "proxy/rules/rules_machine.h"
 
 #include <random>
 #include <string>

@@ -1,6 +1,6 @@
 // Tests of SessionState: what lives on one server only, and when a statement would miss it.
 
-#include "proxy/session_state.h"
+#include "proxy/session/session_state.h"
 
 #include <string>
 

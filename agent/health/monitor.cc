@@ -160,12 +160,11 @@ absl::Status Monitor::CheckServing(size_t shard) const {
 
 void Monitor::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    auto looked = Look();
+    auto looked = LookAfresh();
     if (looked.ok()) {
       Publish(*std::move(looked));
     } else {
-      connection_.reset();
-      resumed_ = false;
+      Part();
       MysqldState gone = Current();
       gone.probed = true;
       gone.reachable = false;
@@ -177,6 +176,24 @@ void Monitor::Run(const std::stop_token& stop) {
     }
     Rest(stop);
   }
+}
+
+// The session may have been ended, or its mysqld restarted, at any time since the last look: only
+// one that is opened now tells whether mysqld answers. Where it took its time to fail, it does not.
+absl::StatusOr<MysqldState> Monitor::LookAfresh() {
+  const bool kept = connection_ != nullptr;
+  const absl::Time begun = absl::Now();
+  auto looked = Look();
+  if (looked.ok() || !kept || absl::Now() - begun >= kAnswerTimeout) {
+    return looked;
+  }
+  Part();
+  return Look();
+}
+
+void Monitor::Part() {
+  connection_.reset();
+  resumed_ = false;
 }
 
 absl::StatusOr<MysqldState> Monitor::Look() {

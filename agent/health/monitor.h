@@ -85,7 +85,9 @@ class Monitor {
 
  private:
   void Run(const std::stop_token& stop);
+  absl::StatusOr<MysqldState> LookAfresh();
   absl::StatusOr<MysqldState> Look();
+  void Part();
   absl::Status EnsurePrivileges(MysqldFacts& facts);
   void Reign(MysqldState& state);
   void TakeUp(MysqldState& state);

@@ -31,6 +31,7 @@ void Listener::Keep(Request request) {
     }
   }
   const absl::MutexLock lock(&mutex_);
+  heard.times_away = heard_.times_away + (heard.reachable ? 0 : 1);
   heard_ = heard;
 }
 

@@ -26,6 +26,7 @@ struct Heard {
   std::string alias;
   int mysql_port = 0;
   bool reachable = false;
+  int times_away = 0;  // how often it was not, so far
   schemas::TabletType type = schemas::TabletType::UNKNOWN;
   std::string problem;
   std::string gtid_executed;

@@ -69,6 +69,27 @@ TEST_F(AgentTest, SaysThatMysqldIsAwayAndGoesOnWhenItIsBack) {
   EXPECT_TRUE(SetGate(schemas::GateState::OPEN, 2).ok());
 }
 
+TEST_F(AgentTest, ALostSessionIsNoLostMysqld) {
+  StartMysqld();
+  StartListener();
+  StartAgent();
+  ASSERT_TRUE(listener_.Await(Serving)) << listener_.Last().problem;
+  const int away = listener_.Last().times_away;
+  auto root = mysql::Connection::Connect(mysqld_->Root());
+  ASSERT_TRUE(root.ok()) << root.status();
+  const auto sessions = (*root)->Query(
+      "SELECT ID FROM performance_schema.processlist WHERE USER = 'root' AND ID <> "
+      "CONNECTION_ID()");
+  ASSERT_TRUE(sessions.ok()) << sessions.status();
+  ASSERT_FALSE(sessions->rows.empty());
+  for (const auto& session : sessions->rows) {
+    ASSERT_TRUE((*root)->Execute(absl::StrCat("KILL ", *session[0])).ok());
+  }
+  // At least one look of each has begun after the sessions were gone.
+  ASSERT_TRUE(listener_.AwaitReports(listener_.reports() + 3));
+  EXPECT_EQ(listener_.Last().times_away, away);
+}
+
 TEST_F(AgentTest, FollowsTheRoleOfItsMysqld) {
   StartMysqld({"--super-read-only=OFF"});
   StartListener();

@@ -32,6 +32,8 @@ struct AdminRequest {
     throttleShow @21 :Void;
     getShardRoutingRules @22 :Void;
     applyShardRoutingRules @23 :ApplyRoutingRules;
+    cutoverRelease @24 :WorkflowRef;
+    cutoverAbort @25 :WorkflowRef;
   }
 }
 
@@ -87,6 +89,9 @@ struct SwitchTraffic {
   maxLagMs @3 :UInt32;
   dryRun @4 :Bool;
   enableReverse @5 :Bool = true;
+  hold @6 :Bool;
+  raiseCounters @7 :Bool;
+  killBlockersAfterMs @8 :UInt32;
 }
 
 struct FinishWorkflow {

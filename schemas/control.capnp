@@ -198,6 +198,7 @@ struct StreamSpec {
   workflowType @12 :Text;      # MoveTables
   options @13 :StreamOptions;
   throttled @14 :Text;         # not empty: by hand, for this reason; its copy waits
+  awaitsPosition @15 :Bool;    # no copy: where to begin is said by the command that starts it
 }
 
 struct CreateStreamRequest {
@@ -227,6 +228,7 @@ struct ControlStreamRequest {
   streamId @0 :UInt64;
   action @1 :StreamAction;
   epoch @2 :UInt64;            # requests of an older epoch than the last obeyed one are refused
+  startPosition @3 :Text;      # start, stop: of a stream that awaits one; else empty
 }
 
 struct ControlStreamReply {
@@ -308,6 +310,35 @@ struct SetGateRequest {
   lockWaitMs @5 :UInt32;       # bound of one attempt to get the metadata locks
   markerId @6 :Text;           # not empty: after the state is reached, a marker row in _sluice.marker
                                # from the same session; up to 63 bytes, without '@'
+  cutoverId @7 :Text;          # not empty: before the gate changes, the journal's record of this
+  journal @8 :Text;            # cutover (JSON) is kept in this mysqld
+}
+
+# Who sits on the tables of a gate, before anybody is asked to wait for it.
+struct ProbeGateRequest {
+  workflow @0 :Text;
+  database @1 :Text;
+  tables @2 :List(Text);
+  ageMs @3 :UInt32;            # only who has been there that long counts
+  killAfterMs @4 :UInt32;      # not 0: transactions that old are ended …
+  killRowsMax @5 :UInt64;      # … unless they changed more rows; never DDL, nor a prepared XA
+}
+
+struct ProbeGateReply {
+  blockers @0 :List(Blocker);  # who is still there
+  killed @1 :List(Blocker);
+}
+
+# The AUTO_INCREMENT counters of tables, wherever they stand, raised where they are lower.
+struct RaiseCountersRequest {
+  workflow @0 :Text;
+  database @1 :Text;
+  tables @2 :List(Text);
+  atLeast @3 :List(UInt64);    # per table; 0: as it is. Empty: all as they are
+}
+
+struct RaiseCountersReply {
+  counters @0 :List(UInt64);   # per table, as they are now; 0 for a table without one
 }
 
 struct Blocker {
@@ -345,6 +376,7 @@ struct AwaitMarkerRequest {
 
 struct AwaitMarkerReply {
   position @0 :Text;           # applied position of the stream, the marker included
+  gtidExecuted @1 :Text;       # of the target's mysqld, read after that
 }
 
 struct ReadPositionRequest {

@@ -8,7 +8,7 @@ $Cxx.namespace("sluice::schemas");
 
 # The state kept for a workflow while one of its commands is under way.
 struct StoredOperation {
-  formatVersion @0 :UInt16;    # 1; zero is refused: bytes of all defaults are not a state
+  formatVersion @0 :UInt16;    # 2; zero is refused: bytes of all defaults are not a state
   union {
     cutover @1 :CutoverState;
     teardown @2 :TeardownState;
@@ -57,6 +57,13 @@ struct CutoverPlan {
   restoreClosed @20 :Bool;
   closeBehind @21 :Bool;
   reverseOptions @22 :Control.StreamOptions;
+  awaitRelease @23 :Bool;
+  raiseCounters @24 :Bool;
+  lockWaitMs @25 :UInt32;
+  blockerAgeMs @26 :UInt32;
+  killBlockersAfterMs @27 :UInt32;
+  killRowsMax @28 :UInt64;
+  maxLagMs @29 :UInt32;
 }
 
 struct CutoverSlot {
@@ -74,6 +81,7 @@ struct CutoverState {
   positions @3 :List(Text);    # per target
   failure @4 :Text;
   startedUs @5 :Int64;         # since 1970
+  locksNotGranted @6 :Bool;
 }
 
 enum TeardownKind {

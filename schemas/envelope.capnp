@@ -61,6 +61,8 @@ enum Method {
 
   # coordinator -> agent
   updateStream @24;            # control.UpdateStreamRequest / ControlStreamReply
+  probeGate @25;               # control.ProbeGateRequest / ProbeGateReply
+  raiseCounters @26;           # control.RaiseCountersRequest / RaiseCountersReply
 }
 
 struct Empty {}

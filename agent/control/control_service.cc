@@ -71,6 +71,14 @@ void ControlService::RegisterWrites(rpc::Server& server) {
       schemas::Method::SET_GATE,
       [this](const Context& context, schemas::SetGateRequest::Reader request,
              schemas::SetGateReply::Builder reply) { return SetGate(context, request, reply); });
+  server.Register<schemas::ProbeGateRequest, schemas::ProbeGateReply>(
+      schemas::Method::PROBE_GATE,
+      [this](const Context&, schemas::ProbeGateRequest::Reader request,
+             schemas::ProbeGateReply::Builder reply) { return ProbeGate(request, reply); });
+  server.Register<schemas::RaiseCountersRequest, schemas::RaiseCountersReply>(
+      schemas::Method::RAISE_COUNTERS,
+      [this](const Context&, schemas::RaiseCountersRequest::Reader request,
+             schemas::RaiseCountersReply::Builder reply) { return RaiseCounters(request, reply); });
   server.Register<schemas::WriteJournalRequest, schemas::Empty>(
       schemas::Method::WRITE_JOURNAL,
       [this](const Context&, schemas::WriteJournalRequest::Reader request,

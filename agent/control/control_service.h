@@ -29,9 +29,9 @@ struct ControlParts {
 };
 
 // Answers pingAgent, describeTables, prepareTarget, setGate, readGate, readPosition, awaitPosition,
-// writeJournal and dropTables (schemas/control.capnp). Commands that write are for PRIMARYs only,
-// and all but positions and journal for databases that this agent serves.
-// Thread-safe.
+// writeJournal, probeGate, raiseCounters and dropTables (schemas/control.capnp). Commands that
+// write are for PRIMARYs only, and all but positions and journal for databases that this agent
+// serves. Thread-safe.
 class ControlService {
  public:
   explicit ControlService(ControlParts parts) : parts_(std::move(parts)) {}
@@ -71,6 +71,10 @@ class ControlService {
   absl::Status ReadGate(const rpc::RequestContext& context,
                         schemas::ReadGateRequest::Reader request,
                         schemas::ReadGateReply::Builder reply);
+  absl::Status ProbeGate(schemas::ProbeGateRequest::Reader request,
+                         schemas::ProbeGateReply::Builder reply);
+  absl::Status RaiseCounters(schemas::RaiseCountersRequest::Reader request,
+                             schemas::RaiseCountersReply::Builder reply);
   absl::Status Drop(const rpc::RequestContext& context, schemas::DropTablesRequest::Reader request,
                     schemas::DropTablesReply::Builder reply);
 

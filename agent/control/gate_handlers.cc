@@ -9,6 +9,8 @@
 #include "agent/control/control_service.h"
 #include "agent/control/describe.h"
 #include "agent/gate/closed_name.h"
+#include "agent/gate/counters.h"
+#include "agent/gate/probe.h"
 #include "agent/gate/table_dropper.h"
 #include "agent/gate/target_preparer.h"
 #include "common/base/status.h"
@@ -55,6 +57,17 @@ gate::State ReadState(schemas::GateState state) {
       break;
   }
   return gate::State::kMixed;
+}
+
+void WriteBlockers(const std::vector<gate::Blocker>& blockers,
+                   capnp::List<schemas::Blocker>::Builder list) {
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list[i].setConnectionId(blockers[i].connection_id);
+    list[i].setUser(blockers[i].user);
+    list[i].setHost(blockers[i].host);
+    list[i].setAgeMs(static_cast<uint64_t>(std::max<int64_t>(blockers[i].age_ms, 0)));
+    list[i].setStatement(blockers[i].statement);
+  }
 }
 
 absl::StatusOr<gate::DropMode> ReadMode(schemas::DropMode mode) {
@@ -118,6 +131,8 @@ absl::Status ControlService::SetGate(const rpc::RequestContext& context,
   change.lock_wait =
       request.getLockWaitMs() == 0 ? kLockWaitDefault : absl::Milliseconds(request.getLockWaitMs());
   change.marker_id = request.getMarkerId();
+  change.cutover_id = request.getCutoverId();
+  change.journal = request.getJournal();
   const auto outcome = parts_.gates.Set(change, context.deadline);
   parts_.monitor.Kick();
   SLUICE_RETURN_IF_ERROR(outcome.status());
@@ -136,6 +151,48 @@ absl::Status ControlService::ReadGate(const rpc::RequestContext& context,
                           parts_.gates.Read(gate.id, tables, context.deadline));
   reply.setState(WireState(reading.state));
   reply.setEpoch(reading.epoch);
+  return absl::OkStatus();
+}
+
+absl::Status ControlService::ProbeGate(schemas::ProbeGateRequest::Reader request,
+                                       schemas::ProbeGateReply::Builder reply) {
+  SLUICE_ASSIGN_OR_RETURN(const GateOf gate, ReadGateOf(request));
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary(gate.shard));
+  gate::GateProbe probe;
+  probe.id = gate.id;
+  SLUICE_ASSIGN_OR_RETURN(probe.tables, ReadTables(request.getTables()));
+  probe.age = absl::Milliseconds(request.getAgeMs());
+  probe.kill_after = absl::Milliseconds(request.getKillAfterMs());
+  probe.kill_rows_max = request.getKillRowsMax();
+  SLUICE_ASSIGN_OR_RETURN(const gate::GateProbeResult result, gate::ProbeGate(parts_.pool, probe));
+  WriteBlockers(result.blockers, reply.initBlockers(static_cast<unsigned>(result.blockers.size())));
+  WriteBlockers(result.killed, reply.initKilled(static_cast<unsigned>(result.killed.size())));
+  return absl::OkStatus();
+}
+
+absl::Status ControlService::RaiseCounters(schemas::RaiseCountersRequest::Reader request,
+                                           schemas::RaiseCountersReply::Builder reply) {
+  SLUICE_ASSIGN_OR_RETURN(const GateOf gate, ReadGateOf(request));
+  SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckPrimary(gate.shard));
+  gate::CounterRequest raise;
+  raise.id = gate.id;
+  // In the order of the request, which that of the counters is.
+  for (const auto name : request.getTables()) {
+    raise.tables.emplace_back(name);
+    SLUICE_RETURN_IF_ERROR(CheckTableName(raise.tables.back()));
+  }
+  for (const uint64_t counter : request.getAtLeast()) {
+    raise.at_least.push_back(counter);
+  }
+  if (!raise.at_least.empty() && raise.at_least.size() != raise.tables.size()) {
+    return absl::InvalidArgumentError("counters for another number of tables than are named");
+  }
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<uint64_t> counters,
+                          gate::RaiseCounters(parts_.gates, raise));
+  auto list = reply.initCounters(static_cast<unsigned>(counters.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list.set(i, counters[i]);
+  }
   return absl::OkStatus();
 }
 

@@ -11,6 +11,7 @@
 #include "agent/gate/closed_name.h"
 #include "agent/gate/marker_name.h"
 #include "agent/gate/observe.h"
+#include "agent/sidecar/journal.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
@@ -34,6 +35,11 @@ class Transition {
     SLUICE_ASSIGN_OR_RETURN(const auto names,
                             ObserveTables(session_, change_.id.database, change_.tables));
     SLUICE_ASSIGN_OR_RETURN(const Plan plan, PlanGate(change_.id.database, names, change_.wanted));
+    if (!change_.cutover_id.empty()) {
+      SLUICE_RETURN_IF_ERROR(sidecar::WriteJournal(session_, change_.cutover_id,
+                                                   change_.id.workflow, change_.journal));
+      SLUICE_CRASH_POINT("gate.after_journal");
+    }
     if (!plan.empty()) {
       // From here on every older request is refused, whatever becomes of this one.
       SLUICE_RETURN_IF_ERROR(Record(kChanging, session_.connection_id()));

@@ -28,7 +28,9 @@ struct GateChange {
   State wanted = State::kClosed;  // kOpen, kClosed or kReadable
   uint64_t epoch = 0;
   absl::Duration lock_wait = absl::Seconds(1);
-  std::string marker_id;  // empty: no marker row; else as in marker_name.h
+  std::string marker_id;   // empty: no marker row; else as in marker_name.h
+  std::string cutover_id;  // not empty: the journal's record of it is written before the change
+  std::string journal;
 };
 
 struct GateOutcome {

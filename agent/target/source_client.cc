@@ -9,6 +9,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/wire/wire.h"
+#include "schemas/control.capnp.h"
 #include "schemas/data.capnp.h"
 #include "schemas/envelope.capnp.h"
 
@@ -88,6 +89,19 @@ absl::Status SourceClient::Opened(const absl::Status& status, const std::string&
     return absl::CancelledError("the stream is being stopped");
   }
   return Name(status);
+}
+
+absl::StatusOr<std::string> SourceClient::ReadPosition() {
+  std::string position;
+  SLUICE_RETURN_IF_ERROR(
+      Name(client_->Call<schemas::ReadPositionRequest, schemas::ReadPositionReply>(
+          schemas::Method::READ_POSITION, [](auto /*request*/) {},
+          [&](auto reply) {
+            position = wire::Str(reply.getGtidExecuted());
+            return absl::OkStatus();
+          },
+          {.timeout = kCallTimeout})));
+  return position;
 }
 
 absl::StatusOr<OpenedSnapshot> SourceClient::OpenSnapshot(const SnapshotRequest& wanted) {

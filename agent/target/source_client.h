@@ -98,6 +98,8 @@ class SourceClient {
   // Of the sessions that are opened from here on. While no other call is under way.
   void SetThrottle(SourceThrottle throttle) { throttle_ = std::move(throttle); }
 
+  // gtid_executed of the source.
+  absl::StatusOr<std::string> ReadPosition();
   absl::StatusOr<OpenedSnapshot> OpenSnapshot(const SnapshotRequest& wanted);
   absl::StatusOr<FetchedRows> FetchRows(const RowsRequest& request);
   // Makes `rows`, which the session gave, whole.

@@ -6,8 +6,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "agent/target/key_builder.h"
 #include "agent/target/local_session.h"
+#include "agent/target/stream_check.h"
 #include "agent/target/stream_spec.h"
 #include "agent/target/stream_store.h"
 #include "common/base/crash_point.h"
@@ -36,18 +38,28 @@ StreamRecord NewRecord(StreamSpec spec, bool start) {
   StreamRecord record;
   record.position.stream_id = spec.id;
   record.position.version = 1;
-  if (spec.start_position.empty()) {
+  if (spec.start_position.empty() && !spec.awaits_position) {
     for (const std::string& table : spec.tables) {
       record.copy.emplace_back().table = table;
     }
-  } else {
+  } else if (!spec.awaits_position) {
     // Checked before.
     record.position.position =
         AppliedPosition{gtid::GtidSet::Parse(spec.start_position).value_or(gtid::GtidSet())};
   }
   record.spec = std::move(spec);
-  record.state = start ? record.ActiveState() : StreamState::STOPPED;
+  record.state =
+      start && !record.spec.awaits_position ? record.ActiveState() : StreamState::STOPPED;
   return record;
+}
+
+// Gives a stream the position that it has awaited.
+absl::Status BeginAt(const std::string& position, StreamRecord& record) {
+  SLUICE_ASSIGN_OR_RETURN(gtid::GtidSet set, gtid::GtidSet::Parse(position));
+  record.spec.awaits_position = false;
+  record.spec.start_position = position;
+  record.position.position = AppliedPosition{std::move(set)};
+  return absl::OkStatus();
 }
 
 absl::Status TooOld(uint64_t id, uint64_t epoch, uint64_t obeyed) {
@@ -64,6 +76,10 @@ absl::Status Change(StreamAction action, StreamRecord& record) {
       if (record.frozen) {
         return absl::FailedPreconditionError(
             absl::StrCat("stream ", record.spec.id, " is frozen; unfreeze it first"));
+      }
+      if (record.spec.awaits_position) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "stream ", record.spec.id, " waits for the position that its cutover will give it"));
       }
       record.state = record.Active() ? record.state : record.ActiveState();
       record.message.clear();
@@ -270,6 +286,9 @@ absl::Status StreamManager::Create(const rpc::RequestContext& context,
         absl::StrCat("stream ", record.spec.id, " was deleted, or the request came too late"));
   }
   const absl::MutexLock lock(&stream->mutex);
+  if (is_new && record.spec.awaits_position) {
+    SLUICE_RETURN_IF_ERROR(CheckCanApply(environment_, record.spec, *connection));
+  }
   if (is_new) {
     SLUICE_RETURN_IF_ERROR(store.Insert(record));
     SLUICE_CRASH_POINT("stream.after_create");
@@ -326,7 +345,7 @@ absl::Status StreamManager::Control(schemas::ControlStreamRequest::Reader reques
     SLUICE_RETURN_IF_ERROR(Delete(id, stream));
     reply.initStatus().setId(id);
   } else {
-    SLUICE_RETURN_IF_ERROR(Obey(*stream, action, request.getEpoch(), store));
+    SLUICE_RETURN_IF_ERROR(Obey(*stream, request, store));
     WriteStreamStatus(stream->runner.board().Status(), reply.initStatus());
   }
   SLUICE_LOG(kInfo, "stream command obeyed",
@@ -335,10 +354,11 @@ absl::Status StreamManager::Control(schemas::ControlStreamRequest::Reader reques
   return absl::OkStatus();
 }
 
-absl::Status StreamManager::Obey(Stream& stream, StreamAction action, uint64_t epoch,
+absl::Status StreamManager::Obey(Stream& stream, schemas::ControlStreamRequest::Reader request,
                                  StreamStore& store) {
   const absl::MutexLock lock(&stream.mutex);
-  const uint64_t id = stream.runner.board().Status().spec.id;
+  const StreamAction action = request.getAction();
+  const uint64_t id = request.getStreamId();
   const bool keeps_running =
       action == StreamAction::START && stream.runner.running() && stream.runner.board().Active();
   if (!keeps_running) {
@@ -347,16 +367,21 @@ absl::Status StreamManager::Obey(Stream& stream, StreamAction action, uint64_t e
   // Another agent may still think that it runs the stream: what it is about to commit must not come
   // after the answer.
   SLUICE_ASSIGN_OR_RETURN(StreamRecord record, keeps_running ? store.Load(id) : store.Claim(id));
-  if (epoch < record.epoch) {
+  if (request.getEpoch() < record.epoch) {
     return absl::FailedPreconditionError(
         absl::StrCat("a command of a newer epoch for stream ", id, " came in between"));
   }
-  SLUICE_RETURN_IF_ERROR(Change(action, record));
-  record.epoch = epoch;
-  if (keeps_running) {
-    return store.UpdateEpoch(id, epoch);
+  const bool begins = (action == StreamAction::START || action == StreamAction::STOP) &&
+                      record.spec.awaits_position && request.getStartPosition().size() > 0;
+  if (begins) {
+    SLUICE_RETURN_IF_ERROR(BeginAt(wire::Str(request.getStartPosition()), record));
   }
-  SLUICE_RETURN_IF_ERROR(store.UpdateState(record));
+  SLUICE_RETURN_IF_ERROR(Change(action, record));
+  record.epoch = request.getEpoch();
+  if (keeps_running) {
+    return store.UpdateEpoch(id, record.epoch);
+  }
+  SLUICE_RETURN_IF_ERROR(begins ? store.UpdateStart(record) : store.UpdateState(record));
   SLUICE_CRASH_POINT("stream.after_command");
   stream.runner.board().SetRecord(record);
   if (record.Active() && !stream.suspended) {
@@ -443,12 +468,17 @@ absl::Status StreamManager::AwaitMarker(const rpc::RequestContext& context,
   }
   const absl::Time deadline = std::min(absl::Now() + absl::Milliseconds(request.getWaitMs()),
                                        context.deadline - kAnswerMargin);
+  // Clients wait for the answer, so the session is made before the marker comes.
+  SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectLocal(environment_.local));
   SLUICE_ASSIGN_OR_RETURN(
       const std::string position,
       stream->runner.board().AwaitMarker(wire::Str(request.getMarkerId()), deadline, [&context] {
         return context.closing && context.closing();
       }));
+  SLUICE_ASSIGN_OR_RETURN(const std::string executed,
+                          connection->QueryScalar("SELECT @@GLOBAL.gtid_executed"));
   reply.setPosition(position);
+  reply.setGtidExecuted(absl::StrReplaceAll(executed, {{"\n", ""}}));
   return absl::OkStatus();
 }
 

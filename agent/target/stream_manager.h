@@ -88,7 +88,7 @@ class StreamManager {
                            schemas::AwaitMarkerReply::Builder reply);
 
   absl::Status CheckServed(const StreamSpec& spec) const;
-  absl::Status Obey(Stream& stream, schemas::StreamAction action, uint64_t epoch,
+  absl::Status Obey(Stream& stream, schemas::ControlStreamRequest::Reader request,
                     StreamStore& store) ABSL_LOCKS_EXCLUDED(stream.mutex);
   absl::Status ChangeSpec(Stream& stream, schemas::UpdateStreamRequest::Reader request,
                           StreamStore& store) ABSL_LOCKS_EXCLUDED(stream.mutex);

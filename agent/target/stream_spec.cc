@@ -40,6 +40,10 @@ absl::Status CheckStreamSpec(const StreamSpec& spec) {
     return absl::InvalidArgumentError(
         absl::StrCat("stream ", spec.id, " needs both time zones, or neither"));
   }
+  if (spec.awaits_position && !spec.start_position.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stream ", spec.id, " awaits its position and has one"));
+  }
   SLUICE_RETURN_IF_ERROR(stream::Tuning::Parse(spec.options.tuning).status());
   return Annotate(gtid::GtidSet::Parse(spec.start_position).status(),
                   absl::StrCat("start position of stream ", spec.id));
@@ -63,6 +67,7 @@ StreamSpec ReadStreamSpec(schemas::StreamSpec::Reader reader) {
   spec.stop_after_copy = reader.getStopAfterCopy();
   spec.workflow_type = wire::Str(reader.getWorkflowType());
   spec.throttled = wire::Str(reader.getThrottled());
+  spec.awaits_position = reader.getAwaitsPosition();
   spec.options = stream::ReadStreamOptions(reader.getOptions());
   return spec;
 }
@@ -85,6 +90,7 @@ void WriteStreamSpec(const StreamSpec& spec, schemas::StreamSpec::Builder builde
   builder.setStopAfterCopy(spec.stop_after_copy);
   builder.setWorkflowType(spec.workflow_type);
   builder.setThrottled(spec.throttled);
+  builder.setAwaitsPosition(spec.awaits_position);
   stream::WriteStreamOptions(spec.options, builder.initOptions());
 }
 

@@ -30,7 +30,8 @@ struct StreamSpec {
   bool stop_after_copy = false;
   std::string workflow_type;
   stream::StreamOptions options;
-  std::string throttled;  // by hand, for this reason; empty: not
+  std::string throttled;         // by hand, for this reason; empty: not
+  bool awaits_position = false;  // no copy: the command that starts it says where to begin
   friend bool operator==(const StreamSpec&, const StreamSpec&) = default;
 };
 

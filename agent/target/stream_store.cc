@@ -309,6 +309,26 @@ absl::Status StreamStore::UpdateState(const StreamRecord& record) {
       .status();
 }
 
+absl::Status StreamStore::UpdateStart(const StreamRecord& record) {
+  const auto update = [&]() -> absl::Status {
+    SLUICE_RETURN_IF_ERROR(UpdateSpec(record.spec, record.epoch));
+    SLUICE_RETURN_IF_ERROR(UpdateState(record));
+    SLUICE_RETURN_IF_ERROR(
+        connection_
+            .Execute(absl::StrCat(
+                "UPDATE _sluice.stream_position SET position = ", PositionLiteral(record.position),
+                " WHERE stream_id = ", record.spec.id))
+            .status());
+    return connection_.Execute("COMMIT").status();
+  };
+  SLUICE_RETURN_IF_ERROR(Begin());
+  absl::Status status = update();
+  if (!status.ok()) {
+    Rollback();
+  }
+  return status;
+}
+
 absl::Status StreamStore::WriteState(uint64_t id, StreamState state, const std::string& message) {
   return connection_
       .Execute(absl::StrCat("UPDATE _sluice.stream SET state = ", QuoteString(StateName(state)),

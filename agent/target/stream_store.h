@@ -42,6 +42,9 @@ class StreamStore {
   absl::Status Insert(const StreamRecord& record);
   // Writes state, message, frozen flag and epoch.
   absl::Status UpdateState(const StreamRecord& record);
+  // Writes specification, position, state and epoch of a stream that is told where to begin, in one
+  // commit.
+  absl::Status UpdateStart(const StreamRecord& record);
   // Writes state and message only; for the stream's own thread, which gives no commands.
   absl::Status WriteState(uint64_t id, schemas::StreamState state, const std::string& message);
   absl::Status UpdateEpoch(uint64_t id, uint64_t epoch);

@@ -37,6 +37,9 @@ SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
   }
   args.dry_run = request.getDryRun();
   args.enable_reverse = request.getEnableReverse();
+  args.hold = request.getHold();
+  args.raise_counters = request.getRaiseCounters();
+  args.kill_blockers_after = absl::Milliseconds(request.getKillBlockersAfterMs());
   return args;
 }
 
@@ -151,6 +154,10 @@ absl::StatusOr<std::string> AdminService::DispatchWorkflow(AdminRequest::Reader 
       return deps_.traffic.Delete(FinishArgsOf(request.getWorkflowDelete()), deadline);
     case AdminRequest::CUTOVER_SHOW:
       return deps_.traffic.CutoverShow(RefOf(request.getCutoverShow()));
+    case AdminRequest::CUTOVER_RELEASE:
+      return deps_.traffic.CutoverRelease(RefOf(request.getCutoverRelease()), deadline);
+    case AdminRequest::CUTOVER_ABORT:
+      return deps_.traffic.CutoverAbort(RefOf(request.getCutoverAbort()), deadline);
     default:
       return absl::UnimplementedError(absl::StrCat("this coordinator does not know command number ",
                                                    static_cast<int>(request.which()),

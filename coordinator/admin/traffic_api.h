@@ -26,6 +26,9 @@ struct SwitchArgs {
   absl::Duration max_lag = absl::Seconds(30);
   bool dry_run = false;
   bool enable_reverse = true;
+  bool hold = false;            // prepare all, then wait for a release
+  bool raise_counters = false;  // AUTO_INCREMENT of the target above the source's
+  absl::Duration kill_blockers_after = absl::ZeroDuration();  // zero: nobody is ended
 };
 
 struct FinishArgs {
@@ -57,6 +60,11 @@ class TrafficApi {
   virtual absl::StatusOr<std::string> Stop(const WorkflowRef& workflow, const Shards& shards,
                                            absl::Time deadline) = 0;
   virtual absl::StatusOr<std::string> CutoverShow(const WorkflowRef& workflow) = 0;
+  // Lets a cutover that was prepared with --hold go on, or takes one back; answers at its end.
+  virtual absl::StatusOr<std::string> CutoverRelease(const WorkflowRef& workflow,
+                                                     absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::string> CutoverAbort(const WorkflowRef& workflow,
+                                                   absl::Time deadline) = 0;
 };
 
 }  // namespace sluice::admin

@@ -54,6 +54,11 @@ void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request)
   request.setMaxLagMs(Milliseconds(command.max_lag));
   request.setDryRun(command.dry_run);
   request.setEnableReverse(command.enable_reverse);
+  request.setHold(command.hold);
+  request.setRaiseCounters(command.initialize_sequences);
+  // Here zero means never.
+  request.setKillBlockersAfterMs(
+      static_cast<uint32_t>(absl::ToInt64Milliseconds(command.kill_blockers_after)));
 }
 
 void FillUpdate(const Command& command, schemas::WorkflowUpdate::Builder update) {
@@ -101,6 +106,8 @@ bool ChangesSomething(Verb verb) {
     case Verb::kWorkflowUpdate:
     case Verb::kWorkflowThrottle:
     case Verb::kWorkflowUnthrottle:
+    case Verb::kCutoverRelease:
+    case Verb::kCutoverAbort:
     case Verb::kThrottleOn:
     case Verb::kThrottleOff:
     case Verb::kWorkflowDelete:
@@ -205,6 +212,10 @@ void FillRequest(const Command& command, schemas::AdminRequest::Builder request)
       return request.setKeyspaceShow(command.keyspace);
     case Verb::kCutoverShow:
       return FillRef(command, request.initCutoverShow());
+    case Verb::kCutoverRelease:
+      return FillRef(command, request.initCutoverRelease());
+    case Verb::kCutoverAbort:
+      return FillRef(command, request.initCutoverAbort());
     case Verb::kProxies:
       return request.setProxyList();
     case Verb::kHelp:

@@ -36,6 +36,8 @@ enum class Verb {
   kKeyspaceList,
   kKeyspaceShow,
   kCutoverShow,
+  kCutoverRelease,
+  kCutoverAbort,
   kProxies,
   kThrottleOn,
   kThrottleOff,
@@ -74,6 +76,9 @@ struct Command {
   bool auto_start = true;
   bool stop_after_copy = false;
   bool enable_reverse = true;
+  bool hold = false;
+  bool initialize_sequences = false;
+  absl::Duration kill_blockers_after = absl::ZeroDuration();  // zero: nobody is ended
   bool dry_run = false;
   bool keep_data = false;
   bool keep_routing_rules = false;

@@ -84,6 +84,12 @@ absl::Status SetMaxLag(Command& command, const std::string& value) {
   return absl::OkStatus();
 }
 
+absl::Status SetKillBlockersAfter(Command& command, const std::string& value) {
+  SLUICE_ASSIGN_OR_RETURN(command.kill_blockers_after,
+                          ParseDurationFlag("kill-blockers-after", value, absl::Milliseconds(100)));
+  return absl::OkStatus();
+}
+
 absl::Status SetTabletTypes(Command& command, const std::string& value) {
   SLUICE_ASSIGN_OR_RETURN(command.tablet_types, ParseTabletTypes(value));
   return absl::OkStatus();
@@ -206,6 +212,14 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      "refuse to switch while a stream lags more", &SetMaxLag},
     {Flag::kEnableReverse, "enable-reverse-replication", "reverse-replication", 0, "", "true",
      "start the streams back to the old side", &SetBool<&Command::enable_reverse>},
+    {Flag::kHold, "hold", "", 0, "", "false",
+     "prepare everything, then wait for \"cutover release\"", &SetBool<&Command::hold>},
+    {Flag::kInitializeSequences, "initialize-target-sequences", "", 0, "", "false",
+     "raise AUTO_INCREMENT of the new side above that of the old one",
+     &SetBool<&Command::initialize_sequences>},
+    {Flag::kKillBlockersAfter, "kill-blockers-after", "", 0, "DURATION", "never",
+     "end transactions that sit on the tables that long; never DDL, nor large ones",
+     &SetKillBlockersAfter},
     {Flag::kKeepData, "keep-data", "", 0, "", "false", "keep the tables that would be dropped",
      &SetBool<&Command::keep_data>},
     {Flag::kKeepRoutingRules, "keep-routing-rules", "", 0, "", "false",
@@ -236,8 +250,10 @@ constexpr FlagSet kRuleFlags = SetOf({Flag::kRules, Flag::kRulesFile, Flag::kDry
 constexpr FlagSet kMoveRef = SetOf({Flag::kWorkflow, Flag::kTargetKeyspace});
 constexpr FlagSet kWorkflowRef = SetOf({Flag::kWorkflow, Flag::kKeyspace});
 constexpr FlagSet kSomeShards = SetOf({Flag::kShards});
-constexpr FlagSet kSwitch = kMoveRef | SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag,
-                                              Flag::kEnableReverse, Flag::kDryRun});
+constexpr FlagSet kSwitch =
+    kMoveRef |
+    SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag, Flag::kEnableReverse, Flag::kHold,
+           Flag::kInitializeSequences, Flag::kKillBlockersAfter, Flag::kDryRun});
 
 constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kMoveTablesCreate, "movetables", "create", "", Argument::kWorkflow,
@@ -301,6 +317,10 @@ constexpr auto kCommands = std::to_array<CommandSpec>({
      "show a keyspace's shards and tablets"},
     {Verb::kCutoverShow, "cutover", "show", "", Argument::kWorkflow, kWorkflowRef, 0,
      "show the recorded cutovers of a workflow, step by step"},
+    {Verb::kCutoverRelease, "cutover", "release", "", Argument::kWorkflow, kWorkflowRef, 0,
+     "let a cutover that is prepared and held go on"},
+    {Verb::kCutoverAbort, "cutover", "abort", "", Argument::kWorkflow, kWorkflowRef, 0,
+     "take a cutover back that is not committed yet"},
     {Verb::kProxies, "proxies", "", "", Argument::kNone, 0, 0,
      "list the proxies and the rules they obey"},
     {Verb::kThrottleOn, "throttle", "on", "", Argument::kNone, SetOf({Flag::kReason}), 0,

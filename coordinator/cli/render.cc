@@ -52,6 +52,8 @@ absl::StatusOr<std::string> Render(const Command& command, absl::string_view jso
     case Verb::kWorkflowUpdate:
     case Verb::kWorkflowThrottle:
     case Verb::kWorkflowUnthrottle:
+    case Verb::kCutoverRelease:
+    case Verb::kCutoverAbort:
       return OutcomeText(answer);
     case Verb::kWorkflowList:
       return WorkflowsText(answer, command.keyspace);

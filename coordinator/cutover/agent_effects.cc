@@ -22,9 +22,9 @@ using workflow::CallBudget;
 using workflow::GateState;
 using workflow::StreamAction;
 
-// mysqld counts its lock waits in whole seconds. While a rename waits, every statement on its
-// tables waits behind it, so one attempt takes no longer than that.
-constexpr absl::Duration kLockWait = absl::Seconds(1);
+// What the target's counters are raised above the source's before anybody is held, so that they
+// seldom have to be raised again while clients wait.
+constexpr uint64_t kCounterMargin = 1'000;
 constexpr absl::Duration kCallMax = absl::Seconds(5);
 constexpr absl::Duration kCallMin = absl::Milliseconds(100);
 constexpr absl::Duration kProxiesWait = absl::Seconds(2);
@@ -133,8 +133,11 @@ EffectOutcome AgentEffects::Run(const State& state, const Effect& effect, absl::
       return ReleaseRules(job);
     case EffectKind::kRouteRules:
       return RouteRules(job);
+    case EffectKind::kAskProxies:
     case EffectKind::kAwaitProxies:
       return AwaitProxies();
+    case EffectKind::kAwaitRelease:
+      return AwaitRelease(job);
     default:
       break;
   }
@@ -153,38 +156,42 @@ EffectOutcome AgentEffects::Run(const State& state, const Effect& effect, absl::
 EffectOutcome AgentEffects::RunAtAgent(const Job& job) {
   const uint32_t index = job.effect.index;
   switch (job.effect.kind) {
+    case EffectKind::kProbeGate:
+      return ProbeGate(job);
+    case EffectKind::kCheckStream:
+      return CheckStream(job);
     case EffectKind::kCloseGate:
-      return SetGate(job, job.plan.source_readable ? GateState::kReadable : GateState::kClosed,
-                     true);
+      return SetGate(job, job.plan.source_readable ? GateState::kReadable : GateState::kClosed);
     case EffectKind::kMakeReadable:
-      return SetGate(job, GateState::kReadable, true);
+      return SetGate(job, GateState::kReadable);
     case EffectKind::kOpenGate:
     case EffectKind::kReopenGate:
-      return SetGate(job, GateState::kOpen, false);
+      return SetGate(job, GateState::kOpen);
     case EffectKind::kCloseBehind:
     case EffectKind::kRestoreClosed:
-      return SetGate(job, GateState::kClosed, false);
-    case EffectKind::kAwaitMarker:
-      return AwaitMarker(job);
+      return SetGate(job, GateState::kClosed);
+    case EffectKind::kSeal:
+      return Seal(job);
+    case EffectKind::kRaiseCounters:
+      return RaiseCounters(job, kCounterMargin);
+    case EffectKind::kSettleCounters:
+      return RaiseCounters(job, 0);
     case EffectKind::kStopStream:
-      return Control(job, job.plan.streams.at(index).forward_id, StreamAction::kStop, true);
+      return Control(job, job.plan.streams.at(index).forward_id, StreamAction::kStop);
     case EffectKind::kRestartStream:
-      return Control(job, job.plan.streams.at(index).forward_id, StreamAction::kStart, false);
+      return Control(job, job.plan.streams.at(index).forward_id, StreamAction::kStart);
     case EffectKind::kFreezeForward:
-      return Control(job, job.plan.streams.at(index).forward_id, StreamAction::kFreeze, false);
-    case EffectKind::kStartReverse:
-      return Control(job, job.plan.streams.at(index).reverse_id, StreamAction::kStart, false);
+      return Control(job, job.plan.streams.at(index).forward_id, StreamAction::kFreeze);
     case EffectKind::kDeleteReverse:
-      return Control(job, job.plan.streams.at(index).reverse_id, StreamAction::kDelete, false);
+      return Control(job, job.plan.streams.at(index).reverse_id, StreamAction::kDelete);
     case EffectKind::kDeleteStale:
-      return Control(job, job.plan.stale.at(index).id, StreamAction::kDelete, false);
-    case EffectKind::kCapturePosition:
-      return CapturePosition(job);
-    case EffectKind::kCreateReverse:
-      return CreateReverse(job);
+      return Control(job, job.plan.stale.at(index).id, StreamAction::kDelete);
+    case EffectKind::kStartReverse:
+      return StartReverse(job);
+    case EffectKind::kPrepareReverse:
+      return PrepareReverse(job);
     case EffectKind::kAwaitReplicas:
       return AwaitReplicas(job);
-    case EffectKind::kJournalTarget:
     case EffectKind::kJournalSource:
       return Journal(job);
     default:
@@ -241,19 +248,23 @@ EffectOutcome AgentEffects::AwaitProxies() {
                                            absl::Now() + kProxiesWait)));
 }
 
-EffectOutcome AgentEffects::SetGate(const Job& job, GateState state, bool first_part) {
+EffectOutcome AgentEffects::SetGate(const Job& job, GateState state) {
   workflow::GateChange change;
   change.workflow = job.plan.workflow;
   change.database = job.side->database;
   change.tables = job.plan.tables;
   change.state = state;
-  change.epoch = first_part ? job.plan.epoch : job.plan.epoch + 1;
-  change.lock_wait_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(kLockWait));
+  change.epoch = EpochOf(job.state, job.effect.kind);
+  change.lock_wait_ms = job.plan.lock_wait_ms;
   if (job.effect.kind == EffectKind::kCloseGate) {
     change.marker_id = absl::StrCat(job.plan.id, "/", job.effect.index);
+  } else if (job.effect.kind == EffectKind::kOpenGate) {
+    change.cutover_id = job.plan.id;
+    change.journal = JournalRecord(job.state);
   }
-  const auto done =
-      agents_.SetGate(job.agent, change, BudgetUntil(job.deadline, kLockWait + kCallMax));
+  const auto done = agents_.SetGate(
+      job.agent, change,
+      BudgetUntil(job.deadline, absl::Milliseconds(job.plan.lock_wait_ms) + kCallMax));
   if (!done.ok()) {
     return OutcomeOf(done.status());
   }
@@ -261,38 +272,105 @@ EffectOutcome AgentEffects::SetGate(const Job& job, GateState state, bool first_
       absl::StrCat(workflow::GateStateName(done->state), ", ", done->took_us, " us in mysqld"));
 }
 
-EffectOutcome AgentEffects::AwaitMarker(const Job& job) {
+// Who sits on the tables is waited for while nobody waits for him.
+EffectOutcome AgentEffects::ProbeGate(const Job& job) {
+  const auto probed = agents_.ProbeGate(job.agent,
+                                        {.workflow = job.plan.workflow,
+                                         .database = job.side->database,
+                                         .tables = job.plan.tables,
+                                         .age_ms = job.plan.blocker_age_ms,
+                                         .kill_after_ms = job.plan.kill_blockers_after_ms,
+                                         .kill_rows_max = job.plan.kill_rows_max},
+                                        BudgetUntil(job.deadline));
+  if (!probed.ok()) {
+    return OutcomeOf(probed.status());
+  }
+  if (!probed->blockers.empty()) {
+    return {.result = Result::kRetry,
+            .message = absl::StrCat("the tables are used by ", probed->blockers),
+            .value = {}};
+  }
+  return Ok(probed->killed.empty() ? std::string() : absl::StrCat("ended ", probed->killed));
+}
+
+// What it is behind, clients would wait for.
+EffectOutcome AgentEffects::CheckStream(const Job& job) {
+  const uint64_t id = job.plan.streams.at(job.effect.index).forward_id;
+  const auto streams = agents_.ListStreams(job.agent, job.plan.forward, BudgetUntil(job.deadline));
+  if (!streams.ok()) {
+    return OutcomeOf(streams.status());
+  }
+  const auto found = std::find_if(streams->begin(), streams->end(),
+                                  [id](const topology::StreamInfo& each) { return each.id == id; });
+  if (found == streams->end() || found->state != topology::StreamState::kRunning) {
+    return {.result = Result::kFailed,
+            .message = absl::StrCat("stream ", id, " is not running"),
+            .value = {}};
+  }
+  if (found->lag_ms < 0 || found->lag_ms > job.plan.max_lag_ms) {
+    return {.result = Result::kRetry,
+            .message = absl::StrCat("stream ", id, " lags ", found->lag_ms, " ms"),
+            .value = {}};
+  }
+  return Ok(absl::StrCat("lags ", found->lag_ms, " ms"));
+}
+
+EffectOutcome AgentEffects::RaiseCounters(const Job& job, uint64_t margin) {
+  const StreamPair& pair = job.plan.streams.at(job.effect.index);
+  const Side& from = job.plan.sources.at(pair.source);
+  workflow::CounterQuery query = {.workflow = job.plan.workflow,
+                                  .database = from.database,
+                                  .tables = job.plan.tables,
+                                  .at_least = {}};
+  const auto counters = agents_.RaiseCounters(
+      workflow::AgentRef::Primary(from.keyspace, from.shard), query, BudgetUntil(job.deadline));
+  if (!counters.ok()) {
+    return OutcomeOf(counters.status());
+  }
+  query.database = job.side->database;
+  for (const uint64_t counter : *counters) {
+    query.at_least.push_back(counter == 0 ? 0 : counter + margin);
+  }
+  return OutcomeOf(agents_.RaiseCounters(job.agent, query, BudgetUntil(job.deadline)).status());
+}
+
+EffectOutcome AgentEffects::AwaitRelease(const Job& job) {
+  return OutcomeOf(releases_.Await(job.plan.id, job.deadline));
+}
+
+EffectOutcome AgentEffects::Seal(const Job& job) {
   const StreamPair& pair = job.plan.streams.at(job.effect.index);
   CallBudget budget;
   budget.timeout = std::max(job.deadline - absl::Now(), kCallMin);
-  const auto position = agents_.AwaitMarker(job.agent, pair.forward_id,
-                                            absl::StrCat(job.plan.id, "/", pair.source), budget);
-  if (position.ok()) {
-    return Ok(absl::StrCat("applied ", *position));
+  const auto reached = agents_.AwaitMarker(job.agent, pair.forward_id,
+                                           absl::StrCat(job.plan.id, "/", pair.source), budget);
+  if (reached.ok()) {
+    return Ok(absl::StrCat("applied ", reached->applied), reached->gtid_executed);
   }
-  EffectOutcome outcome = OutcomeOf(position.status());
+  EffectOutcome outcome = OutcomeOf(reached.status());
   outcome.message = absl::StrCat("failed to sync up replication between the source and target: ",
                                  outcome.message);
   return outcome;
 }
 
-EffectOutcome AgentEffects::Control(const Job& job, uint64_t stream, StreamAction action,
-                                    bool first_part) {
-  const uint64_t epoch = first_part ? job.plan.epoch : job.plan.epoch + 1;
-  const auto status =
-      agents_.ControlStream(job.agent, stream, action, epoch, BudgetUntil(job.deadline));
+EffectOutcome AgentEffects::Control(const Job& job, uint64_t stream, StreamAction action) {
+  const auto status = agents_.ControlStream(
+      job.agent, stream, action, EpochOf(job.state, job.effect.kind), BudgetUntil(job.deadline));
   if (action == StreamAction::kDelete && absl::IsNotFound(status.status())) {
     return Ok("was gone");
   }
   return OutcomeOf(status.status());
 }
 
-EffectOutcome AgentEffects::CapturePosition(const Job& job) {
-  const auto position = agents_.ReadPosition(job.agent, BudgetUntil(job.deadline));
-  return position.ok() ? Ok(*position, *position) : OutcomeOf(position.status());
+EffectOutcome AgentEffects::StartReverse(const Job& job) {
+  const StreamPair& pair = job.plan.streams.at(job.effect.index);
+  return OutcomeOf(
+      agents_.PlaceStream(job.agent, pair.reverse_id, job.state.positions.at(pair.target),
+                          job.plan.start_reverse ? StreamAction::kStart : StreamAction::kStop,
+                          EpochOf(job.state, job.effect.kind), BudgetUntil(job.deadline)));
 }
 
-EffectOutcome AgentEffects::CreateReverse(const Job& job) {
+EffectOutcome AgentEffects::PrepareReverse(const Job& job) {
   const StreamPair& pair = job.plan.streams.at(job.effect.index);
   const Side& from = job.plan.targets.at(pair.target);
   workflow::StreamSpec spec;
@@ -307,7 +385,7 @@ EffectOutcome AgentEffects::CreateReverse(const Job& job) {
   spec.tables = job.plan.tables;
   spec.source_types = job.plan.source_types;
   spec.options = job.plan.reverse_options;
-  spec.start_position = job.state.positions.at(pair.target);
+  spec.awaits_position = true;
   const absl::Status status =
       agents_.CreateStream(job.agent, spec, false, BudgetUntil(job.deadline));
   // The id is ours alone: whoever has it already has it from an earlier attempt.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "coordinator/cutover/effects.h"
+#include "coordinator/cutover/releases.h"
 #include "coordinator/rules/rule_service.h"
 #include "coordinator/topology/topology.h"
 #include "coordinator/workflow/agents.h"
@@ -12,8 +13,9 @@ namespace sluice::cutover {
 class AgentEffects : public Effects {
  public:
   // All of them outlive this.
-  AgentEffects(workflow::Agents& agents, rules::RuleService& rules, topology::Topology& topology)
-      : agents_(agents), rules_(rules), topology_(topology) {}
+  AgentEffects(workflow::Agents& agents, rules::RuleService& rules, topology::Topology& topology,
+               Releases& releases)
+      : agents_(agents), rules_(rules), topology_(topology), releases_(releases) {}
 
   EffectOutcome Run(const State& state, const Effect& effect, absl::Time deadline) override;
 
@@ -33,18 +35,22 @@ class AgentEffects : public Effects {
   EffectOutcome ReleaseRules(const Job& job);
   EffectOutcome RouteRules(const Job& job);
   EffectOutcome AwaitProxies();
-  EffectOutcome SetGate(const Job& job, workflow::GateState state, bool first_part);
-  EffectOutcome AwaitMarker(const Job& job);
-  EffectOutcome Control(const Job& job, uint64_t stream, workflow::StreamAction action,
-                        bool first_part);
-  EffectOutcome CapturePosition(const Job& job);
-  EffectOutcome CreateReverse(const Job& job);
+  EffectOutcome SetGate(const Job& job, workflow::GateState state);
+  EffectOutcome AwaitRelease(const Job& job);
+  EffectOutcome ProbeGate(const Job& job);
+  EffectOutcome CheckStream(const Job& job);
+  EffectOutcome RaiseCounters(const Job& job, uint64_t margin);
+  EffectOutcome Seal(const Job& job);
+  EffectOutcome Control(const Job& job, uint64_t stream, workflow::StreamAction action);
+  EffectOutcome StartReverse(const Job& job);
+  EffectOutcome PrepareReverse(const Job& job);
   EffectOutcome AwaitReplicas(const Job& job);
   EffectOutcome Journal(const Job& job);
 
   workflow::Agents& agents_;
   rules::RuleService& rules_;
   topology::Topology& topology_;
+  Releases& releases_;
 };
 
 // The tables as a proxy may meet them: both keyspaces' spellings.

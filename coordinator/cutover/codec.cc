@@ -20,7 +20,7 @@ using wire::Size;
 using wire::Str;
 using wire::Strs;
 
-constexpr uint16_t kFormatVersion = 1;
+constexpr uint16_t kFormatVersion = 2;
 
 absl::Status Damaged(absl::string_view what) {
   return absl::DataLossError(absl::StrCat("the stored state of a command is damaged: ", what));
@@ -79,6 +79,13 @@ void EncodePlan(const Plan& plan, schemas::CutoverPlan::Builder builder) {
   builder.setEpoch(plan.epoch);
   builder.setTimeoutMs(plan.timeout_ms);
   builder.setHoldMs(plan.hold_ms);
+  builder.setAwaitRelease(plan.await_release);
+  builder.setRaiseCounters(plan.raise_counters);
+  builder.setMaxLagMs(plan.max_lag_ms);
+  builder.setLockWaitMs(plan.lock_wait_ms);
+  builder.setBlockerAgeMs(plan.blocker_age_ms);
+  builder.setKillBlockersAfterMs(plan.kill_blockers_after_ms);
+  builder.setKillRowsMax(plan.kill_rows_max);
   builder.setStartReverse(plan.start_reverse);
   builder.setSourceReadable(plan.source_readable);
   builder.setMoveReplica(plan.move_replica);
@@ -122,6 +129,13 @@ absl::StatusOr<Plan> DecodePlan(schemas::CutoverPlan::Reader reader) {
   plan.epoch = reader.getEpoch();
   plan.timeout_ms = reader.getTimeoutMs();
   plan.hold_ms = reader.getHoldMs();
+  plan.await_release = reader.getAwaitRelease();
+  plan.raise_counters = reader.getRaiseCounters();
+  plan.max_lag_ms = reader.getMaxLagMs();
+  plan.lock_wait_ms = reader.getLockWaitMs();
+  plan.blocker_age_ms = reader.getBlockerAgeMs();
+  plan.kill_blockers_after_ms = reader.getKillBlockersAfterMs();
+  plan.kill_rows_max = reader.getKillRowsMax();
   plan.start_reverse = reader.getStartReverse();
   plan.source_readable = reader.getSourceReadable();
   plan.move_replica = reader.getMoveReplica();
@@ -150,6 +164,7 @@ void EncodeCutover(const StoredCutover& stored, schemas::CutoverState::Builder b
   }
   Fill(builder.initPositions(Size(state.positions)), state.positions);
   builder.setFailure(state.failure);
+  builder.setLocksNotGranted(state.locks_not_granted);
   builder.setStartedUs(stored.started_us);
 }
 
@@ -178,6 +193,7 @@ absl::StatusOr<StoredCutover> DecodeCutover(schemas::CutoverState::Reader reader
   }
   stored.state.positions = Strs(reader.getPositions());
   stored.state.failure = Str(reader.getFailure());
+  stored.state.locks_not_granted = reader.getLocksNotGranted();
   stored.started_us = reader.getStartedUs();
   return stored;
 }

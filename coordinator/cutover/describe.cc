@@ -13,40 +13,45 @@ namespace {
 using enum EffectKind;
 
 constexpr std::array<absl::string_view, kEffectKinds> kNames = {
-    "hold_rules",     "close_gate",     "await_marker",   "stop_stream",    "capture_position",
-    "create_reverse", "make_readable",  "await_replicas", "commit",         "journal_target",
-    "journal_source", "open_gate",      "start_reverse",  "freeze_forward", "route_rules",
-    "await_proxies",  "close_behind",   "delete_reverse", "reopen_gate",    "restart_stream",
-    "release_rules",  "restore_closed", "delete_stale",
+    "prepare_reverse", "raise_counters", "ask_proxies",    "await_release", "probe_gate",
+    "check_stream",    "hold_rules",     "close_gate",     "seal",          "settle_counters",
+    "make_readable",   "await_replicas", "commit",         "stop_stream",   "open_gate",
+    "journal_source",  "start_reverse",  "freeze_forward", "route_rules",   "await_proxies",
+    "close_behind",    "delete_stale",   "delete_reverse", "reopen_gate",   "restart_stream",
+    "release_rules",   "restore_closed",
 };
 
 enum class Scope { kOnce, kSource, kTarget, kStreamAtSource, kStreamAtTarget, kStale };
 
 Scope ScopeOf(EffectKind kind) {
   switch (kind) {
+    case kProbeGate:
     case kCloseGate:
     case kJournalSource:
     case kReopenGate:
     case kCloseBehind:
       return Scope::kSource;
-    case kCapturePosition:
     case kMakeReadable:
     case kAwaitReplicas:
-    case kJournalTarget:
     case kOpenGate:
     case kRestoreClosed:
       return Scope::kTarget;
-    case kCreateReverse:
+    case kPrepareReverse:
     case kStartReverse:
     case kDeleteReverse:
       return Scope::kStreamAtSource;
-    case kAwaitMarker:
+    case kCheckStream:
+    case kRaiseCounters:
+    case kSeal:
+    case kSettleCounters:
     case kStopStream:
     case kFreezeForward:
     case kRestartStream:
       return Scope::kStreamAtTarget;
     case kDeleteStale:
       return Scope::kStale;
+    case kAskProxies:
+    case kAwaitRelease:
     case kHoldRules:
     case kCommit:
     case kRouteRules:
@@ -59,8 +64,11 @@ Scope ScopeOf(EffectKind kind) {
 
 bool Wanted(const Plan& plan, EffectKind kind) {
   switch (kind) {
-    case kStartReverse:
-      return plan.start_reverse;
+    case kAwaitRelease:
+      return plan.await_release;
+    case kRaiseCounters:
+    case kSettleCounters:
+      return plan.raise_counters;
     case kMakeReadable:
       return plan.make_readable;
     case kRestoreClosed:

@@ -17,33 +17,41 @@ using enum EffectKind;
 // An effect may start when all instances of those it comes after are done.
 struct Stage {
   EffectKind kind;
-  std::array<EffectKind, 2> after;
+  std::array<EffectKind, 4> after;
   uint8_t after_count = 0;
 };
 
+template <typename... Kinds>
+constexpr Stage After(EffectKind kind, Kinds... after) {
+  return {kind, {after...}, sizeof...(after)};
+}
 constexpr Stage First(EffectKind kind) {
   return {kind, {}, 0};
 }
-constexpr Stage After(EffectKind kind, EffectKind a) {
-  return {kind, {a}, 1};
-}
 
+// Nobody waits before the hold. The seal is asked for with the close, so that it answers as soon as
+// the marker has come. A stream has nothing more to write then, so it stops beside the commit.
 constexpr std::array kWritesPreparing = {
-    First(kHoldRules),
+    First(kPrepareReverse),
+    First(kRaiseCounters),
+    First(kAskProxies),
+    After(kAwaitRelease, kPrepareReverse, kRaiseCounters, kAskProxies),
+    After(kProbeGate, kPrepareReverse, kRaiseCounters, kAskProxies, kAwaitRelease),
+    After(kCheckStream, kPrepareReverse, kRaiseCounters, kAskProxies, kAwaitRelease),
+    After(kHoldRules, kProbeGate, kCheckStream),
     After(kCloseGate, kHoldRules),
-    After(kAwaitMarker, kCloseGate),
-    After(kStopStream, kAwaitMarker),
-    After(kCapturePosition, kStopStream),
-    After(kCreateReverse, kCapturePosition),
-    After(kCommit, kCreateReverse),
+    After(kSeal, kHoldRules),
+    After(kSettleCounters, kCloseGate),
+    After(kStopStream, kSeal),
+    After(kCommit, kCloseGate, kSeal, kSettleCounters),
 };
 
-// The targets open as soon as the record stands in their own mysqlds: a source that is down after
-// the commit must not prolong the pause. Streams and rules have nothing to wait for in each other.
+// A source that is down after the commit must not prolong the pause. Streams and rules have nothing
+// to wait for in each other.
 constexpr std::array kWritesCommitted = {
-    First(kJournalTarget),
+    First(kStopStream),
     First(kJournalSource),
-    After(kOpenGate, kJournalTarget),
+    After(kOpenGate, kStopStream),
     After(kRouteRules, kOpenGate),
     After(kStartReverse, kOpenGate),
     After(kFreezeForward, kOpenGate),
@@ -101,11 +109,11 @@ Script ScriptFor(const State& state) {
 std::optional<EffectKind> UndoneBy(EffectKind kind) {
   switch (kind) {
     case kDeleteReverse:
-      return kCreateReverse;
+      return kPrepareReverse;
     case kReopenGate:
       return kCloseGate;
     case kRestartStream:
-      return kStopStream;
+      return kSeal;
     case kReleaseRules:
       return kHoldRules;
     case kRestoreClosed:
@@ -157,19 +165,16 @@ bool BlockedByOwnForward(const State& state, EffectKind kind, uint32_t index) {
 void CheckBeforeIssue(const State& state, EffectKind kind) {
   const bool writes = state.plan.kind == Kind::kWrites;
   switch (kind) {
-    case kCapturePosition:
-      SLUICE_CHECK((AllDone(state, kAwaitMarker) && AllDone(state, kStopStream)) &&
-                   "a reverse position is captured after the drain");
-      break;
     case kCommit:
       SLUICE_CHECK((state.phase == Phase::kPreparing) && "one commit");
-      SLUICE_CHECK((!writes || (AllDone(state, kCloseGate) && AllDone(state, kAwaitMarker) &&
-                                AllDone(state, kCreateReverse))) &&
+      SLUICE_CHECK((!writes || (AllDone(state, kCloseGate) && AllDone(state, kSeal) &&
+                                AllDone(state, kPrepareReverse))) &&
                    "nothing is committed before all shards are drained and can go back");
       break;
     case kOpenGate:
-      SLUICE_CHECK((state.phase == Phase::kCommitted && AllDone(state, kCommit)) &&
-                   "the new side opens after the commit");
+      SLUICE_CHECK((state.phase == Phase::kCommitted && AllDone(state, kCommit) &&
+                    AllDone(state, kStopStream)) &&
+                   "the new side opens after the commit, when nothing feeds it any more");
       break;
     case kStartReverse:
     case kRouteRules:
@@ -245,15 +250,43 @@ void BeginUndo(State& state, std::string reason) {
   state.failure = std::move(reason);
 }
 
+// Whether an effect that failed takes the cutover back.
+bool LeadsBack(const State& state, const Slot& slot, Result result) {
+  if (state.phase != Phase::kPreparing) {
+    return false;
+  }
+  const EffectKind kind = slot.effect.kind;
+  if (kind == kCommit) {
+    // Nothing is known of it until the store has told.
+    return result == Result::kFailed;
+  }
+  if (Issued(state, kCommit)) {
+    // The commit may have happened, so there is no way back any more until it is known.
+    return false;
+  }
+  switch (result) {
+    case Result::kFailed:
+      return true;
+    case Result::kRetry:
+      // While clients are held nobody waits for locks: they get their tables back, and another
+      // attempt waits before it holds anybody.
+      return kind == kCloseGate;
+    case Result::kUnknown:
+      // Nobody is held while reads move, nor before the fence.
+      return state.plan.kind == Kind::kWrites && FenceBegun(state) &&
+             slot.effect.attempt >= kUnknownAttemptsMax;
+    case Result::kOk:
+      break;
+  }
+  return false;
+}
+
 void OnFailure(Transition& transition, Slot& slot, const Event& event) {
   State& state = transition.state;
   slot.message = event.message;
-  // Nothing is known of a commit until the store has told, and nobody is held while reads move.
-  const bool hopeless = event.result == Result::kUnknown && slot.effect.kind != kCommit &&
-                        state.plan.kind == Kind::kWrites &&
-                        slot.effect.attempt >= kUnknownAttemptsMax;
-  if (state.phase == Phase::kPreparing && (event.result == Result::kFailed || hopeless)) {
+  if (LeadsBack(state, slot, event.result)) {
     slot.progress = Progress::kAbandoned;
+    state.locks_not_granted = slot.effect.kind == kCloseGate && event.result == Result::kRetry;
     BeginUndo(state, absl::StrCat(DescribeEffect(state.plan, slot.effect), ": ", event.message));
     return;
   }
@@ -278,9 +311,9 @@ void OnOutcome(Transition& transition, const Event& event) {
   }
   slot->progress = Progress::kDone;
   slot->message = event.message;
-  if (event.effect.kind == kCapturePosition) {
+  if (event.effect.kind == kSeal) {
     state.positions.resize(state.plan.targets.size());
-    state.positions[event.effect.index] = event.value;
+    state.positions[state.plan.streams[event.effect.index].target] = event.value;
   } else if (event.effect.kind == kCommit) {
     SLUICE_CHECK((state.phase == Phase::kPreparing) && "one commit");
     state.phase = Phase::kCommitted;
@@ -296,13 +329,19 @@ void OnDeadline(State& state) {
             absl::StrCat("timed out after ", state.plan.timeout_ms, " ms ", WaitingFor(state)));
 }
 
-// Inside the fence nothing is stored: whatever comes between the first gate and the commit may have
-// been begun.
+void OnAbort(State& state, const std::string& why) {
+  if (state.phase == Phase::kPreparing && !Issued(state, kCommit)) {
+    BeginUndo(state, why);
+  }
+}
+
+// Inside the fence nothing is stored: whatever comes between the hold and the commit may have been
+// begun.
 void AssumeBegun(State& state) {
-  if (!Issued(state, kCloseGate)) {
+  if (!FenceBegun(state)) {
     return;
   }
-  for (const EffectKind kind : {kAwaitMarker, kStopStream, kCapturePosition, kCreateReverse}) {
+  for (const EffectKind kind : {kCloseGate, kSeal, kSettleCounters, kStopStream}) {
     for (uint32_t index = 0; index < InstancesOf(state.plan, kind); ++index) {
       if (Find(state, kind, index) == nullptr) {
         state.slots.push_back({.effect = {.kind = kind, .index = index, .attempt = 0},
@@ -322,7 +361,8 @@ void OnRecovered(Transition& transition) {
   }
   // The commit and the state that says so are one record: read back as preparing, it has not
   // happened.
-  if (state.phase == Phase::kPreparing) {
+  const bool waits_for_a_person = state.plan.await_release && !FenceBegun(state);
+  if (state.phase == Phase::kPreparing && !waits_for_a_person) {
     BeginUndo(state, absl::StrCat("the coordinator stopped ", WaitingFor(state)));
     AssumeBegun(state);
   }
@@ -356,12 +396,21 @@ Transition Step(State state, const Event& event) {
     case Event::Type::kDeadline:
       OnDeadline(transition.state);
       break;
+    case Event::Type::kAbort:
+      OnAbort(transition.state, event.message);
+      break;
     case Event::Type::kRecovered:
       OnRecovered(transition);
       break;
   }
   Advance(transition);
   return transition;
+}
+
+uint64_t EpochOf(const State& state, EffectKind kind) {
+  const bool first_part = kind == kCloseGate || kind == kMakeReadable ||
+                          (kind == kStopStream && state.phase != Phase::kCommitted);
+  return first_part ? state.plan.epoch : state.plan.epoch + 1;
 }
 
 bool MustStore(const State& state, const std::vector<Effect>& effects) {
@@ -371,14 +420,23 @@ bool MustStore(const State& state, const std::vector<Effect>& effects) {
     }
     switch (state.phase) {
       case Phase::kPreparing:
-        return effect.kind == kHoldRules || effect.kind == kCloseGate ||
-               effect.kind == kMakeReadable;
+        return effect.kind == kPrepareReverse || effect.kind == kAwaitRelease ||
+               effect.kind == kHoldRules || effect.kind == kMakeReadable;
       case Phase::kCommitted:
         return effect.kind == kAwaitProxies;
       default:
         return true;
     }
   });
+}
+
+bool FenceBegun(const State& state) {
+  return Issued(state, kHoldRules);
+}
+
+bool WaitsForRelease(const State& state) {
+  return state.phase == Phase::kPreparing && Issued(state, kAwaitRelease) &&
+         !AllDone(state, kAwaitRelease);
 }
 
 bool AllDone(const State& state, EffectKind kind) {

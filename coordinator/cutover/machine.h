@@ -17,36 +17,41 @@ namespace sluice::cutover {
 // What the machine asks of the world. Every effect is idempotent: it asks the databases first and
 // may be repeated when nobody knows how it ended.
 enum class EffectKind : uint16_t {
-  // Switching writes, before the commit.
-  kHoldRules = 0,        // proxies hold new statements; drained acknowledgements within the budget
-  kCloseGate = 1,        // source: rename, then the marker from the same session
-  kAwaitMarker = 2,      // stream: the marker is applied
-  kStopStream = 3,       // stream: answered after its last commit
-  kCapturePosition = 4,  // target: where the reverse stream starts; value = GTID set
-  kCreateReverse = 5,    // stream: stopped, on the source side, from that position
+  // Switching writes, before anybody is held: what can be done or tried early.
+  kPrepareReverse = 0,  // stream: created on the source side, checked, without a position
+  kRaiseCounters = 1,   // stream: AUTO_INCREMENT of the target well above the source's
+  kAskProxies = 2,      // they obey the rules of now, bounded
+  kAwaitRelease = 3,    // a person says go
+  kProbeGate = 4,       // source: nobody sits on the tables
+  kCheckStream = 5,     // stream: runs, and is close behind
+  // The fence, up to the commit.
+  kHoldRules = 6,       // proxies hold new statements; drained acknowledgements within the budget
+  kCloseGate = 7,       // source: rename, then the marker from the same session
+  kSeal = 8,            // stream: the marker is applied; value = GTID set of the target behind it
+  kSettleCounters = 9,  // stream: the source's last counters are below what the target has
   // Switching reads, before the commit.
-  kMakeReadable = 6,   // target: views for readers; writes stay closed
-  kAwaitReplicas = 7,  // target: its replicas have executed that
+  kMakeReadable = 10,   // target: views for readers; writes stay closed
+  kAwaitReplicas = 11,  // target: its replicas have executed that
   // The one durable record that decides.
-  kCommit = 8,
-  // After the commit.
-  kJournalTarget = 9,   // target: the record in its mysqld
-  kJournalSource = 10,  // source: the same
-  kOpenGate = 11,       // target
-  kStartReverse = 12,   // stream
-  kFreezeForward = 13,  // stream
-  kRouteRules = 14,     // rules of the new side; ends the hold
-  kAwaitProxies = 15,   // acknowledgements of those rules, bounded
-  kCloseBehind = 16,    // source: readable -> closed
-  kDeleteStale = 22,    // stale stream
+  kCommit = 12,
+  // Beside the commit, and after it.
+  kStopStream = 13,     // stream: answered after its last commit
+  kOpenGate = 14,       // target: the journal in its mysqld, then the tables
+  kJournalSource = 15,  // source: the same record
+  kStartReverse = 16,   // stream: gets the position of the seal, and starts if wanted
+  kFreezeForward = 17,  // stream
+  kRouteRules = 18,     // rules of the new side; ends the hold
+  kAwaitProxies = 19,   // acknowledgements of those rules, bounded
+  kCloseBehind = 20,    // source: readable -> closed
+  kDeleteStale = 21,    // stale stream
   // Undoing.
-  kDeleteReverse = 17,  // stream
-  kReopenGate = 18,     // source
-  kRestartStream = 19,  // stream
-  kReleaseRules = 20,   // ends the hold; the rules are the old ones
-  kRestoreClosed = 21,  // target: readable -> closed
+  kDeleteReverse = 22,  // stream
+  kReopenGate = 23,     // source
+  kRestartStream = 24,  // stream
+  kReleaseRules = 25,   // ends the hold; the rules are the old ones
+  kRestoreClosed = 26,  // target: readable -> closed
 };
-inline constexpr uint16_t kEffectKinds = 23;
+inline constexpr uint16_t kEffectKinds = 27;
 
 // Before the commit, an effect whose outcome stays unknown that often is taken as failed: clients
 // wait, and going back is always safe.
@@ -92,8 +97,9 @@ struct State {
   Plan plan;
   Phase phase = Phase::kNew;
   std::vector<Slot> slots;             // in the order of issue
-  std::vector<std::string> positions;  // per target, captured under the fence
+  std::vector<std::string> positions;  // per target, of its seals
   std::string failure;                 // why it was undone
+  bool locks_not_granted = false;      // was the reason: another attempt may get them
   friend bool operator==(const State&, const State&) = default;
 
   [[nodiscard]] bool finished() const {
@@ -113,17 +119,21 @@ struct Event {
     kBegin,      // of a new state
     kOutcome,    // of `effect`
     kDeadline,   // the time up to the commit is over
+    kAbort,      // a person wants it undone; of no effect after the commit was issued
     kRecovered,  // the state was read back by a new coordinator
   };
   Type type = Type::kBegin;
   Effect effect;
   Result result = Result::kOk;
   std::string message;  // failure, or a remark
-  std::string value;    // kCapturePosition: the position
+  std::string value;    // kSeal: the position
 
   static Event Begin() { return {}; }
   static Event Deadline() {
     return {.type = Type::kDeadline, .effect = {}, .message = {}, .value = {}};
+  }
+  static Event Abort(std::string why) {
+    return {.type = Type::kAbort, .effect = {}, .message = std::move(why), .value = {}};
   }
   static Event Recovered() {
     return {.type = Type::kRecovered, .effect = {}, .message = {}, .value = {}};
@@ -150,15 +160,26 @@ struct Transition {
 Transition Step(State state, const Event& event);
 
 // Whether the state must be durable before these effects of it may be run. Clients wait from the
-// first gate that closes to the new rules, so the fence is stored as a whole: the intent to close
-// the gates stands for all that follows up to the commit, and the commit's own record for all that
-// follows it. A new coordinator takes back, or repeats, all of what may have been begun.
+// hold to the new rules, so the fence is stored as a whole: the intent to hold stands for all that
+// follows up to the commit, and the commit's own record for all that follows it. A new coordinator
+// takes back, or repeats, all of what may have been begun.
 bool MustStore(const State& state, const std::vector<Effect>& effects);
+
+// The epoch that the effect's requests carry: what comes after the commit, or undoes, has the second
+// one, so that no late request of the first part can disturb it. After the commit a stream is
+// stopped by the second one too: a new coordinator repeats that behind what followed it.
+uint64_t EpochOf(const State& state, EffectKind kind);
 
 // How many instances the plan has of a kind; 0 where it does not need it.
 uint32_t InstancesOf(const Plan& plan, EffectKind kind);
 // The side that an effect works on; nullptr for those of the rules and the store.
 const Side* SideOf(const Plan& plan, const Effect& effect);
+
+// The fence has begun: clients may be waiting. Before it, a cutover that waits for a person's word
+// survives its coordinator.
+bool FenceBegun(const State& state);
+// All is prepared, and nothing is waited for but a person.
+bool WaitsForRelease(const State& state);
 
 // Every effect has been issued and is done.
 bool AllDone(const State& state, EffectKind kind);

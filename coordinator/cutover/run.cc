@@ -47,8 +47,10 @@ Run::Run(Ledger& ledger, Effects& effects, RunOptions options, StoredCutover cut
       cutover_(std::move(cutover)),
       keep_(std::move(keep)) {
   const bool recovered = issued.empty();
-  if (!recovered) {
-    deadline_ = absl::Now() + absl::Milliseconds(cutover_.state.plan.timeout_ms);
+  // Until a person has said go, there is no hurry.
+  if (cutover_.state.plan.await_release ? AllDone(cutover_.state, EffectKind::kAwaitRelease)
+                                        : !recovered) {
+    StartClock();
   }
   for (const Effect& effect : issued) {
     Queue(effect);
@@ -77,6 +79,19 @@ void Run::Stop() {
 absl::StatusOr<State> Run::Await(absl::Time deadline) const {
   const absl::MutexLock lock(&mutex_);
   mutex_.AwaitWithDeadline(absl::Condition(this, &Run::OverOrStopped), deadline);
+  return Answer();
+}
+
+absl::StatusOr<State> Run::AwaitHeld(absl::Time deadline) const {
+  const absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithDeadline(absl::Condition(this, &Run::HeldOrOver), deadline);
+  if (!over_ && !stopped_ && WaitsForRelease(published_)) {
+    return published_;
+  }
+  return Answer();
+}
+
+absl::StatusOr<State> Run::Answer() const {
   if (over_) {
     return published_;
   }
@@ -85,6 +100,16 @@ absl::StatusOr<State> Run::Await(absl::Time deadline) const {
                    PhaseName(published_.phase), " and goes on by itself, ", WaitingFor(published_));
   return stopped_ ? absl::CancelledError(absl::StrCat("the coordinator is stopping; ", what))
                   : absl::DeadlineExceededError(what);
+}
+
+void Run::Abort(std::string why) {
+  Report report;
+  report.abort = std::move(why);
+  reports_.Push(std::move(report));
+}
+
+void Run::StartClock() {
+  deadline_ = absl::Now() + absl::Milliseconds(cutover_.state.plan.timeout_ms);
 }
 
 State Run::Current() const {
@@ -160,7 +185,14 @@ void Run::TakeReports() {
 }
 
 void Run::TakeReport(Report report) {
+  if (!report.abort.empty()) {
+    Feed(Event::Abort(std::move(report.abort)));
+    return;
+  }
   NoteFence(report);
+  if (report.effect.kind == EffectKind::kAwaitRelease && report.outcome.result == Result::kOk) {
+    StartClock();
+  }
   if (report.outcome.result != Result::kOk) {
     SLUICE_LOG(kWarning, "cutover step failed",
                {{"cutover", cutover_.state.plan.id},
@@ -174,9 +206,9 @@ void Run::TakeReport(Report report) {
                       std::move(report.outcome.value)));
 }
 
-// What the clients feel: from the first gate that closes to the rules of the new side.
+// What the clients feel at most: from the hold to the rules of the new side.
 void Run::NoteFence(const Report& report) {
-  if (report.effect.kind == EffectKind::kCloseGate && fence_from_us_ == 0) {
+  if (report.effect.kind == EffectKind::kHoldRules && fence_from_us_ == 0) {
     fence_from_us_ = report.step.started_us;
   }
   if (fence_from_us_ != 0 && report.effect.kind == EffectKind::kRouteRules &&
@@ -293,7 +325,7 @@ void Run::Finish() {
                       .shard = "",
                       .started_us = fence_from_us_,
                       .took_us = fence_to_us_ - fence_from_us_,
-                      .detail = "from the first gate closing to the rules of the new side"});
+                      .detail = "from the hold to the rules of the new side"});
   }
   SLUICE_LOG(kInfo, "cutover over",
              {{"cutover", plan.id},

@@ -40,6 +40,10 @@ class Run {
   // The final state. DEADLINE_EXCEEDED says what is waited for; CANCELLED when the coordinator
   // stops first: the next one goes on.
   absl::StatusOr<State> Await(absl::Time deadline) const;
+  // The state when it is over or waits for a person's go-ahead. Errors as of Await.
+  absl::StatusOr<State> AwaitHeld(absl::Time deadline) const;
+  // Undoes it, unless it is about to be committed.
+  void Abort(std::string why);
   [[nodiscard]] State Current() const;
   [[nodiscard]] bool over() const;
 
@@ -57,6 +61,7 @@ class Run {
     Effect effect;
     EffectOutcome outcome;
     store::CutoverStep step;
+    std::string abort;  // not empty: not of an effect, but a person's word
   };
   struct Ready {
     Effect effect;
@@ -75,11 +80,16 @@ class Run {
   void Finish();
   void Publish();
   void NoteFence(const Report& report);
+  void StartClock();
   [[nodiscard]] absl::Time NextWake() const;
   [[nodiscard]] bool stopping() const { return stopping_.load(); }
   [[nodiscard]] bool OverOrStopped() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return over_ || stopped_;
   }
+  [[nodiscard]] bool HeldOrOver() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return OverOrStopped() || WaitsForRelease(published_);
+  }
+  absl::StatusOr<State> Answer() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   Ledger& ledger_;
   Effects& effects_;

@@ -79,6 +79,16 @@ std::string Runner::Describe(absl::string_view cutover_id) const {
   return {};
 }
 
+std::shared_ptr<Run> Runner::Find(absl::string_view workflow) const {
+  const absl::MutexLock lock(&mutex_);
+  for (const std::shared_ptr<Run>& run : runs_) {
+    if (!run->over() && run->Current().plan.workflow == workflow) {
+      return run;
+    }
+  }
+  return nullptr;
+}
+
 void Runner::Stop() {
   std::vector<std::shared_ptr<Run>> runs;
   {

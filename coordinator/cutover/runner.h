@@ -36,6 +36,9 @@ class Runner {
   // not under way here.
   [[nodiscard]] std::string Describe(absl::string_view cutover_id) const;
 
+  // The cutover of this workflow that is under way; nullptr when there is none.
+  [[nodiscard]] std::shared_ptr<Run> Find(absl::string_view workflow) const;
+
   // As Run::Stop, of all; none can begin afterwards.
   void Stop();
 

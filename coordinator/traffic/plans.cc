@@ -54,6 +54,10 @@ cutover::Plan Base(const Records& records, bool reversal, const PlanNumbers& num
   plan.timeout_ms = numbers.timeout_ms;
   plan.hold_ms = std::min(numbers.timeout_ms / 3, kHoldMsMax);
   plan.start_reverse = numbers.start_reverse;
+  plan.max_lag_ms = numbers.max_lag_ms;
+  plan.await_release = numbers.await_release;
+  plan.raise_counters = numbers.raise_counters;
+  plan.kill_blockers_after_ms = numbers.kill_blockers_after_ms;
   return plan;
 }
 

@@ -57,6 +57,10 @@ struct PlanNumbers {
   std::vector<uint64_t> reverse_ids;  // one per stream; only for writes
   uint32_t timeout_ms = 30'000;
   bool start_reverse = true;
+  uint32_t max_lag_ms = 30'000;
+  bool await_release = false;
+  bool raise_counters = false;
+  uint32_t kill_blockers_after_ms = 0;
 };
 
 // `types` has reads only. REQUIRES: types.reads().

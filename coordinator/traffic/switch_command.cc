@@ -147,13 +147,18 @@ absl::StatusOr<std::string> SwitchCommand::DryRun() {
                             .start_reverse = args_.enable_reverse}));
 }
 
-absl::StatusOr<cutover::Plan> SwitchCommand::MakePlan(bool writes) {
+absl::StatusOr<cutover::Plan> SwitchCommand::MakePlan(bool writes, absl::Duration timeout) {
   const workflow::WorkflowRecord* feeding = FeedingRecord(records_, direction_.reversal);
   const size_t streams = writes && feeding != nullptr ? feeding->streams.size() : 0;
   SLUICE_ASSIGN_OR_RETURN(PlanNumbers numbers, DrawNumbers(parts_.store, streams));
-  numbers.timeout_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(args_.timeout));
+  numbers.timeout_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(timeout));
   numbers.start_reverse = args_.enable_reverse;
   if (writes) {
+    numbers.max_lag_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(args_.max_lag));
+    numbers.await_release = args_.hold;
+    numbers.raise_counters = args_.raise_counters;
+    numbers.kill_blockers_after_ms =
+        static_cast<uint32_t>(absl::ToInt64Milliseconds(args_.kill_blockers_after));
     return WritesPlan(records_, direction_.reversal, numbers);
   }
   return ReadsPlan(records_, direction_.reversal, types_, numbers);
@@ -182,25 +187,37 @@ absl::Status SwitchCommand::DeleteStrays(const cutover::Plan& plan) {
   return absl::OkStatus();
 }
 
-absl::Status SwitchCommand::Move(bool writes, absl::Time deadline) {
-  SLUICE_ASSIGN_OR_RETURN(cutover::Plan plan, MakePlan(writes));
-  const std::string key = plan.workflow;
+absl::StatusOr<cutover::State> SwitchCommand::Attempt(bool writes, absl::Duration timeout,
+                                                      absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(cutover::Plan plan, MakePlan(writes, timeout));
   if (writes) {
     SLUICE_RETURN_IF_ERROR(DeleteStrays(plan));
   }
   cutover_ids_.push_back(plan.id);
   SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<cutover::Run> run,
                           runner_.Begin(std::move(plan), exclusion_));
-  SLUICE_ASSIGN_OR_RETURN(const cutover::State state, run->Await(deadline));
-  SLUICE_RETURN_IF_ERROR(Reload());
-  if (state.phase != cutover::Phase::kDone) {
-    absl::Status failed = RolledBack(CommandName(), key, state);
-    return absl::Status(
-        failed.code(),
-        absl::StrCat(failed.message(), "\nStart State: ", start_state_,
-                     "\nCurrent State: ", parts_.rules.TrafficState(records_.original)));
+  return args_.hold ? run->AwaitHeld(deadline) : run->Await(deadline);
+}
+
+// An attempt that did not get its locks gave the tables back at once; another one waits for whoever
+// holds them before it holds anybody.
+absl::Status SwitchCommand::Move(bool writes, absl::Time deadline) {
+  const absl::Time until = absl::Now() + args_.timeout;
+  absl::StatusOr<cutover::State> state = Attempt(writes, args_.timeout, deadline);
+  while (state.ok() && state->phase == cutover::Phase::kRolledBack && state->locks_not_granted &&
+         until - absl::Now() > kTimeoutMin) {
+    state = Attempt(writes, until - absl::Now(), deadline);
   }
-  return absl::OkStatus();
+  SLUICE_RETURN_IF_ERROR(state.status());
+  SLUICE_RETURN_IF_ERROR(Reload());
+  held_ = cutover::WaitsForRelease(*state);
+  if (held_ || state->phase == cutover::Phase::kDone) {
+    return absl::OkStatus();
+  }
+  absl::Status failed = RolledBack(CommandName(), state->plan.workflow, *state);
+  return absl::Status(failed.code(), absl::StrCat(failed.message(), "\nStart State: ", start_state_,
+                                                  "\nCurrent State: ",
+                                                  parts_.rules.TrafficState(records_.original)));
 }
 
 std::string SwitchCommand::Reply(std::vector<std::string> lines) {
@@ -213,7 +230,11 @@ std::string SwitchCommand::Reply(std::vector<std::string> lines) {
     reply.dry_run_results = std::move(lines);
     return ToJson(reply);
   }
-  reply.summary = absl::StrCat(CommandName(), " was successful for workflow ", key);
+  reply.summary =
+      held_ ? absl::StrCat(CommandName(), " of workflow ", key,
+                           " is prepared and waits: \"sluice cutover release ", key,
+                           "\" lets it go on, \"sluice cutover abort ", key, "\" takes it back")
+            : absl::StrCat(CommandName(), " was successful for workflow ", key);
   std::vector<store::CutoverAttempt> attempts;
   // The switch is done whether or not its timeline can be read.
   (void)parts_.store.Read([&](store::StoreReader& reader) -> absl::Status {

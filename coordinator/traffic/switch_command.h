@@ -29,7 +29,9 @@ class SwitchCommand {
   absl::Status Load();
   absl::StatusOr<std::string> DryRun();
   absl::Status Move(bool writes, absl::Time deadline);
-  absl::StatusOr<cutover::Plan> MakePlan(bool writes);
+  // One cutover, to its end, or to where it waits for a person.
+  absl::StatusOr<cutover::State> Attempt(bool writes, absl::Duration timeout, absl::Time deadline);
+  absl::StatusOr<cutover::Plan> MakePlan(bool writes, absl::Duration timeout);
   absl::Status DeleteStrays(const cutover::Plan& plan);
   absl::Status Reload();
   std::string Reply(std::vector<std::string> lines);
@@ -47,6 +49,7 @@ class SwitchCommand {
   Direction direction_;
   TrafficTypes types_;
   std::string start_state_;
+  bool held_ = false;  // the cutover waits for a release
   std::vector<std::string> cutover_ids_;
 };
 

@@ -42,7 +42,7 @@ TrafficService::TrafficService(const Dependencies& parts, TrafficOptions options
     : parts_(parts),
       options_(options),
       ledger_(parts_.store),
-      effects_(parts_.agents, parts_.rules, parts_.topology),
+      effects_(parts_.agents, parts_.rules, parts_.topology, releases_),
       runner_(ledger_, effects_, options_.run) {}
 
 TrafficService::~TrafficService() {
@@ -50,6 +50,7 @@ TrafficService::~TrafficService() {
 }
 
 void TrafficService::Close() {
+  releases_.Close();
   runner_.Stop();
   std::vector<std::shared_ptr<Teardown>> teardowns;
   {
@@ -200,6 +201,69 @@ absl::StatusOr<std::string> TrafficService::ControlStreams(const admin::Workflow
   SLUICE_RETURN_IF_ERROR(SetStartPending(parts_.store, record, false));
   SLUICE_RETURN_IF_ERROR(Annotate(status, absl::StrCat(start ? "starting " : "stopping ", key)));
   return workflow::StatusDocument(record, parts_.topology, parts_.rules);
+}
+
+absl::StatusOr<std::shared_ptr<cutover::Run>> TrafficService::FindRun(
+    const admin::WorkflowRef& workflow) {
+  SLUICE_ASSIGN_OR_RETURN(const Resolved found, Resolve(parts_.store, workflow));
+  std::shared_ptr<cutover::Run> run = runner_.Find(found.key());
+  if (run == nullptr) {
+    return WithSubject(absl::FailedPreconditionError(
+                           absl::StrCat("no cutover of workflow ", found.key(), " is under way")),
+                       found.key());
+  }
+  return run;
+}
+
+absl::StatusOr<std::string> TrafficService::AwaitEnd(const cutover::Run& run,
+                                                     absl::string_view command,
+                                                     absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(const cutover::State state, run.Await(deadline));
+  const std::string& key = state.plan.workflow;
+  const auto [keyspace, name] = cutover::SplitKey(key);
+  SLUICE_ASSIGN_OR_RETURN(const Resolved found,
+                          Resolve(parts_.store, {.keyspace = keyspace, .name = name}));
+  CommandReply reply;
+  reply.current_state = parts_.rules.TrafficState(found.records.original);
+  const bool done = state.phase == cutover::Phase::kDone;
+  if (command == "release" && !done) {
+    return WithSubject(absl::AbortedError(absl::StrCat("the cutover of ", key,
+                                                       " was rolled back: ", state.failure)),
+                       key);
+  }
+  if (command == "abort" && done) {
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat(
+            "the cutover of ", key, " was committed already; use reversetraffic to go back")),
+        key);
+  }
+  reply.summary = done ? absl::StrCat("Cutover of workflow ", key, " was released and is done")
+                       : absl::StrCat("Cutover of workflow ", key, " was rolled back");
+  return ToJson(reply);
+}
+
+absl::StatusOr<std::string> TrafficService::CutoverRelease(const admin::WorkflowRef& workflow,
+                                                           absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<cutover::Run> run, FindRun(workflow));
+  const cutover::State state = run->Current();
+  if (!cutover::WaitsForRelease(state)) {
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat(
+            "the cutover of ", state.plan.workflow, " does not wait for a release; it is ",
+            cutover::PhaseName(state.phase), ", ", cutover::WaitingFor(state))),
+        state.plan.workflow);
+  }
+  releases_.Release(state.plan.id);
+  return AwaitEnd(*run, "release", deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::CutoverAbort(const admin::WorkflowRef& workflow,
+                                                         absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<cutover::Run> run, FindRun(workflow));
+  const std::string id = run->Current().plan.id;
+  run->Abort("aborted by the operator");
+  releases_.Cancel(id);
+  return AwaitEnd(*run, "abort", deadline);
 }
 
 absl::StatusOr<std::string> TrafficService::CutoverShow(const admin::WorkflowRef& workflow) {

@@ -54,8 +54,17 @@ class TrafficService : public admin::TrafficApi {
   absl::StatusOr<std::string> Stop(const admin::WorkflowRef& workflow, const admin::Shards& shards,
                                    absl::Time deadline) override;
   absl::StatusOr<std::string> CutoverShow(const admin::WorkflowRef& workflow) override;
+  absl::StatusOr<std::string> CutoverRelease(const admin::WorkflowRef& workflow,
+                                             absl::Time deadline) override;
+  absl::StatusOr<std::string> CutoverAbort(const admin::WorkflowRef& workflow,
+                                           absl::Time deadline) override;
 
  private:
+  // The cutover of a workflow that is under way.
+  absl::StatusOr<std::shared_ptr<cutover::Run>> FindRun(const admin::WorkflowRef& workflow);
+  // Its end, as an answer.
+  absl::StatusOr<std::string> AwaitEnd(const cutover::Run& run, absl::string_view command,
+                                       absl::Time deadline);
   absl::Status RecoverOne(const std::string& key, const std::string& bytes);
   std::shared_ptr<Teardown> Adopt(cutover::Records records, cutover::StoredTeardown teardown,
                                   Exclusion exclusion);
@@ -68,6 +77,7 @@ class TrafficService : public admin::TrafficApi {
   const Dependencies parts_;
   const TrafficOptions options_;
   cutover::Ledger ledger_;
+  cutover::Releases releases_;
   cutover::AgentEffects effects_;
   cutover::Runner runner_;
 

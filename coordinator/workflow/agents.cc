@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/wire/wire.h"
@@ -33,6 +34,24 @@ rpc::CallOptions OptionsOf(const CallBudget& budget) {
   options.timeout = budget.timeout;
   options.idempotency_id = budget.idempotency_id;
   return options;
+}
+
+// For people; empty when there are none.
+std::string DescribeBlockers(capnp::List<schemas::Blocker>::Reader blockers) {
+  std::vector<std::string> texts;
+  for (const auto blocker : blockers) {
+    if (blocker.getConnectionId() == 0) {
+      texts.emplace_back("a prepared XA transaction (see XA RECOVER)");
+      continue;
+    }
+    const std::string statement = Str(blocker.getStatement());
+    texts.push_back(absl::StrCat(
+        "connection ", blocker.getConnectionId(), " (", Str(blocker.getUser()), "@",
+        Str(blocker.getHost()), ", for ",
+        absl::FormatDuration(absl::Milliseconds(static_cast<int64_t>(blocker.getAgeMs()))),
+        statement.empty() ? "" : ": ", statement, ")"));
+  }
+  return absl::StrJoin(texts, "; ");
 }
 
 template <typename Rep>
@@ -201,6 +220,21 @@ absl::StatusOr<topology::StreamInfo> AgentPool::ControlStream(const AgentRef& ag
   return stream;
 }
 
+absl::Status AgentPool::PlaceStream(const AgentRef& agent, uint64_t stream_id,
+                                    const std::string& position, StreamAction action,
+                                    uint64_t epoch, const CallBudget& budget) {
+  return Call<schemas::ControlStreamRequest, schemas::ControlStreamReply>(
+      Find(agent), agent, Method::CONTROL_STREAM,
+      absl::StrCat(StreamActionName(action), " of stream ", stream_id, " at its position"), budget,
+      [&](auto request) {
+        request.setStreamId(stream_id);
+        request.setAction(WireAction(action));
+        request.setEpoch(epoch);
+        request.setStartPosition(position);
+      },
+      &Nothing<schemas::ControlStreamReply>);
+}
+
 absl::StatusOr<topology::StreamInfo> AgentPool::UpdateStream(const AgentRef& agent,
                                                              const StreamUpdate& update,
                                                              const CallBudget& budget) {
@@ -251,6 +285,8 @@ absl::StatusOr<GateResult> AgentPool::SetGate(const AgentRef& agent, const GateC
         request.setEpoch(change.epoch);
         request.setLockWaitMs(change.lock_wait_ms);
         request.setMarkerId(change.marker_id);
+        request.setCutoverId(change.cutover_id);
+        request.setJournal(change.journal);
       },
       [&](auto reply) {
         result = {GateOf(reply.getState()), Str(reply.getPosition()), reply.getTookUs()};
@@ -276,10 +312,10 @@ absl::StatusOr<GateReading> AgentPool::ReadGate(const AgentRef& agent, const Gat
   return reading;
 }
 
-absl::StatusOr<std::string> AgentPool::AwaitMarker(const AgentRef& agent, uint64_t stream_id,
-                                                   const std::string& marker_id,
-                                                   const CallBudget& budget) {
-  std::string position;
+absl::StatusOr<MarkerReached> AgentPool::AwaitMarker(const AgentRef& agent, uint64_t stream_id,
+                                                     const std::string& marker_id,
+                                                     const CallBudget& budget) {
+  MarkerReached reached;
   SLUICE_RETURN_IF_ERROR((Call<schemas::AwaitMarkerRequest, schemas::AwaitMarkerReply>(
       Find(agent), agent, Method::AWAIT_MARKER,
       absl::StrCat("waiting for stream ", stream_id, " to apply the marker"), budget,
@@ -289,10 +325,61 @@ absl::StatusOr<std::string> AgentPool::AwaitMarker(const AgentRef& agent, uint64
         request.setWaitMs(WaitMs(budget));
       },
       [&](auto reply) {
-        position = Str(reply.getPosition());
+        reached = {.applied = Str(reply.getPosition()),
+                   .gtid_executed = Str(reply.getGtidExecuted())};
         return absl::OkStatus();
       })));
-  return position;
+  return reached;
+}
+
+absl::StatusOr<ProbeResult> AgentPool::ProbeGate(const AgentRef& agent, const GateProbe& probe,
+                                                 const CallBudget& budget) {
+  ProbeResult result;
+  SLUICE_RETURN_IF_ERROR((Call<schemas::ProbeGateRequest, schemas::ProbeGateReply>(
+      Find(agent), agent, Method::PROBE_GATE, "looking who uses the tables", budget,
+      [&](auto request) {
+        request.setWorkflow(probe.workflow);
+        request.setDatabase(probe.database);
+        Fill(request.initTables(Size(probe.tables)), probe.tables);
+        request.setAgeMs(probe.age_ms);
+        request.setKillAfterMs(probe.kill_after_ms);
+        request.setKillRowsMax(probe.kill_rows_max);
+      },
+      [&](auto reply) {
+        result = {.blockers = DescribeBlockers(reply.getBlockers()),
+                  .killed = DescribeBlockers(reply.getKilled())};
+        return absl::OkStatus();
+      })));
+  return result;
+}
+
+absl::StatusOr<std::vector<uint64_t>> AgentPool::RaiseCounters(const AgentRef& agent,
+                                                               const CounterQuery& query,
+                                                               const CallBudget& budget) {
+  std::vector<uint64_t> counters;
+  SLUICE_RETURN_IF_ERROR((Call<schemas::RaiseCountersRequest, schemas::RaiseCountersReply>(
+      Find(agent), agent, Method::RAISE_COUNTERS, "AUTO_INCREMENT counters", budget,
+      [&](auto request) {
+        request.setWorkflow(query.workflow);
+        request.setDatabase(query.database);
+        Fill(request.initTables(Size(query.tables)), query.tables);
+        auto at_least = request.initAtLeast(Size(query.at_least));
+        for (unsigned i = 0; i < at_least.size(); ++i) {
+          at_least.set(i, query.at_least[i]);
+        }
+      },
+      [&](auto reply) {
+        for (const uint64_t counter : reply.getCounters()) {
+          counters.push_back(counter);
+        }
+        return absl::OkStatus();
+      })));
+  if (counters.size() != query.tables.size()) {
+    return absl::InternalError(absl::StrCat("AUTO_INCREMENT counters on ", agent.ToString(),
+                                            ": an answer for ", counters.size(), " tables of ",
+                                            query.tables.size()));
+  }
+  return counters;
 }
 
 absl::StatusOr<std::string> AgentPool::ReadPosition(const AgentRef& agent,

@@ -49,6 +49,8 @@ struct GateChange {
   uint64_t epoch = 0;
   uint32_t lock_wait_ms = 0;
   std::string marker_id;
+  std::string cutover_id;  // not empty: its journal record is written before the gate changes
+  std::string journal;
 };
 
 struct GateResult {
@@ -68,6 +70,34 @@ struct GateReading {
   uint64_t epoch = 0;
 };
 
+// Whom to look for on the tables of a gate, and whom to end.
+struct GateProbe {
+  std::string workflow;
+  std::string database;
+  std::vector<std::string> tables;
+  uint32_t age_ms = 0;         // only who has been there that long
+  uint32_t kill_after_ms = 0;  // 0: nobody is ended
+  uint64_t kill_rows_max = 0;  // transactions that changed more rows are left alone
+};
+
+struct ProbeResult {
+  std::string blockers;  // who is still there, for people; empty: nobody
+  std::string killed;    // who was ended
+};
+
+// AUTO_INCREMENT counters of tables.
+struct CounterQuery {
+  std::string workflow;
+  std::string database;
+  std::vector<std::string> tables;
+  std::vector<uint64_t> at_least;  // per table: raised where lower. Empty: only read
+};
+
+struct MarkerReached {
+  std::string applied;        // by the stream, the marker included
+  std::string gtid_executed;  // of the stream's own mysqld, read after that
+};
+
 struct StreamSpec {
   uint64_t id = 0;
   std::string workflow;
@@ -83,7 +113,8 @@ struct StreamSpec {
   bool stop_after_copy = false;
   std::string workflow_type = "MoveTables";
   stream::StreamOptions options;
-  std::string throttled;  // by hand, for this reason
+  std::string throttled;         // by hand, for this reason
+  bool awaits_position = false;  // no copy; PlaceStream says where to begin
 };
 
 // What of a stream may change while it runs.
@@ -156,6 +187,10 @@ class Agents {
                                                              uint64_t stream_id,
                                                              StreamAction action, uint64_t epoch,
                                                              const CallBudget& budget) = 0;
+  // Gives a stream the position that it awaits; `action` is kStart or kStop.
+  virtual absl::Status PlaceStream(const AgentRef& agent, uint64_t stream_id,
+                                   const std::string& position, StreamAction action, uint64_t epoch,
+                                   const CallBudget& budget) = 0;
   virtual absl::StatusOr<topology::StreamInfo> UpdateStream(const AgentRef& agent,
                                                             const StreamUpdate& update,
                                                             const CallBudget& budget) = 0;
@@ -166,10 +201,16 @@ class Agents {
                                              const CallBudget& budget) = 0;
   virtual absl::StatusOr<GateReading> ReadGate(const AgentRef& agent, const GateQuery& query,
                                                const CallBudget& budget) = 0;
-  // The applied position of the stream. The agent waits as long as the budget lasts, less a margin.
-  virtual absl::StatusOr<std::string> AwaitMarker(const AgentRef& agent, uint64_t stream_id,
-                                                  const std::string& marker_id,
-                                                  const CallBudget& budget) = 0;
+  // The agent waits as long as the budget lasts, less a margin.
+  virtual absl::StatusOr<MarkerReached> AwaitMarker(const AgentRef& agent, uint64_t stream_id,
+                                                    const std::string& marker_id,
+                                                    const CallBudget& budget) = 0;
+  virtual absl::StatusOr<ProbeResult> ProbeGate(const AgentRef& agent, const GateProbe& probe,
+                                                const CallBudget& budget) = 0;
+  // As they are afterwards, per table; 0 for a table without one.
+  virtual absl::StatusOr<std::vector<uint64_t>> RaiseCounters(const AgentRef& agent,
+                                                              const CounterQuery& query,
+                                                              const CallBudget& budget) = 0;
   virtual absl::StatusOr<std::string> ReadPosition(const AgentRef& agent,
                                                    const CallBudget& budget) = 0;
   virtual absl::Status AwaitPosition(const AgentRef& agent, const std::string& gtid_set,
@@ -211,6 +252,8 @@ class AgentPool : public Agents {
   absl::StatusOr<topology::StreamInfo> ControlStream(const AgentRef& agent, uint64_t stream_id,
                                                      StreamAction action, uint64_t epoch,
                                                      const CallBudget& budget) override;
+  absl::Status PlaceStream(const AgentRef& agent, uint64_t stream_id, const std::string& position,
+                           StreamAction action, uint64_t epoch, const CallBudget& budget) override;
   absl::StatusOr<topology::StreamInfo> UpdateStream(const AgentRef& agent,
                                                     const StreamUpdate& update,
                                                     const CallBudget& budget) override;
@@ -221,9 +264,14 @@ class AgentPool : public Agents {
                                      const CallBudget& budget) override;
   absl::StatusOr<GateReading> ReadGate(const AgentRef& agent, const GateQuery& query,
                                        const CallBudget& budget) override;
-  absl::StatusOr<std::string> AwaitMarker(const AgentRef& agent, uint64_t stream_id,
-                                          const std::string& marker_id,
-                                          const CallBudget& budget) override;
+  absl::StatusOr<MarkerReached> AwaitMarker(const AgentRef& agent, uint64_t stream_id,
+                                            const std::string& marker_id,
+                                            const CallBudget& budget) override;
+  absl::StatusOr<ProbeResult> ProbeGate(const AgentRef& agent, const GateProbe& probe,
+                                        const CallBudget& budget) override;
+  absl::StatusOr<std::vector<uint64_t>> RaiseCounters(const AgentRef& agent,
+                                                      const CounterQuery& query,
+                                                      const CallBudget& budget) override;
   absl::StatusOr<std::string> ReadPosition(const AgentRef& agent,
                                            const CallBudget& budget) override;
   absl::Status AwaitPosition(const AgentRef& agent, const std::string& gtid_set,

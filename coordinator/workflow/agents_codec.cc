@@ -161,6 +161,7 @@ void EncodeSpec(const StreamSpec& spec, schemas::StreamSpec::Builder builder) {
   builder.setStopAfterCopy(spec.stop_after_copy);
   builder.setWorkflowType(spec.workflow_type);
   builder.setThrottled(spec.throttled);
+  builder.setAwaitsPosition(spec.awaits_position);
   stream::WriteStreamOptions(spec.options, builder.initOptions());
 }
 

@@ -104,6 +104,7 @@ std::vector<std::string> EqualShards(int count) {
                : absl::StrCat(absl::Hex(i * step, digits == 2 ? absl::kZeroPad2 : absl::kZeroPad4));
   };
   std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {
     names.push_back(bound(i) + "-" + bound(i + 1));
   }

@@ -152,7 +152,7 @@ TEST_F(KillTest, DuringTheCatchUp) {
 
 TEST_F(KillTest, BeforeTheCommitPoint) {
   for (const std::string& victim : Victims()) {
-    KillAtPoint(victim, "cutover.await_marker.intent");
+    KillAtPoint(victim, "cutover.seal.intent");
     ASSERT_FALSE(HasFailure());
   }
 }

@@ -42,7 +42,9 @@ class MuseumGateTest : public ::testing::Test {
             .wanted = wanted,
             .epoch = epoch,
             .lock_wait = absl::Seconds(2),
-            .marker_id = marker};
+            .marker_id = marker,
+            .cutover_id = "",
+            .journal = ""};
   }
 
   // How often RENAME TABLE stands in the binlogs.

@@ -103,7 +103,9 @@ GateChange GateFixture::Change(State wanted, uint64_t epoch, const std::string& 
           .wanted = wanted,
           .epoch = epoch,
           .lock_wait = absl::Seconds(5),
-          .marker_id = marker};
+          .marker_id = marker,
+          .cutover_id = "",
+          .journal = ""};
 }
 
 absl::StatusOr<GateOutcome> GateFixture::Set(State wanted, uint64_t epoch,
@@ -169,7 +171,10 @@ class GateChild : public GateFixture {
         wanted = StateName(state) == words.at(2) ? state : wanted;
       }
       const std::string marker = words.size() > 4 ? words.at(4) : "";
-      status = keeper.Set(Change(wanted, std::stoull(words.at(3)), marker), Soon()).status();
+      GateChange change = Change(wanted, std::stoull(words.at(3)), marker);
+      change.cutover_id = absl::StrCat("cutover", words.at(3));
+      change.journal = "{}";
+      status = keeper.Set(change, Soon()).status();
     }
     std::cerr << "no crash: " << status << "\n";
     return 0;

@@ -190,8 +190,8 @@ class GateCrashTest : public GateKeeperTest, public ::testing::WithParamInterfac
 
 TEST_P(GateCrashTest, IsCarriedToItsEndOrBackAfterACrashAnywhere) {
   uint64_t epoch = 0;
-  for (const char* point :
-       {"gate.after_intent", "gate.after_rename", "gate.after_marker", "gate.after_outcome"}) {
+  for (const std::string point : {"gate.after_journal", "gate.after_intent", "gate.after_rename",
+                                  "gate.after_marker", "gate.after_outcome"}) {
     for (const bool forward : {true, false}) {
       SCOPED_TRACE(absl::StrCat(point, forward ? " forward" : " back"));
       ASSERT_TRUE(Set(GetParam().from, ++epoch).ok());
@@ -199,7 +199,12 @@ TEST_P(GateCrashTest, IsCarriedToItsEndOrBackAfterACrashAnywhere) {
       ASSERT_TRUE(
           CrashAt(point, absl::StrCat("set ", StateName(GetParam().to), " ", epoch, " ", marker)));
       const State found = ReadState();
-      EXPECT_EQ(found, std::string(point) == "gate.after_intent" ? GetParam().from : GetParam().to);
+      const bool early = point == "gate.after_journal" || point == "gate.after_intent";
+      EXPECT_EQ(found, early ? GetParam().from : GetParam().to);
+      // A gate that has changed can say for which cutover it did.
+      EXPECT_EQ(Scalar(absl::StrCat("SELECT COUNT(*) FROM _sluice.journal WHERE cutover_id = ",
+                                    "'cutover", epoch, "'")),
+                "1");
       const State wanted = forward ? GetParam().to : GetParam().from;
       const auto outcome = forward ? Set(wanted, epoch, marker) : Set(wanted, ++epoch);
       ASSERT_TRUE(outcome.ok()) << outcome.status();

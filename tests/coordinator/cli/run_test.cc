@@ -214,17 +214,38 @@ TEST_F(RunTest, ASwitchWaitsAMinuteLongerThanItsTimeout) {
     EXPECT_EQ(args.getTimeoutMs(), 10'000U);
     EXPECT_EQ(args.getMaxLagMs(), 500U);
     EXPECT_FALSE(args.getEnableReverse());
+    EXPECT_TRUE(args.getHold());
+    EXPECT_TRUE(args.getRaiseCounters());
+    EXPECT_EQ(args.getKillBlockersAfterMs(), 1'500U);
     EXPECT_TRUE(args.getDryRun());
     EXPECT_EQ(args.getTypes().size(), 1U);
     EXPECT_EQ(args.getTypes()[0], schemas::TabletType::RDONLY);
     return R"({"summary": "ok"})";
   });
   const Result result = Sluice({"movetables", "switchtraffic", "customer.w", "--timeout", "10s",
-                                "--max-replication-lag-allowed", "500ms", "--dry-run",
+                                "--max-replication-lag-allowed", "500ms", "--dry-run", "--hold",
+                                "--initialize-target-sequences", "--kill-blockers-after", "1.5s",
                                 "--enable-reverse-replication=false", "--tablet-types", "rdonly"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_GT(left_ms, 60'000);
   EXPECT_LE(left_ms, 70'000);
+}
+
+TEST_F(RunTest, ASwitchAsksForNothingThatIsNotSaid) {
+  Serve([](const auto&, AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    const auto args = request.getSwitchTraffic();
+    EXPECT_EQ(args.getTimeoutMs(), 30'000U);
+    EXPECT_EQ(args.getMaxLagMs(), 30'000U);
+    EXPECT_TRUE(args.getEnableReverse());
+    EXPECT_FALSE(args.getHold());
+    EXPECT_FALSE(args.getRaiseCounters());
+    EXPECT_EQ(args.getKillBlockersAfterMs(), 0U) << "somebody would be ended";
+    EXPECT_FALSE(args.getDryRun());
+    EXPECT_EQ(args.getTypes().size(), 0U);
+    return R"({"summary": "ok"})";
+  });
+  const Result result = Sluice({"movetables", "switchtraffic", "customer.w"});
+  EXPECT_EQ(result.code, 0) << result.err;
 }
 
 TEST_F(RunTest, ACreateCarriesAllItsFlags) {
@@ -315,6 +336,8 @@ TEST_F(RunTest, EveryOtherVerbAsksForWhatItSays) {
       {{"keyspace", "list"}, AdminRequest::KEYSPACE_LIST},
       {{"keyspace", "show", "k"}, AdminRequest::KEYSPACE_SHOW},
       {{"cutover", "show", "k.w"}, AdminRequest::CUTOVER_SHOW},
+      {{"cutover", "release", "k.w"}, AdminRequest::CUTOVER_RELEASE},
+      {{"cutover", "abort", "k.w"}, AdminRequest::CUTOVER_ABORT},
       {{"proxies"}, AdminRequest::PROXY_LIST},
   };
   for (const auto& [args, which] : cases) {

@@ -27,11 +27,18 @@ StoredCutover Example() {
                                 .target_time_zone = "Europe/Berlin",
                                 .tuning = {{.name = "copy_epoch", .value = "1m"}}};
   state.plan.source_readable = true;
+  state.plan.await_release = state.plan.raise_counters = true;
+  state.plan.max_lag_ms = 6;
+  state.plan.lock_wait_ms = 7;
+  state.plan.blocker_age_ms = 8;
+  state.plan.kill_blockers_after_ms = 9;
+  state.plan.kill_rows_max = 10;
   Transition transition = Step(std::move(state), Event::Begin());
   const Effect hold = transition.effects.at(0);
   transition = Step(std::move(transition.state), Event::Outcome(hold, Result::kRetry, "später"));
   transition.state.positions = {"", "uuid:1-5"};
   transition.state.failure = "why";
+  transition.state.locks_not_granted = true;
   return {.state = std::move(transition.state), .started_us = 1'234'567};
 }
 

@@ -13,6 +13,8 @@ namespace {
 // Requests that leave the coordinator's process and may come late; the others die with it.
 bool Travels(EffectKind kind) {
   switch (kind) {
+    case EffectKind::kAskProxies:
+    case EffectKind::kAwaitRelease:
     case EffectKind::kHoldRules:
     case EffectKind::kReleaseRules:
     case EffectKind::kRouteRules:
@@ -33,7 +35,7 @@ bool MayComeLate(EffectKind kind) {
     case EffectKind::kStopStream:
     case EffectKind::kRestartStream:
     case EffectKind::kFreezeForward:
-    case EffectKind::kCreateReverse:
+    case EffectKind::kPrepareReverse:
     case EffectKind::kStartReverse:
     case EffectKind::kDeleteReverse:
       return true;
@@ -81,8 +83,11 @@ void Explorer::Feed(Node& node, const Event& event) const {
     node.stored = node.memory;
   }
   for (const Effect& effect : transition.effects) {
-    Request request = {.effect = effect, .position = {}, .orphan = false};
-    if (effect.kind == EffectKind::kCreateReverse) {
+    Request request = {.effect = effect,
+                       .position = {},
+                       .orphan = false,
+                       .epoch = static_cast<uint8_t>(options_.epoch_of(node.memory, effect.kind))};
+    if (effect.kind == EffectKind::kStartReverse) {
       request.position = node.memory.positions.at(effect.index);
     }
     node.requests.push_back(std::move(request));
@@ -97,7 +102,7 @@ Answer Explorer::Carry(Node& node, const Request& request) const {
     }
     return {};
   }
-  return node.world.Execute(request.effect, request.position, options_.weak);
+  return node.world.Execute(request.effect, request.position, request.epoch, options_.weak);
 }
 
 void Explorer::Crash(Node& node) {
@@ -120,7 +125,8 @@ std::string Explorer::Key(const Node& node) {
   node.world.AppendTo(key);
   std::vector<std::string> requests;
   for (const Request& request : node.requests) {
-    requests.push_back(absl::StrCat(Label("", request.effect), request.position, request.orphan));
+    requests.push_back(
+        absl::StrCat(Label("", request.effect), request.position, request.orphan, request.epoch));
   }
   std::sort(requests.begin(), requests.end());
   for (const std::string& request : requests) {
@@ -182,6 +188,13 @@ void Explorer::Follow(Node next, std::string action) {
   path_.pop_back();
 }
 
+bool Explorer::IsAsked(const Node& node, const Effect& effect) {
+  return std::any_of(node.requests.begin(), node.requests.end(), [&](const Request& request) {
+    return !request.orphan && request.effect.kind == effect.kind &&
+           request.effect.index == effect.index;
+  });
+}
+
 // All that can become of one request.
 void Explorer::Expand(const Node& node, size_t request) {
   const Request chosen = node.requests.at(request);
@@ -195,6 +208,16 @@ void Explorer::Expand(const Node& node, size_t request) {
     return;
   }
   Node answered = carried;
+  // What waits goes on waiting as long as anything else can happen.
+  const bool others =
+      std::any_of(base.requests.begin(), base.requests.end(), [&](const Request& r) {
+        World world = node.world;
+        return !r.orphan && (r.effect.kind == EffectKind::kCommit ||
+                             !world.Execute(r.effect, r.position, r.epoch, options_.weak).waits);
+      });
+  if (answer.waits && others) {
+    return Fail(node, base, chosen);
+  }
   // A wait that ends without success is a fault only where the world had a choice.
   Feed(answered, Event::Outcome(chosen.effect, answer.result, "as the world says", answer.value));
   if (answer.result == Result::kOk || node.faults < options_.faults_max) {
@@ -206,16 +229,25 @@ void Explorer::Expand(const Node& node, size_t request) {
     // Out of faults: the deadline ends what cannot succeed.
     Feed(answered, Event::Deadline());
     Follow(std::move(answered), Label("deadline after", chosen.effect));
+  } else if (!others && IsAsked(answered, chosen.effect)) {
+    result_.violation = absl::StrCat("nothing else is under way, and refused for ever is ",
+                                     Label("", chosen.effect));
+    result_.trace = path_;
   }
+  if (node.faults < options_.faults_max) {
+    Node lost = carried;
+    ++lost.faults;
+    Feed(lost, Event::Outcome(chosen.effect, Result::kUnknown, "answer lost"));
+    Follow(std::move(lost), Label("answer lost", chosen.effect));
+  }
+  Fail(node, base, chosen);
+}
+
+// What else can become of a request that is not carried out now. `base` is `node` without it.
+void Explorer::Fail(const Node& node, const Node& base, const Request& chosen) {
   if (node.faults >= options_.faults_max) {
     return;
   }
-
-  Node lost = carried;
-  ++lost.faults;
-  Feed(lost, Event::Outcome(chosen.effect, Result::kUnknown, "answer lost"));
-  Follow(std::move(lost), Label("answer lost", chosen.effect));
-
   if (Travels(chosen.effect.kind)) {
     Node late = base;
     ++late.faults;

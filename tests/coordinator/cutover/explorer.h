@@ -22,6 +22,7 @@ struct ExplorerOptions {
   Weaknesses weak = {};
   // The machine; a test may put a broken one here.
   std::function<Transition(State, const Event&)> step = Step;
+  std::function<uint64_t(const State&, EffectKind)> epoch_of = EpochOf;
 };
 
 struct ExplorerResult {
@@ -43,6 +44,7 @@ class Explorer {
     Effect effect;
     std::string position;
     bool orphan = false;
+    uint8_t epoch = 0;
   };
   struct Node {
     State memory;
@@ -55,10 +57,13 @@ class Explorer {
 
   void Visit(const Node& node);
   void Expand(const Node& node, size_t request);
+  void Fail(const Node& node, const Node& base, const Request& chosen);
   void Follow(Node next, std::string action);
   void Feed(Node& node, const Event& event) const;
   Answer Carry(Node& node, const Request& request) const;
   static void Crash(Node& node);
+  // Whether an effect waits to be carried out.
+  static bool IsAsked(const Node& node, const Effect& effect);
   static std::string Key(const Node& node);
   [[nodiscard]] std::string Judge(const Node& node) const;
 

@@ -58,6 +58,14 @@ TEST(CutoverExplorerTest, FindsThatLateRequestsHurtWhereEpochsAreIgnored) {
   EXPECT_NE(result.violation, "");
 }
 
+TEST(CutoverExplorerTest, FindsARepeatedStopThatComesBehindTheFreeze) {
+  const auto always_before = [](const State& state, EffectKind kind) {
+    return kind == EffectKind::kStopStream ? state.plan.epoch : EpochOf(state, kind);
+  };
+  const ExplorerResult result = Explore({.shards = 1, .faults_max = 1, .epoch_of = always_before});
+  EXPECT_NE(result.violation, "");
+}
+
 TEST(CutoverExplorerTest, FindsAMachineThatTakesUnknownForDone) {
   const auto careless = [](State state, const Event& event) {
     Event believed = event;

@@ -84,8 +84,8 @@ TEST(CutoverMachineTest, IssuesTheEffectsOfWritesInTheOrderOfTheDesign) {
   drive.SucceedUntil();
   EXPECT_EQ(drive.state().phase, Phase::kDone);
   EXPECT_THAT(drive.kinds(),
-              ElementsAre(kHoldRules, kCloseGate, kAwaitMarker, kStopStream, kCapturePosition,
-                          kCreateReverse, kCommit, kJournalTarget, kJournalSource, kOpenGate,
+              ElementsAre(kPrepareReverse, kAskProxies, kProbeGate, kCheckStream, kHoldRules,
+                          kCloseGate, kSeal, kStopStream, kCommit, kJournalSource, kOpenGate,
                           kRouteRules, kStartReverse, kFreezeForward, kAwaitProxies));
   EXPECT_THAT(drive.state().positions, ElementsAre("uuid:1-9"));
 }
@@ -93,24 +93,27 @@ TEST(CutoverMachineTest, IssuesTheEffectsOfWritesInTheOrderOfTheDesign) {
 TEST(CutoverMachineTest, RunsShardsInParallelAndWaitsForAllOfThem) {
   Drive drive(testing::WritesPlan(2));
   drive.SucceedUntil(kHoldRules);
-  ASSERT_EQ(drive.open().size(), 2U);
+  ASSERT_EQ(drive.open().size(), 4U);  // both gates and both seals
   drive.Feed(Event::Outcome(drive.Take(kCloseGate), Result::kOk));
-  EXPECT_EQ(drive.open().size(), 1U);
+  drive.Feed(Event::Outcome(drive.Take(kSeal), Result::kOk, "", "uuid:1-9"));
+  drive.Feed(Event::Outcome(drive.Take(kSeal), Result::kOk, "", "uuid:1-9"));
+  EXPECT_FALSE(Issued(drive.state(), kCommit));
   drive.Feed(Event::Outcome(drive.Take(kCloseGate), Result::kOk));
-  EXPECT_EQ(drive.open().size(), 2U);
+  EXPECT_TRUE(Issued(drive.state(), kCommit));
   drive.SucceedUntil();
   EXPECT_EQ(drive.state().phase, Phase::kDone);
   EXPECT_EQ(drive.state().positions.size(), 2U);
 }
 
-TEST(CutoverMachineTest, DoesNotStartTheReverseStreamsWhereTheyAreNotWanted) {
+// It gets its position, so that it can be started later.
+TEST(CutoverMachineTest, AReverseStreamThatIsNotStartedIsPlacedAllTheSame) {
   Plan plan = testing::WritesPlan(1);
   plan.start_reverse = false;
   Drive drive(std::move(plan));
   drive.SucceedUntil();
   EXPECT_EQ(drive.state().phase, Phase::kDone);
-  EXPECT_TRUE(Issued(drive.state(), kCreateReverse));
-  EXPECT_FALSE(Issued(drive.state(), kStartReverse));
+  EXPECT_TRUE(AllDone(drive.state(), kPrepareReverse));
+  EXPECT_TRUE(AllDone(drive.state(), kStartReverse));
 }
 
 TEST(CutoverMachineTest, DeletesStreamsOfEarlierCutoversAfterTheCommit) {
@@ -138,22 +141,23 @@ TEST_P(UndoTest, AFailureBeforeTheCommitLeadsBack) {
   EXPECT_THAT(drive.state().failure, HasSubstr("no space"));
   const std::vector<EffectKind> undone = drive.kinds();
   const std::set<EffectKind> kinds(undone.begin(), undone.end());
-  EXPECT_EQ(kinds.contains(kReleaseRules), true);
+  EXPECT_TRUE(kinds.contains(kDeleteReverse));
+  EXPECT_EQ(kinds.contains(kReleaseRules), GetParam() >= kHoldRules);
   EXPECT_EQ(kinds.contains(kReopenGate), GetParam() >= kCloseGate);
-  EXPECT_EQ(kinds.contains(kRestartStream), GetParam() >= kStopStream);
-  EXPECT_EQ(kinds.contains(kDeleteReverse), GetParam() >= kCreateReverse);
+  EXPECT_EQ(kinds.contains(kRestartStream), GetParam() >= kCloseGate);  // the seal is asked with it
 }
 
 INSTANTIATE_TEST_SUITE_P(BeforeTheCommit, UndoTest,
-                         ::testing::Values(kHoldRules, kCloseGate, kAwaitMarker, kStopStream,
-                                           kCapturePosition, kCreateReverse, kCommit),
+                         ::testing::Values(kPrepareReverse, kAskProxies, kProbeGate, kCheckStream,
+                                           kHoldRules, kCloseGate, kSeal, kCommit),
                          [](const auto& each) { return std::string(EffectName(each.param)); });
 
 TEST(CutoverMachineTest, ReopensTheOldSideBeforeItReleasesTheProxies) {
   Drive drive(testing::WritesPlan(1));
-  drive.SucceedUntil(kStopStream);
+  drive.SucceedUntil(kCloseGate);
   drive.Feed(Event::Deadline());
-  drive.Take(kCapturePosition);
+  drive.Take(kSeal);
+  drive.Feed(Event::Outcome(drive.Take(kDeleteReverse), Result::kOk));
   EXPECT_EQ(drive.open().size(), 1U);
   drive.Feed(Event::Outcome(drive.Take(kReopenGate), Result::kUnknown, "connection lost"));
   drive.Feed(Event::Outcome(drive.Take(kReopenGate), Result::kFailed, "broken"));
@@ -167,48 +171,116 @@ TEST(CutoverMachineTest, ReopensTheOldSideBeforeItReleasesTheProxies) {
 
 TEST(CutoverMachineTest, DeletesAReverseStreamOnlyWhenItsCreationIsAnswered) {
   Drive drive(testing::WritesPlan(1));
-  drive.SucceedUntil(kCapturePosition);
   drive.Feed(Event::Deadline());
   EXPECT_FALSE(Issued(drive.state(), kDeleteReverse));
-  drive.Feed(Event::Outcome(drive.Take(kCreateReverse), Result::kOk));
+  drive.Feed(Event::Outcome(drive.Take(kPrepareReverse), Result::kOk));
   EXPECT_TRUE(Issued(drive.state(), kDeleteReverse));
 }
 
-TEST(CutoverMachineTest, RetriesALockWaitUntilTheDeadlineAndNamesTheBlocker) {
+TEST(CutoverMachineTest, WaitsForBlockersUntilTheDeadlineWhileNobodyIsHeld) {
   Drive drive(testing::WritesPlan(1));
-  drive.SucceedUntil(kHoldRules);
+  drive.SucceedUntil(kAskProxies);
   for (int i = 0; i < 20; ++i) {
-    drive.Feed(Event::Outcome(drive.Take(kCloseGate), Result::kRetry, "blocked by 17 (app@web1)"));
+    drive.Feed(Event::Outcome(drive.Take(kProbeGate), Result::kRetry, "used by 17 (app@web1)"));
   }
   EXPECT_EQ(drive.state().phase, Phase::kPreparing);
+  EXPECT_FALSE(FenceBegun(drive.state()));
   drive.Feed(Event::Deadline());
-  drive.Take(kCloseGate);
+  drive.Take(kProbeGate);
+  drive.Take(kCheckStream);
   drive.SucceedUntil();
   EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
-  EXPECT_THAT(drive.state().failure, HasSubstr("close_gate of commerce/0: blocked by 17"));
+  EXPECT_THAT(drive.state().failure, HasSubstr("probe_gate of commerce/0: used by 17"));
   EXPECT_THAT(drive.state().failure, HasSubstr("timed out after 30000 ms"));
+  EXPECT_FALSE(drive.state().locks_not_granted);
+}
+
+TEST(CutoverMachineTest, GivesTheTablesBackAtOnceWhenTheirLocksAreNotGranted) {
+  Drive drive(testing::WritesPlan(1));
+  drive.SucceedUntil(kHoldRules);
+  drive.Feed(Event::Outcome(drive.Take(kCloseGate), Result::kRetry, "blocked by 17 (app@web1)"));
+  EXPECT_EQ(drive.state().phase, Phase::kUndoing);
+  EXPECT_TRUE(drive.state().locks_not_granted);
+  EXPECT_THAT(drive.state().failure, HasSubstr("close_gate of commerce/0: blocked by 17"));
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
 }
 
 TEST(CutoverMachineTest, GivesUpBeforeTheCommitWhenTheOutcomeStaysUnknown) {
   Drive drive(testing::WritesPlan(1));
   drive.SucceedUntil(kCloseGate);
   for (uint32_t i = 0; i < kUnknownAttemptsMax; ++i) {
-    drive.Feed(Event::Outcome(drive.Take(kAwaitMarker), Result::kUnknown, "zone1-200 is gone"));
+    drive.Feed(Event::Outcome(drive.Take(kSeal), Result::kUnknown, "zone1-200 is gone"));
   }
   EXPECT_EQ(drive.state().phase, Phase::kUndoing);
   EXPECT_THAT(drive.state().failure, HasSubstr("zone1-200 is gone"));
 }
 
+TEST(CutoverMachineTest, BeforeTheFenceAnUnknownOutcomeIsAskedAgain) {
+  Drive drive(testing::WritesPlan(1));
+  for (uint32_t i = 0; i < 3 * kUnknownAttemptsMax; ++i) {
+    drive.Feed(Event::Outcome(drive.Take(kPrepareReverse), Result::kUnknown, "restarting"));
+  }
+  EXPECT_EQ(drive.state().phase, Phase::kPreparing);
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kDone);
+}
+
 TEST(CutoverMachineTest, AsksTheStoreAgainUntilItKnowsOfTheCommit) {
   Drive drive(testing::WritesPlan(1));
-  drive.SucceedUntil(kCreateReverse);
+  drive.SucceedUntil(kSeal);
+  // Whatever fails beside it now.
+  drive.Feed(Event::Outcome(drive.Take(kStopStream), Result::kFailed, "refused"));
   for (int i = 0; i < 10; ++i) {
     drive.Feed(Event::Outcome(drive.Take(kCommit), Result::kUnknown, "store does not answer"));
     drive.Feed(Event::Deadline());
+    drive.Feed(Event::Abort("a person's word"));
   }
   EXPECT_EQ(drive.state().phase, Phase::kPreparing);
   drive.Feed(Event::Outcome(drive.Take(kCommit), Result::kOk));
   EXPECT_EQ(drive.state().phase, Phase::kCommitted);
+  EXPECT_FALSE(Issued(drive.state(), kOpenGate));
+  drive.Feed(Event::Outcome(drive.Take(kStopStream), Result::kOk));
+  EXPECT_TRUE(Issued(drive.state(), kOpenGate));
+}
+
+TEST(CutoverMachineTest, WaitsForAPersonWithEverythingPreparedAndProbesAfterwards) {
+  Plan plan = testing::WritesPlan(1);
+  plan.await_release = plan.raise_counters = true;
+  Drive drive(std::move(plan));
+  drive.SucceedUntil(kAskProxies);
+  EXPECT_TRUE(WaitsForRelease(drive.state()));
+  EXPECT_EQ(drive.open().size(), 1U);
+  // A new coordinator goes on waiting.
+  drive.Feed(Event::Recovered());
+  EXPECT_EQ(drive.state().phase, Phase::kPreparing);
+  drive.Take(kAwaitRelease);
+  drive.Feed(Event::Outcome(drive.Take(kAwaitRelease), Result::kOk));
+  EXPECT_FALSE(WaitsForRelease(drive.state()));
+  ASSERT_EQ(drive.open().size(), 2U);
+  EXPECT_EQ(drive.open()[0].kind, kProbeGate);
+  EXPECT_EQ(drive.open()[1].kind, kCheckStream);
+  drive.SucceedUntil(kCloseGate);
+  EXPECT_TRUE(Issued(drive.state(), kSettleCounters));
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kDone);
+}
+
+TEST(CutoverMachineTest, APersonTakesItBackBeforeTheCommitOnly) {
+  Plan plan = testing::WritesPlan(1);
+  plan.await_release = true;
+  Drive drive(plan);
+  drive.SucceedUntil(kAskProxies);
+  drive.Feed(Event::Abort("aborted by the operator"));
+  drive.Take(kAwaitRelease);
+  drive.SucceedUntil();
+  EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
+  EXPECT_EQ(drive.state().failure, "aborted by the operator");
+  Drive late(testing::WritesPlan(1));
+  late.SucceedUntil(kCommit);
+  late.Feed(Event::Abort("aborted by the operator"));
+  late.SucceedUntil();
+  EXPECT_EQ(late.state().phase, Phase::kDone);
 }
 
 TEST(CutoverMachineTest, GoesForwardAfterTheCommitWhateverHappens) {
@@ -216,8 +288,8 @@ TEST(CutoverMachineTest, GoesForwardAfterTheCommitWhateverHappens) {
   drive.SucceedUntil(kCommit);
   drive.Feed(Event::Deadline());
   for (int i = 0; i < 20; ++i) {
-    drive.Feed(Event::Outcome(drive.Take(kJournalTarget), Result::kFailed, "refused"));
-    drive.Feed(Event::Outcome(drive.Take(kJournalTarget), Result::kUnknown, "lost"));
+    drive.Feed(Event::Outcome(drive.Take(kOpenGate), Result::kFailed, "refused"));
+    drive.Feed(Event::Outcome(drive.Take(kOpenGate), Result::kUnknown, "lost"));
   }
   EXPECT_EQ(drive.state().phase, Phase::kCommitted);
   drive.SucceedUntil();
@@ -238,18 +310,22 @@ TEST(CutoverMachineTest, OpensTheNewSideWithoutWaitingForADeadOldOne) {
 
 TEST(CutoverMachineTest, ANewCoordinatorUndoesWhatWasNotCommitted) {
   Drive drive(testing::WritesPlan(1));
-  drive.SucceedUntil(kCreateReverse);
+  drive.SucceedUntil(kHoldRules);
   drive.ForgetIssued();
+  // What was stored last: the hold, with all behind it perhaps begun.
   drive.Feed(Event::Recovered());
-  EXPECT_THAT(drive.kinds(), ElementsAre(kDeleteReverse, kReopenGate));
-  drive.Take(kCommit);
+  drive.Take(kCloseGate);
+  drive.Take(kSeal);
   drive.SucceedUntil();
   EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
+  for (const EffectKind kind : {kDeleteReverse, kReopenGate, kReleaseRules, kRestartStream}) {
+    EXPECT_TRUE(AllDone(drive.state(), kind)) << EffectName(kind);
+  }
 }
 
 TEST(CutoverMachineTest, ANewCoordinatorRepeatsWhatWasUnderWayAfterTheCommit) {
   Drive drive(testing::WritesPlan(1));
-  drive.SucceedUntil(kJournalTarget);
+  drive.SucceedUntil(kCommit);
   drive.ForgetIssued();
   drive.Feed(Event::Recovered());
   EXPECT_THAT(drive.kinds(), ElementsAre(kJournalSource, kOpenGate));

@@ -8,9 +8,6 @@
 namespace sluice::cutover::testing {
 namespace {
 
-constexpr uint8_t kBefore = 1;
-constexpr uint8_t kAfter = 2;
-
 const Answer kRefused = {.result = Result::kFailed, .value = {}};
 const Answer kOk = {.result = Result::kOk, .value = {}};
 
@@ -22,8 +19,8 @@ bool Obeys(uint8_t& recorded, uint8_t epoch, const Weaknesses& weak) {
   return true;
 }
 
-Answer SetSourceGate(ShardModel& shard, bool open, const Weaknesses& weak) {
-  if (!Obeys(shard.a_epoch, open ? kAfter : kBefore, weak)) {
+Answer SetSourceGate(ShardModel& shard, bool open, uint8_t epoch, const Weaknesses& weak) {
+  if (!Obeys(shard.a_epoch, epoch, weak)) {
     return kRefused;
   }
   if (shard.a_open != open) {
@@ -37,16 +34,19 @@ Answer SetSourceGate(ShardModel& shard, bool open, const Weaknesses& weak) {
   return kOk;
 }
 
-Answer AwaitMarker(ShardModel& shard) {
-  if (!shard.marker || shard.forward != StreamMode::kRunning) {
+Answer Seal(ShardModel& shard) {
+  if (shard.forward != StreamMode::kRunning) {
     return {.result = Result::kUnknown, .value = {}};
   }
+  if (!shard.marker) {
+    return {.result = Result::kUnknown, .value = {}, .waits = true};
+  }
   shard.b_has = shard.marker_at;
-  return kOk;
+  return {.result = Result::kOk, .value = absl::StrCat(shard.b_writes)};
 }
 
-Answer OpenTarget(ShardModel& shard, const Weaknesses& weak) {
-  if (!Obeys(shard.b_epoch, kAfter, weak)) {
+Answer OpenTarget(ShardModel& shard, uint8_t epoch, const Weaknesses& weak) {
+  if (!Obeys(shard.b_epoch, epoch, weak)) {
     return kRefused;
   }
   if (!shard.b_open) {
@@ -60,22 +60,42 @@ Answer ControlForward(ShardModel& shard, StreamMode mode, uint8_t epoch, const W
   if (!Obeys(shard.forward_epoch, epoch, weak)) {
     return kRefused;
   }
+  if (mode == StreamMode::kStopped && shard.forward == StreamMode::kFrozen) {
+    return kOk;  // a frozen stream is stopped
+  }
   shard.forward = mode;
   return kOk;
 }
 
-Answer CreateReverse(ShardModel& shard, const std::string& position) {
-  int from = 0;
-  if (shard.reverse == StreamMode::kAbsent && absl::SimpleAtoi(position, &from)) {
+Answer PrepareReverse(ShardModel& shard) {
+  if (shard.reverse == StreamMode::kAbsent) {
     shard.reverse = StreamMode::kStopped;
+    shard.reverse_awaits = true;
+  }
+  return kOk;
+}
+
+Answer StartReverse(ShardModel& shard, const std::string& position, uint8_t epoch,
+                    const Weaknesses& weak) {
+  int from = 0;
+  if (shard.reverse == StreamMode::kAbsent || !Obeys(shard.reverse_epoch, epoch, weak)) {
+    return kRefused;
+  }
+  if (shard.reverse_awaits) {
+    if (!absl::SimpleAtoi(position, &from)) {
+      return kRefused;
+    }
+    shard.reverse_awaits = false;
     shard.reverse_from = static_cast<uint8_t>(from);
   }
+  shard.reverse = StreamMode::kRunning;
   return kOk;
 }
 
 }  // namespace
 
-Answer World::Execute(const Effect& effect, const std::string& position, const Weaknesses& weak) {
+Answer World::Execute(const Effect& effect, const std::string& position, uint8_t epoch,
+                      const Weaknesses& weak) {
   ShardModel& shard = shards.at(effect.index);
   switch (effect.kind) {
     case EffectKind::kHoldRules:
@@ -89,29 +109,23 @@ Answer World::Execute(const Effect& effect, const std::string& position, const W
       routed_to_b = true;
       return kOk;
     case EffectKind::kCloseGate:
-      return SetSourceGate(shard, false, weak);
+      return SetSourceGate(shard, false, epoch, weak);
     case EffectKind::kReopenGate:
-      return SetSourceGate(shard, true, weak);
-    case EffectKind::kAwaitMarker:
-      return AwaitMarker(shard);
+      return SetSourceGate(shard, true, epoch, weak);
+    case EffectKind::kSeal:
+      return Seal(shard);
     case EffectKind::kStopStream:
-      return ControlForward(shard, StreamMode::kStopped, kBefore, weak);
+      return ControlForward(shard, StreamMode::kStopped, epoch, weak);
     case EffectKind::kRestartStream:
-      return ControlForward(shard, StreamMode::kRunning, kAfter, weak);
+      return ControlForward(shard, StreamMode::kRunning, epoch, weak);
     case EffectKind::kFreezeForward:
-      return ControlForward(shard, StreamMode::kFrozen, kAfter, weak);
-    case EffectKind::kCapturePosition:
-      return {.result = Result::kOk, .value = absl::StrCat(shard.b_writes)};
-    case EffectKind::kCreateReverse:
-      return CreateReverse(shard, position);
+      return ControlForward(shard, StreamMode::kFrozen, epoch, weak);
+    case EffectKind::kPrepareReverse:
+      return PrepareReverse(shard);
     case EffectKind::kOpenGate:
-      return OpenTarget(shard, weak);
+      return OpenTarget(shard, epoch, weak);
     case EffectKind::kStartReverse:
-      if (shard.reverse == StreamMode::kAbsent) {
-        return kRefused;
-      }
-      shard.reverse = StreamMode::kRunning;
-      return kOk;
+      return StartReverse(shard, position, epoch, weak);
     case EffectKind::kDeleteReverse:
       shard.reverse = StreamMode::kAbsent;
       return kOk;
@@ -127,6 +141,9 @@ std::string World::BrokenPromise() const {
     }
     if (shard.b_open && shard.b_has != shard.a_writes) {
       return "the new side is open without all writes of the old one";
+    }
+    if (shard.b_open && shard.forward == StreamMode::kRunning) {
+      return "the new side is open while the old one still feeds it";
     }
     if (shard.reverse == StreamMode::kRunning && shard.a_open) {
       return "the reverse stream writes to a side that serves";
@@ -174,6 +191,7 @@ void World::AppendTo(std::string& key) const {
     put(shard.forward);
     put(shard.forward_epoch);
     put(shard.reverse);
+    put(shard.reverse_awaits);
     put(shard.reverse_from);
     put(shard.reverse_epoch);
   }
@@ -187,7 +205,7 @@ Plan WritesPlan(uint32_t shards) {
   plan.forward = "customer.move";
   plan.backward = "commerce.move_reverse";
   plan.tables = {"corder", "customer"};
-  plan.epoch = kBefore;
+  plan.epoch = 1;
   for (uint32_t i = 0; i < shards; ++i) {
     const std::string shard = shards == 1 ? "0" : i == 0 ? "-80" : "80-";
     plan.sources.push_back({.keyspace = "commerce", .shard = shard, .database = "vt_commerce"});

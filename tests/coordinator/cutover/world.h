@@ -27,13 +27,15 @@ struct ShardModel {
   StreamMode forward = StreamMode::kRunning;
   uint8_t forward_epoch = 0;
   StreamMode reverse = StreamMode::kAbsent;
-  uint8_t reverse_from = 0;  // how many of B's writes it thinks are on A
+  bool reverse_awaits = false;  // it has no position yet
+  uint8_t reverse_from = 0;     // how many of B's writes it thinks are on A
   uint8_t reverse_epoch = 0;
 };
 
 struct Answer {
   Result result = Result::kOk;
   std::string value;
+  bool waits = false;  // there is no answer yet: something else must happen first
 };
 
 // What the explorer may break on purpose, to prove that it would notice.
@@ -46,9 +48,10 @@ struct World {
   bool held = false;
   bool routed_to_b = false;
 
-  // Carries out one effect as an agent (or the rule service) does. `position` is what a reverse
-  // stream starts from.
-  Answer Execute(const Effect& effect, const std::string& position, const Weaknesses& weak);
+  // Carries out one effect as an agent (or the rule service) does. `epoch` is the
+  // request's, `position` what a reverse stream starts from.
+  Answer Execute(const Effect& effect, const std::string& position, uint8_t epoch,
+                 const Weaknesses& weak);
 
   // Empty, or the broken promise.
   [[nodiscard]] std::string BrokenPromise() const;

@@ -29,6 +29,13 @@ constexpr int kKilled = 137;
 // What a child does with its coordinator.
 using Work = std::function<void(Coordinator&)>;
 
+// A cutover that was held is held again by the next coordinator. One that is not is refused, or
+// takes the word as long as it can.
+absl::Status AbortWhatWaitsForAPerson(Coordinator& coordinator) {
+  return coordinator.service->CutoverAbort(SwitchOf().workflow, absl::Now() + absl::Seconds(20))
+      .status();
+}
+
 class CrashTest : public ::testing::Test {
  protected:
   CrashTest() : path_(StorePath()) {}
@@ -75,7 +82,8 @@ class CrashTest : public ::testing::Test {
     EXPECT_EQ(InChild("",
                       [&](Coordinator& coordinator) {
                         ASSERT_TRUE(coordinator.service->Recover().ok());
-                        ASSERT_TRUE(coordinator.AwaitIdle(absl::Seconds(20)));
+                        const absl::Status aborted = AbortWhatWaitsForAPerson(coordinator);
+                        ASSERT_TRUE(coordinator.AwaitIdle(absl::Seconds(20))) << aborted;
                         judge(coordinator);
                       }),
               0);
@@ -88,6 +96,13 @@ class CrashTest : public ::testing::Test {
 
 void SwitchAll(Coordinator& coordinator) {
   (void)coordinator.service->Switch(SwitchOf(), Soon());
+}
+// With all that an operator may ask for.
+void SwitchHeld(Coordinator& coordinator) {
+  admin::SwitchArgs args = SwitchOf();
+  args.hold = args.raise_counters = true;
+  (void)coordinator.service->Switch(args, Soon());
+  (void)coordinator.service->CutoverRelease(SwitchOf().workflow, Soon());
 }
 void ReverseAll(Coordinator& coordinator) {
   (void)coordinator.service->Reverse(SwitchOf(), Soon());
@@ -136,7 +151,8 @@ std::vector<Scenario> Scenarios() {
   };
   return {{"all", Nothing, SwitchAll, ""},
           {"back", SwitchAll, ReverseAll, ""},
-          {"refused writes", Nothing, SwitchAll, "create_stream"},
+          {"held", Nothing, SwitchHeld, ""},
+          {"refused writes", Nothing, SwitchAll, "await_marker"},
           {"refused reads", Nothing, SwitchAll, "await_position zone1-201"},
           {"last reads",
            [only](Coordinator& coordinator) {
@@ -182,8 +198,8 @@ TEST_F(CrashTest, OfTheSecondCoordinatorDuringTheRecoveryLosesNothing) {
       "cutover.freeze_forward.intent"};
   int twice = 0;
   for (const char* first :
-       {"cutover.close_gate.intent", "cutover.close_gate.done", "cutover.await_marker.done",
-        "cutover.stop_stream.done", "cutover.create_reverse.done", "cutover.commit.intent",
+       {"cutover.prepare_reverse.done", "cutover.close_gate.intent", "cutover.close_gate.done",
+        "cutover.seal.done", "cutover.stop_stream.done", "cutover.commit.intent",
         "cutover.commit.done", "cutover.open_gate.done", "cutover.route_rules.intent"}) {
     for (const std::string& again : second) {
       Begin(Nothing);

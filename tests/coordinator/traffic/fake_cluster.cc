@@ -4,14 +4,12 @@
 
 #include <sys/mman.h>
 
-#include <cstdio>
 #include <new>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "common/base/check.h"
+#include "tests/coordinator/traffic/fake_parts.h"
 
 namespace sluice::traffic::testing {
 namespace {
@@ -21,46 +19,6 @@ using workflow::AgentRef;
 using workflow::CallBudget;
 using workflow::DropMode;
 using workflow::GateState;
-using workflow::StreamAction;
-
-template <size_t N>
-void Copy(char (&to)[N], const std::string& from) {
-  (void)std::snprintf(to, N, "%s", from.c_str());
-}
-
-int Number(GateState state) {
-  return static_cast<int>(state);
-}
-int Number(StreamState state) {
-  return static_cast<int>(state);
-}
-
-std::string PositionOf(uint64_t writes) {
-  return absl::StrCat("00000000-0000-0000-0000-000000000001:1-", writes);
-}
-
-uint64_t WritesIn(const std::string& position) {
-  const size_t dash = position.rfind('-');
-  uint64_t writes = 0;
-  SLUICE_CHECK(absl::SimpleAtoi(position.substr(dash + 1), &writes));
-  return writes;
-}
-
-FakeStream* Find(FakeServer& server, uint64_t id) {
-  for (int i = 0; i < server.stream_count; ++i) {
-    if (server.streams[i].id == id) {
-      return &server.streams[i];
-    }
-  }
-  return nullptr;
-}
-
-void Erase(FakeServer& server, uint64_t id) {
-  FakeStream* stream = Find(server, id);
-  if (stream != nullptr) {
-    *stream = server.streams[--server.stream_count];
-  }
-}
 
 std::string NameOf(const AgentRef& agent) {
   if (agent.alias.empty()) {
@@ -221,111 +179,6 @@ absl::Status FakeCluster::PrepareTarget(const AgentRef& /*agent*/, const std::st
   return absl::UnimplementedError("nothing here prepares a target");
 }
 
-absl::Status FakeCluster::CreateStream(const AgentRef& agent, const workflow::StreamSpec& spec,
-                                       bool start, const CallBudget& /*budget*/) {
-  return Request("create_stream", agent, [&](FakeServer& server, FakeServer&) {
-    if (Find(server, spec.id) != nullptr) {
-      return absl::OkStatus();
-    }
-    SLUICE_CHECK(server.stream_count < kStreamsMax);
-    FakeStream& stream = server.streams[server.stream_count++];
-    stream = FakeStream();
-    stream.id = spec.id;
-    Copy(stream.workflow, spec.workflow);
-    stream.state = Number(start ? StreamState::kRunning : StreamState::kStopped);
-    stream.from = WritesIn(spec.start_position);
-    return absl::OkStatus();
-  });
-}
-
-absl::StatusOr<topology::StreamInfo> FakeCluster::ControlStream(const AgentRef& agent,
-                                                                uint64_t stream_id,
-                                                                StreamAction action, uint64_t epoch,
-                                                                const CallBudget& /*budget*/) {
-  topology::StreamInfo info;
-  const absl::Status status =
-      Request(absl::StrCat("control_stream ", workflow::StreamActionName(action)), agent,
-              [&](FakeServer& server, FakeServer&) -> absl::Status {
-                FakeStream* stream = Find(server, stream_id);
-                if (stream == nullptr) {
-                  return absl::NotFoundError(absl::StrCat("stream ", stream_id, " does not exist"));
-                }
-                if (epoch < stream->epoch) {
-                  return absl::FailedPreconditionError(absl::StrCat("epoch ", epoch, " is old"));
-                }
-                stream->epoch = epoch;
-                switch (action) {
-                  case StreamAction::kStart:
-                    if (stream->frozen) {
-                      return absl::FailedPreconditionError("the stream is frozen");
-                    }
-                    stream->state = Number(StreamState::kRunning);
-                    break;
-                  case StreamAction::kStop:
-                    stream->state = Number(StreamState::kStopped);
-                    break;
-                  case StreamAction::kFreeze:
-                    stream->state = Number(StreamState::kStopped);
-                    stream->frozen = true;
-                    break;
-                  case StreamAction::kUnfreeze:
-                    stream->frozen = false;
-                    break;
-                  case StreamAction::kDelete:
-                    Erase(server, stream_id);
-                    return absl::OkStatus();
-                }
-                info = InfoOf(*stream);
-                return absl::OkStatus();
-              });
-  if (!status.ok()) {
-    return status;
-  }
-  return info;
-}
-
-topology::StreamInfo FakeCluster::InfoOf(const FakeStream& stream) const {
-  topology::StreamInfo info;
-  info.id = stream.id;
-  info.workflow = stream.workflow;
-  info.state = static_cast<StreamState>(stream.state);
-  info.frozen = stream.frozen;
-  info.lag_ms = lag_ms;
-  info.message = stream.frozen ? "FROZEN" : stream_message;
-  topology::CopyProgress& copy = info.copy.emplace_back();
-  copy.table = "customer";
-  copy.keys_owed = keys_owed;
-  return info;
-}
-
-absl::StatusOr<topology::StreamInfo> FakeCluster::UpdateStream(const AgentRef& agent,
-                                                               const workflow::StreamUpdate& update,
-                                                               const CallBudget& /*budget*/) {
-  topology::StreamInfo info;
-  info.id = update.stream_id;
-  const absl::Status status =
-      Request("update_stream", agent, [](FakeServer&, FakeServer&) { return absl::OkStatus(); });
-  return status.ok() ? absl::StatusOr<topology::StreamInfo>(info) : status;
-}
-
-absl::StatusOr<std::vector<topology::StreamInfo>> FakeCluster::ListStreams(
-    const AgentRef& agent, const std::string& workflow, const CallBudget& /*budget*/) {
-  std::vector<topology::StreamInfo> streams;
-  const absl::Status status = Request("list_streams", agent, [&](FakeServer& server, FakeServer&) {
-    for (int i = 0; i < server.stream_count; ++i) {
-      if (workflow.empty() || workflow == server.streams[i].workflow) {
-        streams.push_back(InfoOf(server.streams[i]));
-        streams.back().target_database = absl::StrCat("vt_", agent.keyspace);
-      }
-    }
-    return absl::OkStatus();
-  });
-  if (!status.ok()) {
-    return status;
-  }
-  return streams;
-}
-
 absl::StatusOr<workflow::GateResult> FakeCluster::SetGate(const AgentRef& agent,
                                                           const workflow::GateChange& change,
                                                           const CallBudget& /*budget*/) {
@@ -345,6 +198,9 @@ absl::StatusOr<workflow::GateResult> FakeCluster::SetGate(const AgentRef& agent,
                 server.gate = Number(change.state);
                 if (was_open != opens) {
                   ++server.writes;
+                }
+                if (!change.cutover_id.empty()) {
+                  ++server.journals;
                 }
                 if (!change.marker_id.empty()) {
                   Copy(server.marker, change.marker_id);
@@ -373,23 +229,33 @@ absl::StatusOr<workflow::GateReading> FakeCluster::ReadGate(const AgentRef& agen
   return reading;
 }
 
-absl::StatusOr<std::string> FakeCluster::AwaitMarker(const AgentRef& agent, uint64_t stream_id,
-                                                     const std::string& marker_id,
-                                                     const CallBudget& /*budget*/) {
+absl::StatusOr<workflow::ProbeResult> FakeCluster::ProbeGate(const AgentRef& agent,
+                                                             const workflow::GateProbe& /*probe*/,
+                                                             const CallBudget& /*budget*/) {
+  workflow::ProbeResult result;
   const absl::Status status =
-      Request("await_marker", agent, [&](FakeServer& server, FakeServer& other) -> absl::Status {
-        FakeStream* stream = Find(server, stream_id);
-        if (stream == nullptr || stream->state != Number(StreamState::kRunning) ||
-            marker_id != other.marker) {
-          return absl::DeadlineExceededError("the marker has not come");
+      Request("probe_gate", agent, [](FakeServer&, FakeServer&) { return absl::OkStatus(); });
+  if (!status.ok()) {
+    return status;
+  }
+  return result;
+}
+
+absl::StatusOr<std::vector<uint64_t>> FakeCluster::RaiseCounters(
+    const AgentRef& agent, const workflow::CounterQuery& query, const CallBudget& /*budget*/) {
+  std::vector<uint64_t> counters(query.tables.size(), 0);
+  const absl::Status status =
+      Request("raise_counters", agent, [&](FakeServer& server, FakeServer&) {
+        for (size_t i = 0; i < counters.size(); ++i) {
+          server.counter = std::max(server.counter, query.at_least.empty() ? 0 : query.at_least[i]);
+          counters[i] = server.counter;
         }
-        server.has_other = other.marker_at;
         return absl::OkStatus();
       });
   if (!status.ok()) {
     return status;
   }
-  return std::string("applied");
+  return counters;
 }
 
 absl::StatusOr<std::string> FakeCluster::ReadPosition(const AgentRef& agent,

@@ -21,6 +21,7 @@ struct FakeStream {
   int state = 0;  // topology::StreamState
   bool frozen = false;
   uint64_t epoch = 0;
+  bool awaits_position = false;
   uint64_t from = 0;  // how many writes of the other side it takes for present
 };
 
@@ -34,6 +35,7 @@ struct FakeServer {
   uint64_t marker_at = 0;
   char marker[64] = {};
   uint32_t journals = 0;
+  uint64_t counter = 1;  // AUTO_INCREMENT of every table
   bool dropped = false;
   bool renamed = false;
   bool released = false;
@@ -102,9 +104,19 @@ class FakeCluster : public workflow::Agents {
   absl::StatusOr<workflow::GateReading> ReadGate(const workflow::AgentRef& agent,
                                                  const workflow::GateQuery& query,
                                                  const workflow::CallBudget& budget) override;
-  absl::StatusOr<std::string> AwaitMarker(const workflow::AgentRef& agent, uint64_t stream_id,
-                                          const std::string& marker_id,
-                                          const workflow::CallBudget& budget) override;
+  absl::Status PlaceStream(const workflow::AgentRef& agent, uint64_t stream_id,
+                           const std::string& position, workflow::StreamAction action,
+                           uint64_t epoch, const workflow::CallBudget& budget) override;
+  absl::StatusOr<workflow::MarkerReached> AwaitMarker(const workflow::AgentRef& agent,
+                                                      uint64_t stream_id,
+                                                      const std::string& marker_id,
+                                                      const workflow::CallBudget& budget) override;
+  absl::StatusOr<workflow::ProbeResult> ProbeGate(const workflow::AgentRef& agent,
+                                                  const workflow::GateProbe& probe,
+                                                  const workflow::CallBudget& budget) override;
+  absl::StatusOr<std::vector<uint64_t>> RaiseCounters(const workflow::AgentRef& agent,
+                                                      const workflow::CounterQuery& query,
+                                                      const workflow::CallBudget& budget) override;
   absl::StatusOr<std::string> ReadPosition(const workflow::AgentRef& agent,
                                            const workflow::CallBudget& budget) override;
   absl::Status AwaitPosition(const workflow::AgentRef& agent, const std::string& gtid_set,

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "absl/time/clock.h"
@@ -64,9 +65,9 @@ TEST_F(SwitchTest, RecordsTheStepsWithTheirTimes) {
     EXPECT_GE(step["took_us"].get<int64_t>(), 0);
   }
   for (const char* name :
-       {"hold_rules", "close_gate", "await_marker", "stop_stream", "capture_position",
-        "create_reverse", "commit", "journal_target", "journal_source", "open_gate", "route_rules",
-        "start_reverse", "freeze_forward", "fence"}) {
+       {"prepare_reverse", "ask_proxies", "probe_gate", "hold_rules", "close_gate", "seal",
+        "stop_stream", "commit", "journal_source", "open_gate", "route_rules", "start_reverse",
+        "freeze_forward", "fence"}) {
     EXPECT_THAT(names, Contains(name));
   }
 }
@@ -221,10 +222,13 @@ TEST_F(SwitchTest, ALockThatIsNotGrantedInTimeRollsBackAndNamesTheBlocker) {
   });
   admin::SwitchArgs args =
       SwitchOf({TabletType::kPrimary, TabletType::kReplica, TabletType::kRdonly});
-  args.timeout = absl::Seconds(1);
+  args.timeout = absl::Milliseconds(1'300);
   const auto answer = service().Switch(args, Soon());
   ExpectRefused(answer, absl::StatusCode::kAborted, "was rolled back");
   EXPECT_THAT(std::string(answer.status().message()), HasSubstr("connection 17 (app@web1)"));
+  // Each attempt gave the tables back before the next one.
+  const std::vector<std::string> requests = cluster_.requests();
+  EXPECT_GT(std::count(requests.begin(), requests.end(), "set_gate closed commerce"), 1);
   // The reads that were switched before stay where they are.
   EXPECT_EQ(cluster_.source().gate, Gate(GateState::kOpen));
   EXPECT_EQ(cluster_.target().gate, Gate(GateState::kReadable));
@@ -233,6 +237,54 @@ TEST_F(SwitchTest, ALockThatIsNotGrantedInTimeRollsBackAndNamesTheBlocker) {
   EXPECT_THAT(coordinator_->rules->Rules().holds, IsEmpty());
   cluster_.SetBefore(nullptr);
   EXPECT_EQ(Switch()["current_state"], kAllSwitched);
+}
+
+TEST_F(SwitchTest, AHeldCutoverIsPreparedAndWaitsForARelease) {
+  ExpectRefused(service().CutoverRelease(SwitchOf().workflow, Soon()),
+                absl::StatusCode::kFailedPrecondition,
+                "no cutover of workflow customer.move is under way");
+  admin::SwitchArgs args = SwitchOf();
+  args.hold = true;
+  args.raise_counters = true;
+  cluster_.source().counter = 5'000;
+  const nlohmann::json held = Done(service().Switch(args, Soon()));
+  EXPECT_THAT(held["summary"].get<std::string>(),
+              HasSubstr("sluice cutover release customer.move"));
+  EXPECT_EQ(cluster_.source().gate, Gate(GateState::kOpen));
+  EXPECT_EQ(FakeCluster::StreamCount(cluster_.source()), 1);
+  EXPECT_GT(cluster_.target().counter, 5'000U);
+  EXPECT_THAT(coordinator_->rules->Rules().holds, IsEmpty());
+  ExpectRefused(service().Switch(SwitchOf(), Soon()), absl::StatusCode::kAborted,
+                "another command (switchtraffic) is running");
+  const nlohmann::json done = Done(service().CutoverRelease(SwitchOf().workflow, Soon()));
+  EXPECT_EQ(done["current_state"], kAllSwitched);
+  EXPECT_EQ(cluster_.target().gate, Gate(GateState::kOpen));
+}
+
+TEST_F(SwitchTest, AHeldCutoverIsTakenBackByAWord) {
+  admin::SwitchArgs args = SwitchOf({TabletType::kPrimary});
+  args.hold = true;
+  Done(service().Switch(args, Soon()));
+  const nlohmann::json undone = Done(service().CutoverAbort(SwitchOf().workflow, Soon()));
+  EXPECT_THAT(undone["summary"].get<std::string>(), HasSubstr("was rolled back"));
+  EXPECT_EQ(cluster_.source().gate, Gate(GateState::kOpen));
+  EXPECT_EQ(FakeCluster::StreamCount(cluster_.source()), 0);
+  EXPECT_EQ(Switch()["current_state"], kAllSwitched);
+}
+
+TEST_F(SwitchTest, WhoSitsOnTheTablesIsWaitedForBeforeAnybodyIsHeld) {
+  absl::Mutex mutex;
+  int asked = 0;
+  cluster_.SetBefore([&](const std::string& request, const std::string&) {
+    if (request == "probe_gate") {
+      const absl::MutexLock lock(&mutex);
+      return ++asked < 4 ? absl::AbortedError("used by connection 17 (app@web1)")
+                         : absl::OkStatus();
+    }
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(Switch()["current_state"], kAllSwitched);
+  EXPECT_EQ(asked, 4);
 }
 
 TEST_F(SwitchTest, GoesOnWhenNobodyWaitsForTheAnswer) {
@@ -247,14 +299,13 @@ TEST_F(SwitchTest, GoesOnWhenNobodyWaitsForTheAnswer) {
   });
   const auto answer =
       service().Switch(SwitchOf({TabletType::kPrimary}), absl::Now() + absl::Milliseconds(300));
-  ExpectRefused(answer, absl::StatusCode::kDeadlineExceeded,
-                "waiting for await_marker of customer/0");
+  ExpectRefused(answer, absl::StatusCode::kDeadlineExceeded, "waiting for seal of customer/0");
   const auto second = service().Switch(SwitchOf(), Soon());
   ExpectRefused(second, absl::StatusCode::kAborted, "another command (switchtraffic) is running");
   {
     const auto shown = service().CutoverShow(SwitchOf().workflow);
     ASSERT_TRUE(shown.ok());
-    EXPECT_THAT(*shown, HasSubstr("waiting for await_marker of customer/0"));
+    EXPECT_THAT(*shown, HasSubstr("waiting for seal of customer/0"));
     const absl::MutexLock lock(&mutex);
     go = true;
   }

@@ -1,0 +1,99 @@
+// ProbeGate: metadata locks, and the transactions behind them.
+
+#include "agent/gate/probe.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "agent/gate/closed_name.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "common/mysql/error.h"
+#include "common/sql/statement.h"
+#include "common/sql/tokenizer.h"
+
+namespace sluice::gate {
+namespace {
+
+constexpr unsigned kNoSuchThread = 1094;
+
+bool RunsDdl(absl::string_view statement) {
+  const auto tokens = sql::Tokenize(statement, {});
+  if (!tokens.ok()) {
+    return true;  // cut off somewhere; it may be anything
+  }
+  const auto analyzed = sql::AnalyzeStatement(*tokens);
+  return !analyzed.ok() || analyzed->kind == sql::StatementKind::kDdl;
+}
+
+// Rows changed so far, by connection.
+absl::StatusOr<std::map<uint64_t, uint64_t>> ReadRowsChanged(mysql::Connection& session) {
+  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult result,
+                          session.Query("SELECT trx_mysql_thread_id, trx_rows_modified FROM "
+                                        "information_schema.INNODB_TRX"));
+  std::map<uint64_t, uint64_t> rows;
+  for (const mysql::Row& row : result.rows) {
+    uint64_t id = 0;
+    uint64_t changed = 0;
+    if (row[0].has_value() && row[1].has_value() && absl::SimpleAtoi(*row[0], &id) &&
+        absl::SimpleAtoi(*row[1], &changed)) {
+      rows[id] = changed;
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+bool MayBeEnded(const GateProbe& probe, const Blocker& blocker, uint64_t rows_changed) {
+  return probe.kill_after > absl::ZeroDuration() && blocker.connection_id != 0 &&
+         absl::Milliseconds(blocker.age_ms) >= probe.kill_after &&
+         rows_changed <= probe.kill_rows_max && !RunsDdl(blocker.statement);
+}
+
+absl::StatusOr<GateProbeResult> ProbeGate(agent::SessionPool& pool, const GateProbe& probe) {
+  SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool.Borrow());
+  std::vector<std::string> names;
+  for (const std::string& table : probe.tables) {
+    names.push_back(table);
+    names.push_back(ClosedName(table));
+  }
+  SLUICE_ASSIGN_OR_RETURN(
+      std::vector<Blocker> present,
+      ReadBlockers(*session, probe.id.database, names, {session->connection_id()}));
+  std::erase_if(present, [&](const Blocker& blocker) {
+    return absl::Milliseconds(blocker.age_ms) < probe.age;
+  });
+  GateProbeResult result;
+  if (present.empty()) {
+    return result;
+  }
+  SLUICE_ASSIGN_OR_RETURN(const auto rows, ReadRowsChanged(*session));
+  for (Blocker& blocker : present) {
+    const auto changed = rows.find(blocker.connection_id);
+    if (!MayBeEnded(probe, blocker, changed == rows.end() ? 0 : changed->second)) {
+      result.blockers.push_back(std::move(blocker));
+      continue;
+    }
+    const absl::Status killed =
+        session->Execute(absl::StrCat("KILL ", blocker.connection_id)).status();
+    if (!killed.ok() && MysqlErrnoOf(killed) != kNoSuchThread) {
+      return Annotate(killed, absl::StrCat("ending connection ", blocker.connection_id,
+                                           " (it takes CONNECTION_ADMIN)"));
+    }
+    SLUICE_LOG(kWarning, "ended a connection that sat on the tables of a gate",
+               {{"workflow", probe.id.workflow},
+                {"connection", blocker.connection_id},
+                {"user", blocker.user},
+                {"host", blocker.host},
+                {"statement", blocker.statement}});
+    result.killed.push_back(std::move(blocker));
+  }
+  return result;
+}
+
+}  // namespace sluice::gate

@@ -28,8 +28,15 @@ void List(const std::vector<Group>& groups) {
   }
 }
 
-// The measures that are named, in full or up to a dash; all without a name. Empty, with a word on
-// stderr, when a name is none.
+bool Names(const std::vector<Group>& groups, const std::string& measure) {
+  return std::any_of(groups.begin(), groups.end(), [&](const Group& group) {
+    return std::any_of(group.measures.begin(), group.measures.end(),
+                       [&](const MeasureSpec& spec) { return spec.name == measure; });
+  });
+}
+
+// The measures that are named, and those that begin with a name that is no measure's; all without
+// a name. Empty, with a word on stderr, when a name is none.
 std::set<std::string> Chosen(const std::vector<Group>& groups,
                              const std::vector<std::string>& names) {
   std::set<std::string> chosen;
@@ -37,7 +44,8 @@ std::set<std::string> Chosen(const std::vector<Group>& groups,
   for (const Group& group : groups) {
     for (const MeasureSpec& measure : group.measures) {
       const auto fits = [&](const std::string& name) {
-        return measure.name == name || absl::StartsWith(measure.name, name + "-");
+        return Names(groups, name) ? measure.name == name
+                                   : absl::StartsWith(measure.name, name + "-");
       };
       bool wanted = names.empty();
       for (const std::string& name : names) {
@@ -125,7 +133,9 @@ int main(int argc, char** argv) {
   std::string json_path;
   bool list = false;
   app.add_flag("--list", list, "Name the measures and end");
-  app.add_option("--only", only, "Measure only this, or what begins with it; may be repeated")
+  app.add_option(
+         "--only", only,
+         "Measure only this, or what begins with it if no measure has that name; may be repeated")
       ->type_name("NAME");
   app.add_option("--runs", options.runs, "Runs of each measure; the median counts")
       ->check(CLI::Range(1, 1000));

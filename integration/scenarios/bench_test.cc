@@ -82,7 +82,7 @@ TEST(BenchTest, MeasuresACopyBesideItsLimitAndVerifiesTheRows) {
 }
 
 TEST(BenchTest, MeasuresTheDrainOfABacklogBesideAReplica) {
-  const auto measures = Measure({"drain-multi-row-update", "decode-binlog"});
+  const auto measures = Measure({"drain-multi-row-update", "decode"});
   ASSERT_EQ(measures.size(), 3U);
   ExpectMeasured(measures[0], 4000);
   ExpectMeasured(measures[1], 2000);

@@ -165,9 +165,9 @@ Transition Step(State state, const Event& event);
 // takes back, or repeats, all of what may have been begun.
 bool MustStore(const State& state, const std::vector<Effect>& effects);
 
-// The epoch that the effect's requests carry: what comes after the commit, or undoes, has the second
-// one, so that no late request of the first part can disturb it. After the commit a stream is
-// stopped by the second one too: a new coordinator repeats that behind what followed it.
+// The epoch that the effect's requests carry: what comes after the commit, or undoes, has the
+// second one, so that no late request of the first part can disturb it. After the commit a stream
+// is stopped by the second one too: a new coordinator repeats that behind what followed it.
 uint64_t EpochOf(const State& state, EffectKind kind);
 
 // How many instances the plan has of a kind; 0 where it does not need it.

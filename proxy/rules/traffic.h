@@ -44,7 +44,7 @@ class OpenWork {
   uint64_t number_ = 0;
 };
 
-// A statement's place among those that wait; taken once however often it has to wait.
+// A statement's place among those that wait; taken once, however often it plans anew.
 class WaitingPlace {
  public:
   WaitingPlace(Traffic& traffic, size_t bytes) : traffic_(traffic), bytes_(bytes) {}
@@ -54,7 +54,8 @@ class WaitingPlace {
 
   // RESOURCE_EXHAUSTED (1203) when the buffer is full.
   absl::Status Take();
-  // Before the client hears that the wait has failed: its next statement finds the place free.
+  // Before the statement is sent, or the client hears that the wait has failed: whoever has its
+  // answer finds the place free.
   void Leave();
 
  private:

@@ -101,6 +101,7 @@ absl::Status Session::Execute(const Work& work) {
       place.Leave();
       return Fail(ready);
     }
+    place.Leave();  // what is sent waits no more
     const bool may_keep_back = plan->by_rule && transaction_.backend == nullptr && !gate.is_final;
     SLUICE_ASSIGN_OR_RETURN(const bool again,
                             Attempt(work, *snapshot, *backend, std::move(open), may_keep_back));

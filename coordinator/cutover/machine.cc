@@ -361,8 +361,7 @@ void OnRecovered(Transition& transition) {
   }
   // The commit and the state that says so are one record: read back as preparing, it has not
   // happened.
-  const bool waits_for_a_person = state.plan.await_release && !FenceBegun(state);
-  if (state.phase == Phase::kPreparing && !waits_for_a_person) {
+  if (state.phase == Phase::kPreparing && UndoneWhenRecovered(state)) {
     BeginUndo(state, absl::StrCat("the coordinator stopped ", WaitingFor(state)));
     AssumeBegun(state);
   }
@@ -428,6 +427,12 @@ bool MustStore(const State& state, const std::vector<Effect>& effects) {
         return true;
     }
   });
+}
+
+bool UndoneWhenRecovered(const State& state) {
+  const bool waits_for_a_person = state.plan.await_release && !FenceBegun(state);
+  return state.phase == Phase::kUndoing ||
+         (state.phase == Phase::kPreparing && !waits_for_a_person);
 }
 
 bool FenceBegun(const State& state) {

@@ -170,6 +170,9 @@ bool MustStore(const State& state, const std::vector<Effect>& effects);
 // is stopped by the second one too: a new coordinator repeats that behind what followed it.
 uint64_t EpochOf(const State& state, EffectKind kind);
 
+// A new coordinator that reads this state back undoes it, instead of going on with it.
+bool UndoneWhenRecovered(const State& state);
+
 // How many instances the plan has of a kind; 0 where it does not need it.
 uint32_t InstancesOf(const Plan& plan, EffectKind kind);
 // The side that an effect works on; nullptr for those of the rules and the store.

@@ -45,7 +45,8 @@ Run::Run(Ledger& ledger, Effects& effects, RunOptions options, StoredCutover cut
       effects_(effects),
       options_(options),
       cutover_(std::move(cutover)),
-      keep_(std::move(keep)) {
+      keep_(std::move(keep)),
+      stored_undoes_(UndoneWhenRecovered(cutover_.state)) {
   const bool recovered = issued.empty();
   // Until a person has said go, there is no hurry.
   if (cutover_.state.plan.await_release ? AllDone(cutover_.state, EffectKind::kAwaitRelease)
@@ -243,29 +244,53 @@ void Run::Queue(const Effect& effect) {
 }
 
 void Run::Persist() {
-  std::vector<Effect> effects;
-  for (const Ready& ready : ready_) {
-    effects.push_back(ready.effect);
+  const auto must_store = [&] {
+    std::vector<Effect> effects;
+    for (const Ready& ready : ready_) {
+      effects.push_back(ready.effect);
+    }
+    return dirty_ && MustStore(cutover_.state, effects);
+  };
+  while (must_store()) {
+    const absl::Status saved = Save();
+    if (saved.ok()) {
+      return;
+    }
+    if (cutover_.state.phase != Phase::kPreparing) {
+      PutOffUnlessStored();
+      return;
+    }
+    const std::vector<Ready> refused = std::exchange(ready_, {});
+    for (const Ready& ready : refused) {
+      Feed(Event::Outcome(ready.effect, Result::kFailed,
+                          absl::StrCat("its intent could not be stored: ", saved.message())));
+    }
   }
-  if (!dirty_ || !MustStore(cutover_.state, effects)) {
-    return;
-  }
+}
+
+absl::Status Run::Save() {
   const absl::Status saved = ledger_.Save(cutover_, steps_);
-  if (saved.ok()) {
-    steps_.clear();
-    dirty_ = false;
+  if (!saved.ok()) {
+    SLUICE_LOG(kError, "cutover state not stored",
+               {{"cutover", cutover_.state.plan.id}, {"reason", saved}});
+    return saved;
+  }
+  steps_.clear();
+  dirty_ = false;
+  stored_undoes_ = UndoneWhenRecovered(cutover_.state);
+  return saved;
+}
+
+// What the store knows leads a new coordinator the same way, so it need not know more. But for a
+// cutover that waits for a person: it would go on to its end, while requests that take it back are
+// under way. Nobody is held, so undoing can wait for the store.
+void Run::PutOffUnlessStored() {
+  if (cutover_.state.phase != Phase::kUndoing || stored_undoes_) {
     return;
   }
-  SLUICE_LOG(kError, "cutover state not stored",
-             {{"cutover", cutover_.state.plan.id}, {"reason", saved}});
-  if (cutover_.state.phase != Phase::kPreparing) {
-    // What the store knows leads a new coordinator the same way, so it need not know more.
-    return;
-  }
-  const std::vector<Ready> refused = std::exchange(ready_, {});
-  for (const Ready& ready : refused) {
-    Feed(Event::Outcome(ready.effect, Result::kFailed,
-                        absl::StrCat("its intent could not be stored: ", saved.message())));
+  const absl::Time due = absl::Now() + options_.retry_max;
+  for (Ready& ready : ready_) {
+    ready.due = std::max(ready.due, due);
   }
 }
 

@@ -75,6 +75,8 @@ class Run {
   void TakeReports();
   void TakeReport(Report report);
   void Persist();
+  absl::Status Save();
+  void PutOffUnlessStored();
   void Dispatch();
   void Commit(const Effect& effect);
   void Finish();
@@ -104,6 +106,7 @@ class Run {
   int64_t fence_from_us_ = 0;
   int64_t fence_to_us_ = 0;
   std::shared_ptr<void> keep_;
+  bool stored_undoes_;  // a new coordinator would undo what is stored
 
   Mailbox<Job> jobs_;
   Mailbox<Report> reports_;

@@ -28,7 +28,8 @@ absl::StatusOr<std::unique_ptr<RulesClient>> RulesClient::Start(const RulesClien
     if (loaded.ok()) {
       SLUICE_LOG(kInfo, "rules loaded from disk", {{"epoch", (*loaded)->epoch()}});
       traffic.Offer((*loaded)->epoch(), loaded);
-      traffic.Kept(**loaded, /*synced=*/true);
+      // The process that wrote it may have died before it was synced.
+      traffic.Kept(**loaded, SyncRules(options.state_file).ok());
     } else if (loaded.status().code() != absl::StatusCode::kNotFound) {
       SLUICE_LOG(kWarning, "rules on disk are of no use", {{"reason", loaded.status()}});
     }

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <variant>
+
 #include "absl/strings/str_cat.h"
+#include "coordinator/cutover/codec.h"
 #include "tests/coordinator/traffic/fixture.h"
 
 namespace sluice::traffic::testing {
@@ -71,6 +74,32 @@ TEST_P(StoreFailureTest, ACompleteIsRefusedOrFinished) {
     EXPECT_EQ(coordinator_->rules->Rules().table_rules.empty(), gone);
     EXPECT_TRUE(gone || !answer.ok());
   }
+}
+
+// Otherwise the next coordinator would go on with it, while requests that take it back are under
+// way.
+TEST_F(TrafficTest, WhatWaitsForAPersonIsUndoneOnlyWhenTheStoreKnows) {
+  admin::SwitchArgs args = SwitchOf({routing::TabletType::kPrimary});
+  args.hold = true;
+  Done(service().Switch(args, Soon()));
+  absl::Mutex mutex;
+  std::vector<std::string> stored;
+  cluster_.SetBefore([&](const std::string& request, const std::string&) {
+    if (request != "control_stream delete") {
+      return absl::OkStatus();
+    }
+    const absl::MutexLock lock(&mutex);
+    return coordinator_->store->Read([&](store::StoreReader& reader) -> absl::Status {
+      const auto bytes = reader.FindCutoverState("customer.move");
+      const auto state = cutover::DecodeOperation(bytes->value_or(""));
+      stored.emplace_back(cutover::PhaseName(std::get<cutover::StoredCutover>(*state).state.phase));
+      return absl::OkStatus();
+    });
+  });
+  coordinator_->store->FailAt(1, 2, Failure::kNothingDone);
+  Done(service().CutoverAbort(SwitchOf().workflow, Soon()));
+  EXPECT_THAT(stored, ::testing::ElementsAre("undoing"));
+  EXPECT_EQ(FakeCluster::StreamCount(cluster_.source()), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, StoreFailureTest,

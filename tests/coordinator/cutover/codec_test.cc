@@ -8,14 +8,14 @@
 #include <utility>
 
 #include "coordinator/cutover/crash_points.h"
-#include "tests/coordinator/cutover/world.h"
+#include "integration/explore/plans.h"
 
 namespace sluice::cutover {
 namespace {
 
 StoredCutover Example() {
   State state;
-  state.plan = testing::WritesPlan(2);
+  state.plan = explore::WritesPlan(2);
   state.plan.stale = {{.source = 1, .id = 99}};
   state.plan.source_types = {routing::TabletType::kReplica, routing::TabletType::kPrimary};
   state.plan.reverse_options = {.on_ddl = stream::OnDdl::kExec,

@@ -10,7 +10,7 @@
 #include <set>
 #include <utility>
 
-#include "tests/coordinator/cutover/world.h"
+#include "integration/explore/plans.h"
 
 namespace sluice::cutover {
 namespace {
@@ -80,7 +80,7 @@ class Drive {
 };
 
 TEST(CutoverMachineTest, IssuesTheEffectsOfWritesInTheOrderOfTheDesign) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil();
   EXPECT_EQ(drive.state().phase, Phase::kDone);
   EXPECT_THAT(drive.kinds(),
@@ -91,7 +91,7 @@ TEST(CutoverMachineTest, IssuesTheEffectsOfWritesInTheOrderOfTheDesign) {
 }
 
 TEST(CutoverMachineTest, RunsShardsInParallelAndWaitsForAllOfThem) {
-  Drive drive(testing::WritesPlan(2));
+  Drive drive(explore::WritesPlan(2));
   drive.SucceedUntil(kHoldRules);
   ASSERT_EQ(drive.open().size(), 4U);  // both gates and both seals
   drive.Feed(Event::Outcome(drive.Take(kCloseGate), Result::kOk));
@@ -107,7 +107,7 @@ TEST(CutoverMachineTest, RunsShardsInParallelAndWaitsForAllOfThem) {
 
 // It gets its position, so that it can be started later.
 TEST(CutoverMachineTest, AReverseStreamThatIsNotStartedIsPlacedAllTheSame) {
-  Plan plan = testing::WritesPlan(1);
+  Plan plan = explore::WritesPlan(1);
   plan.start_reverse = false;
   Drive drive(std::move(plan));
   drive.SucceedUntil();
@@ -117,7 +117,7 @@ TEST(CutoverMachineTest, AReverseStreamThatIsNotStartedIsPlacedAllTheSame) {
 }
 
 TEST(CutoverMachineTest, DeletesStreamsOfEarlierCutoversAfterTheCommit) {
-  Plan plan = testing::WritesPlan(1);
+  Plan plan = explore::WritesPlan(1);
   plan.stale = {{.source = 0, .id = 7}};
   Drive drive(std::move(plan));
   drive.SucceedUntil(kCommit);
@@ -129,7 +129,7 @@ TEST(CutoverMachineTest, DeletesStreamsOfEarlierCutoversAfterTheCommit) {
 class UndoTest : public ::testing::TestWithParam<EffectKind> {};
 
 TEST_P(UndoTest, AFailureBeforeTheCommitLeadsBack) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   while (!Issued(drive.state(), GetParam())) {
     drive.SucceedUntil(drive.open().front().kind);
   }
@@ -153,7 +153,7 @@ INSTANTIATE_TEST_SUITE_P(BeforeTheCommit, UndoTest,
                          [](const auto& each) { return std::string(EffectName(each.param)); });
 
 TEST(CutoverMachineTest, ReopensTheOldSideBeforeItReleasesTheProxies) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kCloseGate);
   drive.Feed(Event::Deadline());
   drive.Take(kSeal);
@@ -170,7 +170,7 @@ TEST(CutoverMachineTest, ReopensTheOldSideBeforeItReleasesTheProxies) {
 }
 
 TEST(CutoverMachineTest, DeletesAReverseStreamOnlyWhenItsCreationIsAnswered) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.Feed(Event::Deadline());
   EXPECT_FALSE(Issued(drive.state(), kDeleteReverse));
   drive.Feed(Event::Outcome(drive.Take(kPrepareReverse), Result::kOk));
@@ -178,7 +178,7 @@ TEST(CutoverMachineTest, DeletesAReverseStreamOnlyWhenItsCreationIsAnswered) {
 }
 
 TEST(CutoverMachineTest, WaitsForBlockersUntilTheDeadlineWhileNobodyIsHeld) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kAskProxies);
   for (int i = 0; i < 20; ++i) {
     drive.Feed(Event::Outcome(drive.Take(kProbeGate), Result::kRetry, "used by 17 (app@web1)"));
@@ -196,7 +196,7 @@ TEST(CutoverMachineTest, WaitsForBlockersUntilTheDeadlineWhileNobodyIsHeld) {
 }
 
 TEST(CutoverMachineTest, GivesTheTablesBackAtOnceWhenTheirLocksAreNotGranted) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kHoldRules);
   drive.Feed(Event::Outcome(drive.Take(kCloseGate), Result::kRetry, "blocked by 17 (app@web1)"));
   EXPECT_EQ(drive.state().phase, Phase::kUndoing);
@@ -207,7 +207,7 @@ TEST(CutoverMachineTest, GivesTheTablesBackAtOnceWhenTheirLocksAreNotGranted) {
 }
 
 TEST(CutoverMachineTest, GivesUpBeforeTheCommitWhenTheOutcomeStaysUnknown) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kCloseGate);
   for (uint32_t i = 0; i < kUnknownAttemptsMax; ++i) {
     drive.Feed(Event::Outcome(drive.Take(kSeal), Result::kUnknown, "zone1-200 is gone"));
@@ -217,7 +217,7 @@ TEST(CutoverMachineTest, GivesUpBeforeTheCommitWhenTheOutcomeStaysUnknown) {
 }
 
 TEST(CutoverMachineTest, BeforeTheFenceAnUnknownOutcomeIsAskedAgain) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   for (uint32_t i = 0; i < 3 * kUnknownAttemptsMax; ++i) {
     drive.Feed(Event::Outcome(drive.Take(kPrepareReverse), Result::kUnknown, "restarting"));
   }
@@ -227,7 +227,7 @@ TEST(CutoverMachineTest, BeforeTheFenceAnUnknownOutcomeIsAskedAgain) {
 }
 
 TEST(CutoverMachineTest, AsksTheStoreAgainUntilItKnowsOfTheCommit) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kSeal);
   // Whatever fails beside it now.
   drive.Feed(Event::Outcome(drive.Take(kStopStream), Result::kFailed, "refused"));
@@ -245,7 +245,7 @@ TEST(CutoverMachineTest, AsksTheStoreAgainUntilItKnowsOfTheCommit) {
 }
 
 TEST(CutoverMachineTest, WaitsForAPersonWithEverythingPreparedAndProbesAfterwards) {
-  Plan plan = testing::WritesPlan(1);
+  Plan plan = explore::WritesPlan(1);
   plan.await_release = plan.raise_counters = true;
   Drive drive(std::move(plan));
   drive.SucceedUntil(kAskProxies);
@@ -267,7 +267,7 @@ TEST(CutoverMachineTest, WaitsForAPersonWithEverythingPreparedAndProbesAfterward
 }
 
 TEST(CutoverMachineTest, APersonTakesItBackBeforeTheCommitOnly) {
-  Plan plan = testing::WritesPlan(1);
+  Plan plan = explore::WritesPlan(1);
   plan.await_release = true;
   Drive drive(plan);
   drive.SucceedUntil(kAskProxies);
@@ -276,7 +276,7 @@ TEST(CutoverMachineTest, APersonTakesItBackBeforeTheCommitOnly) {
   drive.SucceedUntil();
   EXPECT_EQ(drive.state().phase, Phase::kRolledBack);
   EXPECT_EQ(drive.state().failure, "aborted by the operator");
-  Drive late(testing::WritesPlan(1));
+  Drive late(explore::WritesPlan(1));
   late.SucceedUntil(kCommit);
   late.Feed(Event::Abort("aborted by the operator"));
   late.SucceedUntil();
@@ -284,7 +284,7 @@ TEST(CutoverMachineTest, APersonTakesItBackBeforeTheCommitOnly) {
 }
 
 TEST(CutoverMachineTest, GoesForwardAfterTheCommitWhateverHappens) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kCommit);
   drive.Feed(Event::Deadline());
   for (int i = 0; i < 20; ++i) {
@@ -297,7 +297,7 @@ TEST(CutoverMachineTest, GoesForwardAfterTheCommitWhateverHappens) {
 }
 
 TEST(CutoverMachineTest, OpensTheNewSideWithoutWaitingForADeadOldOne) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kCommit);
   const Effect journal = drive.Take(kJournalSource);
   drive.SucceedUntil();
@@ -309,7 +309,7 @@ TEST(CutoverMachineTest, OpensTheNewSideWithoutWaitingForADeadOldOne) {
 }
 
 TEST(CutoverMachineTest, ANewCoordinatorUndoesWhatWasNotCommitted) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kHoldRules);
   drive.ForgetIssued();
   // What was stored last: the hold, with all behind it perhaps begun.
@@ -324,7 +324,7 @@ TEST(CutoverMachineTest, ANewCoordinatorUndoesWhatWasNotCommitted) {
 }
 
 TEST(CutoverMachineTest, ANewCoordinatorRepeatsWhatWasUnderWayAfterTheCommit) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kCommit);
   drive.ForgetIssued();
   drive.Feed(Event::Recovered());
@@ -332,7 +332,7 @@ TEST(CutoverMachineTest, ANewCoordinatorRepeatsWhatWasUnderWayAfterTheCommit) {
 }
 
 TEST(CutoverMachineTest, AnOutcomeOfAnOlderAttemptChangesNothing) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kHoldRules);
   const Effect first = drive.Take(kCloseGate);
   drive.Feed(Event::Outcome(first, Result::kUnknown, "lost"));
@@ -342,7 +342,7 @@ TEST(CutoverMachineTest, AnOutcomeOfAnOlderAttemptChangesNothing) {
 }
 
 TEST(CutoverMachineTest, AFinishedCutoverStaysAsItIs) {
-  Drive drive(testing::WritesPlan(1));
+  Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil();
   const State before = drive.state();
   drive.Feed(Event::Recovered());
@@ -352,7 +352,7 @@ TEST(CutoverMachineTest, AFinishedCutoverStaysAsItIs) {
 }
 
 Plan ReadsPlan() {
-  Plan plan = testing::WritesPlan(1);
+  Plan plan = explore::WritesPlan(1);
   plan.kind = Kind::kReads;
   plan.move_replica = true;
   plan.move_rdonly = true;
@@ -390,14 +390,14 @@ TEST(CutoverMachineTest, TakesTheViewsAwayWhenReadsCannotBeSwitched) {
 }
 
 TEST(CutoverPlanTest, RefusesPlansThatContradictThemselves) {
-  EXPECT_TRUE(ValidatePlan(testing::WritesPlan(2)).ok());
-  Plan plan = testing::WritesPlan(1);
+  EXPECT_TRUE(ValidatePlan(explore::WritesPlan(2)).ok());
+  Plan plan = explore::WritesPlan(1);
   plan.streams[0].target = 4;
   EXPECT_FALSE(ValidatePlan(plan).ok());
-  plan = testing::WritesPlan(1);
+  plan = explore::WritesPlan(1);
   plan.epoch = 0;
   EXPECT_FALSE(ValidatePlan(plan).ok());
-  plan = testing::WritesPlan(1);
+  plan = explore::WritesPlan(1);
   plan.streams[0].reverse_id = 0;
   EXPECT_FALSE(ValidatePlan(plan).ok());
   plan = ReadsPlan();

@@ -48,8 +48,8 @@ class Watchdog {
     if (AwaitDone(deadline)) {
       return;
     }
-    auto blockers =
-        ReadBlockers(own_, statement_.database, statement_.names, {watched_, own_.connection_id()});
+    auto blockers = ReadBlockers(own_, statement_.database, statement_.names,
+                                 {watched_, own_.connection_id()}, statement_.scope);
     const absl::MutexLock lock(&mutex_);
     if (blockers.ok()) {
       blockers_ = *std::move(blockers);
@@ -104,29 +104,15 @@ void AbsorbKill(mysql::Connection& session) {
 
 }  // namespace
 
-std::string DescribeBlockers(const std::vector<Blocker>& blockers) {
-  if (blockers.empty()) {
-    return "nobody that can be seen now";
-  }
-  return absl::StrJoin(blockers, "; ", [](std::string* out, const Blocker& blocker) {
-    if (blocker.connection_id == 0) {
-      absl::StrAppend(out, "a prepared XA transaction (see XA RECOVER)");
-      return;
-    }
-    absl::StrAppend(out, "connection ", blocker.connection_id, " (", blocker.user, "@",
-                    blocker.host, ", for ",
-                    absl::FormatDuration(absl::Milliseconds(blocker.age_ms)));
-    if (!blocker.statement.empty()) {
-      absl::StrAppend(out, ": ", blocker.statement);
-    }
-    absl::StrAppend(out, ")");
-  });
-}
-
 absl::StatusOr<std::vector<Blocker>> ReadBlockers(mysql::Connection& connection,
                                                   absl::string_view database,
                                                   const std::vector<std::string>& names,
-                                                  const std::vector<uint64_t>& ours) {
+                                                  const std::vector<uint64_t>& ours,
+                                                  LockScope scope) {
+  const std::string writers =
+      scope == LockScope::kServer
+          ? " OR (m.OBJECT_TYPE IN ('GLOBAL', 'COMMIT') AND m.LOCK_TYPE = 'INTENTION_EXCLUSIVE')"
+          : "";
   // A transaction's timer is in picoseconds. Nested statements make several rows per thread.
   SLUICE_ASSIGN_OR_RETURN(
       const mysql::QueryResult result,
@@ -143,7 +129,8 @@ absl::StatusOr<std::vector<Blocker>> ReadBlockers(mysql::Connection& connection,
           " WHERE m.LOCK_STATUS = 'GRANTED'"
           " AND ((m.OBJECT_TYPE = 'TABLE' AND m.OBJECT_SCHEMA = ",
           mysql::QuoteString(database), " AND m.OBJECT_NAME IN (", QuotedList(names), "))",
-          " OR (m.OBJECT_TYPE IN ('GLOBAL', 'BACKUP LOCK') AND m.LOCK_TYPE = 'SHARED'))"
+          " OR (m.OBJECT_TYPE IN ('GLOBAL', 'BACKUP LOCK') AND m.LOCK_TYPE = 'SHARED')", writers,
+          ")"
           " AND (t.PROCESSLIST_ID IS NULL OR t.PROCESSLIST_ID NOT IN (",
           absl::StrJoin(ours, ", "), ")) GROUP BY m.OWNER_THREAD_ID ORDER BY 4 DESC")));
   std::vector<Blocker> blockers;

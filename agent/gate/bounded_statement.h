@@ -9,34 +9,28 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "agent/gate/blocker.h"
 #include "agent/session/session_pool.h"
 
 namespace sluice::gate {
 
-// A session that stands in the way of a metadata lock.
-struct Blocker {
-  uint64_t connection_id = 0;  // 0: no session; a prepared XA transaction
-  std::string user;
-  std::string host;
-  int64_t age_ms = 0;     // of its transaction, else of its statement
-  std::string statement;  // running, or the last one
-};
+// Whose locks a statement waits for: those of these names, and the global read or backup lock; or
+// those of everybody who writes.
+enum class LockScope { kNames, kServer };
 
-// "connection 20 (app@10.0.0.7, for 3.1 s: UPDATE …)"; several joined by "; ".
-std::string DescribeBlockers(const std::vector<Blocker>& blockers);
-
-// Sessions that hold locks on any of the names, or the global read or backup lock. `ours` are
-// connections left out.
+// Sessions that hold such locks. `ours` are connections left out.
 absl::StatusOr<std::vector<Blocker>> ReadBlockers(mysql::Connection& connection,
                                                   absl::string_view database,
                                                   const std::vector<std::string>& names,
-                                                  const std::vector<uint64_t>& ours);
+                                                  const std::vector<uint64_t>& ours,
+                                                  LockScope scope = LockScope::kNames);
 
 struct BoundedStatement {
   std::string sql;
   std::string database;
   std::vector<std::string> names;  // whose locks it needs
   absl::Duration bound;
+  LockScope scope = LockScope::kNames;
 };
 
 struct BoundedOutcome {

@@ -3,14 +3,14 @@
 #include "agent/gate/gate_keeper.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "agent/gate/bounded_statement.h"
 #include "agent/gate/closed_name.h"
 #include "agent/gate/marker_name.h"
 #include "agent/gate/observe.h"
+#include "agent/gate/server_gate.h"
 #include "agent/sidecar/journal.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
@@ -20,153 +20,38 @@
 namespace sluice::gate {
 namespace {
 
-constexpr int kLostSessionTries = 2;
+constexpr absl::Duration kGuardLockWait = absl::Seconds(1);
 
-// One request's way through a locked gate. Owned by one thread.
-class Transition {
- public:
-  Transition(agent::SessionPool& pool, GateWork& work, const GateChange& change)
-      : pool_(pool), work_(work), change_(change), session_(work.gate.session()) {}
+absl::StatusOr<Observation> Observe(mysql::Connection& session, const GateChange& change,
+                                    const GateEffect& effect) {
+  Observation observation;
+  SLUICE_ASSIGN_OR_RETURN(observation.tables,
+                          ObserveTables(session, change.id.database, change.tables));
+  if (effect.look_for_cascades) {
+    SLUICE_ASSIGN_OR_RETURN(observation.cascades,
+                            FindCascades(session, change.id.database, change.tables));
+  }
+  if (effect.look_at_server) {
+    SLUICE_RETURN_IF_ERROR(ReadServerState(session, observation));
+  }
+  const bool closes_server = change.kind == GateKind::kServer && change.wanted != State::kOpen;
+  if (effect.look_at_server && closes_server && !observation.read_only) {
+    SLUICE_ASSIGN_OR_RETURN(observation.server_obstacles,
+                            FindServerObstacles(session, change.id, change.tables));
+  }
+  return observation;
+}
 
-  absl::StatusOr<GateOutcome> Run(absl::Time deadline) {
-    const absl::Time began = absl::Now();
-    SLUICE_RETURN_IF_ERROR(
-        CheckEpoch(change_.id, work_.row, change_.epoch, StateName(change_.wanted)));
-    SLUICE_ASSIGN_OR_RETURN(const auto names,
-                            ObserveTables(session_, change_.id.database, change_.tables));
-    SLUICE_ASSIGN_OR_RETURN(const Plan plan, PlanGate(change_.id.database, names, change_.wanted));
-    if (!change_.cutover_id.empty()) {
-      SLUICE_RETURN_IF_ERROR(sidecar::WriteJournal(session_, change_.cutover_id,
-                                                   change_.id.workflow, change_.journal));
-      SLUICE_CRASH_POINT("gate.after_journal");
-    }
-    if (!plan.empty()) {
-      // From here on every older request is refused, whatever becomes of this one.
-      SLUICE_RETURN_IF_ERROR(Record(kChanging, session_.connection_id()));
-      SLUICE_CRASH_POINT("gate.after_intent");
-      SLUICE_RETURN_IF_ERROR(Carry(plan, deadline));
-    }
-    SLUICE_ASSIGN_OR_RETURN(GateOutcome outcome, Settle());
-    outcome.took = absl::Now() - began;
-    for (const std::string& statement : plan.after) {
-      // The gate stands; a view that is left over is dropped by the next change.
-      if (const auto dropped = session_.Execute(statement); !dropped.ok()) {
-        SLUICE_LOG(kWarning, "view of a gate is left over",
-                   {{"statement", statement}, {"error", dropped.status()}});
-      }
-    }
-    return outcome;
-  }
-
- private:
-  absl::Status Record(absl::string_view state, uint64_t connection_id) {
-    return WriteGateRow(session_, change_.id,
-                        {.state = std::string(state),
-                         .wanted = std::string(StateName(change_.wanted)),
-                         .epoch = change_.epoch,
-                         .connection_id = connection_id,
-                         .tables = change_.tables});
-  }
-
-  absl::Status Carry(const Plan& plan, absl::Time deadline) {
-    const absl::Duration bound = std::min(change_.lock_wait, deadline - absl::Now());
-    BoundedStatement statement{
-        .sql = {}, .database = change_.id.database, .names = {}, .bound = bound};
-    for (const std::string& table : change_.tables) {
-      statement.names.push_back(table);
-      statement.names.push_back(ClosedName(table));
-    }
-    std::vector<std::string> steps = plan.before;
-    if (!plan.rename.empty()) {
-      steps.push_back(plan.rename);
-    }
-    for (std::string& step : steps) {
-      statement.sql = std::move(step);
-      SLUICE_ASSIGN_OR_RETURN(const BoundedOutcome outcome, RunBounded(pool_, session_, statement));
-      if (!outcome.status.ok()) {
-        SLUICE_RETURN_IF_ERROR(AfterFailure(outcome, bound));
-      }
-    }
-    SLUICE_CRASH_POINT("gate.after_rename");
-    return absl::OkStatus();
-  }
-
-  // OK when the statement took effect in spite of its error: the names tell.
-  absl::Status AfterFailure(const BoundedOutcome& outcome, absl::Duration bound) {
-    if (!session_.healthy()) {
-      return outcome.status;
-    }
-    SLUICE_ASSIGN_OR_RETURN(const auto names,
-                            ObserveTables(session_, change_.id.database, change_.tables));
-    const State state = StateOf(names);
-    if (state == change_.wanted) {
-      return absl::OkStatus();
-    }
-    SLUICE_RETURN_IF_ERROR(Record(StateName(state), 0));
-    if (!absl::IsCancelled(outcome.status) && !absl::IsAborted(outcome.status)) {
-      return Annotate(outcome.status, absl::StrCat("gate of ", change_.id.workflow));
-    }
-    return WithSubject(
-        absl::AbortedError(absl::StrCat(
-            "gate of ", change_.id.workflow, ": locks on ", change_.id.database, ".",
-            absl::StrJoin(change_.tables, ","), " not granted within ", absl::FormatDuration(bound),
-            "; held by ", DescribeBlockers(outcome.blockers))),
-        change_.id.workflow);
-  }
-
-  // The gate has the wanted state: marker, position, outcome.
-  absl::StatusOr<GateOutcome> Settle() {
-    if (!change_.marker_id.empty()) {
-      SLUICE_RETURN_IF_ERROR(
-          Annotate(session_
-                       .Execute(absl::StrCat(
-                           "INSERT INTO _sluice.marker (marker_id, workflow, created_at)"
-                           " VALUES (",
-                           mysql::QuoteString(MarkerName(change_.marker_id, change_.id.database)),
-                           ", ", mysql::QuoteString(change_.id.workflow),
-                           ", UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE"
-                           " marker_id = marker.marker_id"))
-                       .status(),
-                   "writing the marker"));
-    }
-    SLUICE_CRASH_POINT("gate.after_marker");
-    GateOutcome outcome{.state = change_.wanted, .gtid_executed = {}, .took = {}};
-    SLUICE_ASSIGN_OR_RETURN(outcome.gtid_executed,
-                            session_.QueryScalar("SELECT @@GLOBAL.gtid_executed"));
-    if (!RecordedAlready()) {
-      SLUICE_RETURN_IF_ERROR(Record(StateName(change_.wanted), 0));
-    }
-    SLUICE_CRASH_POINT("gate.after_outcome");
-    return outcome;
-  }
-
-  // The row of an earlier run of this same request, with its outcome.
-  [[nodiscard]] bool RecordedAlready() const {
-    return work_.row.has_value() && work_.row->state == StateName(change_.wanted) &&
-           work_.row->epoch == change_.epoch && work_.row->tables == change_.tables;
-  }
-
-  agent::SessionPool& pool_;
-  GateWork& work_;
-  const GateChange& change_;
-  mysql::Connection& session_;
-};
-
-absl::Status CheckChange(const GateChange& change) {
-  if (change.tables.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("gate of ", change.id.workflow, ": no tables named"));
-  }
-  if (change.wanted != State::kOpen && change.wanted != State::kClosed &&
-      change.wanted != State::kReadable) {
-    return absl::InvalidArgumentError(absl::StrCat("gate of ", change.id.workflow,
-                                                   ": can't be set to ", StateName(change.wanted)));
-  }
-  if (change.marker_id.size() > kMarkerIdBytesMax || absl::StrContains(change.marker_id, "@")) {
-    return absl::InvalidArgumentError(absl::StrCat("gate of ", change.id.workflow, ": \"",
-                                                   change.marker_id, "\" can't be a marker"));
-  }
-  return absl::OkStatus();
+absl::Status WriteMarker(mysql::Connection& session, const GateChange& change) {
+  return Annotate(
+      session
+          .Execute(absl::StrCat(
+              "INSERT INTO _sluice.marker (marker_id, workflow, created_at) VALUES (",
+              mysql::QuoteString(MarkerName(change.marker_id, change.id.database)), ", ",
+              mysql::QuoteString(change.id.workflow),
+              ", UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE marker_id = marker.marker_id"))
+          .status(),
+      "writing the marker");
 }
 
 }  // namespace
@@ -190,35 +75,144 @@ GateKeeper::Reservation::~Reservation() {
   }
 }
 
-absl::StatusOr<GateOutcome> GateKeeper::SetOnce(const GateChange& change, absl::Time deadline) {
-  return WithGate(change.id, deadline, [&](GateWork& work) -> absl::StatusOr<GateOutcome> {
-    return Transition(pool_, work, change).Run(deadline);
-  });
-}
+// Runs the effects of one request and reports how they ended. Owned by one thread.
+class GateKeeper::Runner {
+ public:
+  Runner(GateKeeper& keeper, absl::Time deadline)
+      : keeper_(keeper), pool_(keeper.pool_), deadline_(deadline) {}
+
+  GateEvent Run(const GateChange& change, const GateEffect& effect) {
+    GateEvent event;
+    event.status = Dispatch(change, effect, event);
+    if (!event.status.ok() && gate_.has_value() && !gate_->session().healthy()) {
+      event.status = absl::UnavailableError(event.status.message());
+    }
+    if (effect.kind != GateEffectKind::kTidy) {
+      settled_ = absl::Now();
+    } else if (!event.status.ok()) {
+      SLUICE_LOG(kWarning, "view of a gate is left over",
+                 {{"statement", effect.sql}, {"error", event.status}});
+    }
+    event.left = deadline_ - absl::Now();
+    return event;
+  }
+
+  [[nodiscard]] absl::Duration took() const { return settled_ - began_; }
+
+ private:
+  absl::Status Dispatch(const GateChange& change, const GateEffect& effect, GateEvent& event) {
+    switch (effect.kind) {
+      case GateEffectKind::kReadRecord: {
+        SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool_.Borrow());
+        SLUICE_ASSIGN_OR_RETURN(event.row, ReadGateRow(*session, change.id));
+        return absl::OkStatus();
+      }
+      case GateEffectKind::kLock:
+        return Lock(change, event);
+      case GateEffectKind::kObserve: {
+        SLUICE_ASSIGN_OR_RETURN(event.observation, Observe(session(), change, effect));
+        return absl::OkStatus();
+      }
+      case GateEffectKind::kWriteJournal: {
+        SLUICE_RETURN_IF_ERROR(sidecar::WriteJournal(session(), change.cutover_id,
+                                                     change.id.workflow, change.journal));
+        SLUICE_CRASH_POINT("gate.after_journal");
+        return absl::OkStatus();
+      }
+      case GateEffectKind::kWriteIntent:
+        SLUICE_RETURN_IF_ERROR(WriteGateRow(session(), change.id, effect.row));
+        SLUICE_CRASH_POINT("gate.after_intent");
+        return absl::OkStatus();
+      case GateEffectKind::kRun:
+        return RunStatement(change, effect, event);
+      case GateEffectKind::kVerify: {
+        SLUICE_ASSIGN_OR_RETURN(event.observation.server_obstacles, FindOpenXa(session()));
+        return absl::OkStatus();
+      }
+      case GateEffectKind::kWriteMarker:
+        return WriteMarker(session(), change);
+      case GateEffectKind::kReadPosition: {
+        SLUICE_CRASH_POINT("gate.after_marker");
+        SLUICE_ASSIGN_OR_RETURN(event.position,
+                                session().QueryScalar("SELECT @@GLOBAL.gtid_executed"));
+        return absl::OkStatus();
+      }
+      case GateEffectKind::kWriteOutcome:
+        SLUICE_RETURN_IF_ERROR(WriteGateRow(session(), change.id, effect.row));
+        SLUICE_CRASH_POINT("gate.after_outcome");
+        return absl::OkStatus();
+      case GateEffectKind::kTakeBack:
+        return WriteGateRow(session(), change.id, effect.row);
+      case GateEffectKind::kTidy:
+        return session().Execute(effect.sql).status();
+    }
+    return absl::InternalError("unknown effect of a gate");
+  }
+
+  absl::Status Lock(const GateChange& change, GateEvent& event) {
+    gate_.reset();
+    reservation_.emplace(keeper_, change.id, deadline_);
+    if (!reservation_->held()) {
+      return absl::DeadlineExceededError("another request is at work on the gate of " +
+                                         change.id.workflow);
+    }
+    SLUICE_ASSIGN_OR_RETURN(LockedGate gate, LockedGate::Acquire(pool_, change.id, deadline_));
+    gate_.emplace(std::move(gate));
+    began_ = absl::Now();
+    SLUICE_ASSIGN_OR_RETURN(event.row, ReadGateRow(session(), change.id));
+    event.connection_id = session().connection_id();
+    return absl::OkStatus();
+  }
+
+  absl::Status RunStatement(const GateChange& change, const GateEffect& effect, GateEvent& event) {
+    BoundedStatement statement{
+        .sql = effect.sql,
+        .database = change.id.database,
+        .names = {},
+        .bound = effect.bound,
+        .scope = effect.waits_for_writers ? LockScope::kServer : LockScope::kNames};
+    for (const std::string& table : change.tables) {
+      statement.names.push_back(table);
+      statement.names.push_back(ClosedName(table));
+    }
+    SLUICE_ASSIGN_OR_RETURN(BoundedOutcome outcome, RunBounded(pool_, session(), statement));
+    event.blockers = std::move(outcome.blockers);
+    if (outcome.status.ok() && effect.last) {
+      SLUICE_CRASH_POINT("gate.after_rename");
+    }
+    return outcome.status;
+  }
+
+  [[nodiscard]] mysql::Connection& session() { return gate_->session(); }
+
+  GateKeeper& keeper_;
+  agent::SessionPool& pool_;
+  const absl::Time deadline_;
+  std::optional<Reservation> reservation_;  // outlives the gate
+  std::optional<LockedGate> gate_;
+  absl::Time began_ = absl::Now();
+  absl::Time settled_ = began_;
+};
 
 absl::StatusOr<GateOutcome> GateKeeper::Set(const GateChange& change, absl::Time deadline) {
-  SLUICE_RETURN_IF_ERROR(CheckChange(change));
-  {
-    // A late request of an old epoch must not end the session of a newer one.
-    SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool_.Borrow());
-    SLUICE_ASSIGN_OR_RETURN(const auto row, ReadGateRow(*session, change.id));
-    SLUICE_RETURN_IF_ERROR(CheckEpoch(change.id, row, change.epoch, StateName(change.wanted)));
+  Runner runner(*this, deadline);
+  GateTransition transition = Begin(change);
+  while (transition.effect.has_value()) {
+    const GateEvent event = runner.Run(transition.state.change, *transition.effect);
+    transition = Step(std::move(transition.state), event);
   }
-  absl::StatusOr<GateOutcome> outcome;
-  for (int i = 0; i < kLostSessionTries; ++i) {
-    outcome = SetOnce(change, deadline);
-    if (!absl::IsUnavailable(outcome.status()) || absl::Now() >= deadline) {
-      break;
-    }
+  if (transition.state.phase == GatePhase::kFailed) {
+    return transition.state.failure;
   }
-  if (outcome.ok()) {
-    SLUICE_LOG(kInfo, "gate set",
-               {{"workflow", change.id.workflow},
-                {"database", change.id.database},
-                {"state", StateName(outcome->state)},
-                {"epoch", change.epoch},
-                {"took", outcome->took}});
-  }
+  GateOutcome outcome = std::move(transition.state.outcome);
+  outcome.took = runner.took();
+  SLUICE_LOG(kInfo, "gate set",
+             {{"workflow", change.id.workflow},
+              {"database", change.id.database},
+              {"state", StateName(outcome.state)},
+              {"kind", GateKindName(transition.state.kind)},
+              {"epoch", change.epoch},
+              {"took", outcome.took}});
   return outcome;
 }
 
@@ -229,10 +223,40 @@ absl::StatusOr<GateReading> GateKeeper::Read(const GateId& id,
     return absl::InvalidArgumentError(absl::StrCat("gate of ", id.workflow, ": no tables named"));
   }
   return WithGate(id, deadline, [&](GateWork& work) -> absl::StatusOr<GateReading> {
-    SLUICE_ASSIGN_OR_RETURN(const auto names,
+    Observation observation;
+    SLUICE_ASSIGN_OR_RETURN(observation.tables,
                             ObserveTables(work.gate.session(), id.database, tables));
-    return GateReading{.state = StateOf(names),
+    if (work.row.has_value() && work.row->kind == GateKind::kServer) {
+      SLUICE_RETURN_IF_ERROR(ReadServerState(work.gate.session(), observation));
+    }
+    return GateReading{.state = StateOf(observation, work.row),
                        .epoch = work.row.has_value() ? work.row->epoch : 0};
+  });
+}
+
+absl::StatusOr<std::vector<std::string>> GateKeeper::ServerObstacles(
+    const GateId& id, const std::vector<std::string>& tables) {
+  SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool_.Borrow());
+  return FindServerObstacles(*session, id, tables);
+}
+
+absl::Status GateKeeper::Guard(const GateId& id, absl::Time deadline) {
+  return WithGate(id, deadline, [&](GateWork& work) -> absl::Status {
+    if (!work.row.has_value() || work.row->state != StateName(State::kClosed)) {
+      return absl::OkStatus();
+    }
+    mysql::Connection& session = work.gate.session();
+    SLUICE_ASSIGN_OR_RETURN(const auto names,
+                            ObserveTables(session, id.database, work.row->tables));
+    for (const std::string& sql : PlanGuards(id.database, names)) {
+      const BoundedStatement statement{.sql = sql,
+                                       .database = id.database,
+                                       .names = work.row->tables,
+                                       .bound = std::min(kGuardLockWait, deadline - absl::Now())};
+      SLUICE_ASSIGN_OR_RETURN(const BoundedOutcome outcome, RunBounded(pool_, session, statement));
+      SLUICE_RETURN_IF_ERROR(Annotate(outcome.status, "guarding the name of a closed table"));
+    }
+    return absl::OkStatus();
   });
 }
 

@@ -15,29 +15,13 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "agent/gate/gate_machine.h"
 #include "agent/gate/gate_row.h"
 #include "agent/gate/locked_gate.h"
 #include "agent/gate/planner.h"
 #include "agent/session/session_pool.h"
 
 namespace sluice::gate {
-
-struct GateChange {
-  GateId id;
-  std::vector<std::string> tables;
-  State wanted = State::kClosed;  // kOpen, kClosed or kReadable
-  uint64_t epoch = 0;
-  absl::Duration lock_wait = absl::Seconds(1);
-  std::string marker_id;   // empty: no marker row; else as in marker_name.h
-  std::string cutover_id;  // not empty: the journal's record of it is written before the change
-  std::string journal;
-};
-
-struct GateOutcome {
-  State state = State::kMixed;
-  std::string gtid_executed;  // read in the session of the change, after it and its marker
-  absl::Duration took;
-};
 
 struct GateReading {
   State state = State::kMixed;
@@ -51,19 +35,26 @@ struct GateWork {
 };
 
 // One change at a time per gate: within the process by waiting, against other or former processes
-// by ending their session. Every change is an intent row, one atomic RENAME, an outcome row; the
-// names in mysqld are the truth that decides after a crash. Thread-safe.
+// by ending their session. It runs the effects of the gate's machine, which decides. Thread-safe.
 class GateKeeper {
  public:
   explicit GateKeeper(agent::SessionPool& pool) : pool_(pool) {}
   GateKeeper(const GateKeeper&) = delete;
   GateKeeper& operator=(const GateKeeper&) = delete;
 
-  // Brings the gate to a state; repeatable. FAILED_PRECONDITION for an older epoch than recorded
-  // (both named) or names in the way, NOT_FOUND for a missing table, ABORTED when the locks were
-  // not granted within lock_wait (blockers named; nothing changed), UNAVAILABLE when mysqld was
-  // lost (the outcome is then unknown: repeat or Read).
+  // Brings the gate to a state, as gate_machine.h decides; repeatable. FAILED_PRECONDITION for an
+  // older epoch than recorded (both named), names in the way, a cascade that reaches behind the
+  // gate, or a server that can't be closed as a whole; NOT_FOUND for a missing table; ABORTED when
+  // the locks were not granted within lock_wait (blockers named; nothing changed); UNAVAILABLE when
+  // mysqld was lost (the outcome is then unknown: repeat or Read).
   absl::StatusOr<GateOutcome> Set(const GateChange& change, absl::Time deadline);
+
+  // Puts up the guards of PlanGuards if the gate is closed; repeatable.
+  absl::Status Guard(const GateId& id, absl::Time deadline);
+
+  // Why FindServerObstacles would refuse to close this mysqld for the gate.
+  absl::StatusOr<std::vector<std::string>> ServerObstacles(const GateId& id,
+                                                           const std::vector<std::string>& tables);
 
   // What the names say now, after any unfinished change of the gate has been ended or awaited.
   absl::StatusOr<GateReading> Read(const GateId& id, const std::vector<std::string>& tables,
@@ -93,6 +84,8 @@ class GateKeeper {
   [[nodiscard]] agent::SessionPool& pool() const { return pool_; }
 
  private:
+  class Runner;
+
   // Keeps other threads of this process away from a gate.
   class Reservation {
    public:
@@ -107,8 +100,6 @@ class GateKeeper {
     std::pair<std::string, std::string> key_;
     bool held_ = false;
   };
-
-  absl::StatusOr<GateOutcome> SetOnce(const GateChange& change, absl::Time deadline);
 
   agent::SessionPool& pool_;
   absl::Mutex mutex_;

@@ -1,4 +1,4 @@
-// GateRow: the durable record of a gate in _sluice.gate, and the rules of its epochs.
+// GateRow in _sluice.gate: reads and writes the durable record of a gate.
 
 #include "agent/gate/gate_row.h"
 
@@ -45,7 +45,8 @@ absl::StatusOr<std::optional<GateRow>> ReadGateRow(mysql::Connection& connection
                                                    const GateId& id) {
   SLUICE_ASSIGN_OR_RETURN(
       const mysql::QueryResult result,
-      connection.Query(absl::StrCat("SELECT state, wanted, epoch, connection_id, table_names"
+      connection.Query(absl::StrCat("SELECT state, wanted, epoch, connection_id, table_names,"
+                                    " kind"
                                     " FROM _sluice.gate WHERE workflow = ",
                                     mysql::QuoteString(id.workflow),
                                     " AND database_name = ", mysql::QuoteString(id.database))));
@@ -53,11 +54,13 @@ absl::StatusOr<std::optional<GateRow>> ReadGateRow(mysql::Connection& connection
     return std::optional<GateRow>();
   }
   const mysql::Row& cells = result.rows.front();
-  GateRow row{.state = cells[0].value_or(""),
-              .wanted = cells[1].value_or(""),
-              .epoch = Number(cells[2]),
-              .connection_id = Number(cells[3]),
-              .tables = {}};
+  GateRow row{
+      .state = cells[0].value_or(""),
+      .wanted = cells[1].value_or(""),
+      .epoch = Number(cells[2]),
+      .connection_id = Number(cells[3]),
+      .tables = {},
+      .kind = cells[5] == GateKindName(GateKind::kServer) ? GateKind::kServer : GateKind::kTables};
   SLUICE_ASSIGN_OR_RETURN(row.tables, TablesFromJson(cells[4].value_or("")));
   return std::optional<GateRow>(std::move(row));
 }
@@ -65,16 +68,17 @@ absl::StatusOr<std::optional<GateRow>> ReadGateRow(mysql::Connection& connection
 absl::Status WriteGateRow(mysql::Connection& connection, const GateId& id, const GateRow& row) {
   const std::string values = absl::StrCat(
       mysql::QuoteString(row.state), ", ", mysql::QuoteString(row.wanted), ", ", row.epoch, ", ",
-      row.connection_id, ", ", mysql::QuoteString(TablesToJson(row.tables)), ", UTC_TIMESTAMP(6)");
+      row.connection_id, ", ", mysql::QuoteString(TablesToJson(row.tables)), ", UTC_TIMESTAMP(6), ",
+      mysql::QuoteString(GateKindName(row.kind)));
   return Annotate(
       connection
           .Execute(absl::StrCat(
               "INSERT INTO _sluice.gate (workflow, database_name, state, wanted, epoch,"
-              " connection_id, table_names, changed_at) VALUES (",
+              " connection_id, table_names, changed_at, kind) VALUES (",
               mysql::QuoteString(id.workflow), ", ", mysql::QuoteString(id.database), ", ", values,
               ") AS new ON DUPLICATE KEY UPDATE state = new.state, wanted = new.wanted,"
               " epoch = new.epoch, connection_id = new.connection_id,"
-              " table_names = new.table_names, changed_at = new.changed_at"))
+              " table_names = new.table_names, changed_at = new.changed_at, kind = new.kind"))
           .status(),
       absl::StrCat("recording the gate of ", id.workflow));
 }
@@ -99,27 +103,6 @@ absl::StatusOr<std::vector<std::string>> WorkflowsHolding(mysql::Connection& con
     }
   }
   return workflows;
-}
-
-absl::Status CheckEpoch(const GateId& id, const std::optional<GateRow>& row, uint64_t epoch,
-                        absl::string_view wanted) {
-  if (!row.has_value() || epoch > row->epoch) {
-    return absl::OkStatus();
-  }
-  if (epoch < row->epoch) {
-    return WithSubject(absl::FailedPreconditionError(absl::StrCat(
-                           "gate of ", id.workflow, " in ", id.database, ": request of epoch ",
-                           epoch, " is older than epoch ", row->epoch, ", which it obeyed last")),
-                       id.workflow);
-  }
-  if (row->wanted != wanted) {
-    return WithSubject(
-        absl::FailedPreconditionError(absl::StrCat(
-            "gate of ", id.workflow, " in ", id.database, ": request of epoch ", epoch, " wants ",
-            wanted, ", but a request of the same epoch ", row->epoch, " wanted ", row->wanted)),
-        id.workflow);
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace sluice::gate

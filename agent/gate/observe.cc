@@ -17,28 +17,31 @@ using Objects = std::map<std::string, Object>;
 
 Object Classify(const mysql::Row& row) {
   const std::string& type = *row[1];
+  const bool marked = row[3].has_value();
   if (type != "VIEW") {
-    return row[3].has_value() ? Object::kPlaceholder : Object::kTable;
+    return marked ? Object::kPlaceholder : Object::kTable;
   }
   const std::string ours = absl::StrCat(kReaderUser, "@", kReaderHost);
-  return row[2].value_or("") == ours ? Object::kGateView : Object::kOtherView;
+  if (row[2].value_or("") != ours) {
+    return Object::kOtherView;
+  }
+  return marked ? Object::kGuard : Object::kGateView;
 }
 
 absl::StatusOr<Objects> ReadObjects(mysql::Connection& connection, absl::string_view database,
                                     const std::vector<std::string>& names) {
-  SLUICE_ASSIGN_OR_RETURN(
-      const mysql::QueryResult result,
-      connection.Query(
-          absl::StrCat("SELECT t.TABLE_NAME, t.TABLE_TYPE, v.DEFINER, c.COLUMN_NAME"
-                       " FROM information_schema.TABLES t"
-                       " LEFT JOIN information_schema.VIEWS v"
-                       " ON v.TABLE_SCHEMA = t.TABLE_SCHEMA AND v.TABLE_NAME = t.TABLE_NAME"
-                       " LEFT JOIN information_schema.COLUMNS c"
-                       " ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME"
-                       " AND c.COLUMN_NAME = ",
-                       mysql::QuoteString(kPlaceholderColumn), " AND t.TABLE_TYPE = 'BASE TABLE'",
-                       " WHERE t.TABLE_SCHEMA = ", mysql::QuoteString(database),
-                       " AND t.TABLE_NAME IN (", QuotedList(names), ")")));
+  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult result,
+                          connection.Query(absl::StrCat(
+                              "SELECT t.TABLE_NAME, t.TABLE_TYPE, v.DEFINER, c.COLUMN_NAME"
+                              " FROM information_schema.TABLES t"
+                              " LEFT JOIN information_schema.VIEWS v"
+                              " ON v.TABLE_SCHEMA = t.TABLE_SCHEMA AND v.TABLE_NAME = t.TABLE_NAME"
+                              " LEFT JOIN information_schema.COLUMNS c"
+                              " ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME"
+                              " AND c.COLUMN_NAME = ",
+                              mysql::QuoteString(kPlaceholderColumn),
+                              " WHERE t.TABLE_SCHEMA = ", mysql::QuoteString(database),
+                              " AND t.TABLE_NAME IN (", QuotedList(names), ")")));
   Objects objects;
   for (const mysql::Row& row : result.rows) {
     if (row[0].has_value() && row[1].has_value()) {
@@ -76,6 +79,38 @@ absl::Status ReadColumns(mysql::Connection& connection, absl::string_view databa
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<Cascade>> FindCascades(mysql::Connection& connection,
+                                                  absl::string_view database,
+                                                  const std::vector<std::string>& tables) {
+  std::vector<std::string> names;
+  std::map<std::string, std::string> open_names;
+  for (const std::string& table : tables) {
+    names.push_back(table);
+    names.push_back(ClosedName(table));
+    open_names[ClosedName(table)] = table;
+  }
+  const std::string quoted = QuotedList(names);
+  const std::string schema = mysql::QuoteString(database);
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection.Query(absl::StrCat(
+          "SELECT TABLE_NAME, CONSTRAINT_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME"
+          " FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ",
+          schema, " AND TABLE_NAME IN (", quoted,
+          ") AND (DELETE_RULE NOT IN ('NO ACTION', 'RESTRICT') OR UPDATE_RULE NOT IN"
+          " ('NO ACTION', 'RESTRICT')) AND NOT (UNIQUE_CONSTRAINT_SCHEMA = ",
+          schema, " AND REFERENCED_TABLE_NAME IN (", quoted, ")) ORDER BY 1, 2")));
+  std::vector<Cascade> cascades;
+  for (const mysql::Row& row : result.rows) {
+    const std::string name = row[0].value_or("");
+    const auto closed = open_names.find(name);
+    cascades.push_back({.table = closed == open_names.end() ? name : closed->second,
+                        .constraint = row[1].value_or(""),
+                        .parent = absl::StrCat(row[2].value_or(""), ".", row[3].value_or(""))});
+  }
+  return cascades;
+}
 
 std::string QuotedList(const std::vector<std::string>& texts) {
   if (texts.empty()) {

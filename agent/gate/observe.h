@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "agent/gate/gate_machine.h"
 #include "agent/gate/planner.h"
 #include "common/mysql/connection.h"
 
@@ -16,6 +17,12 @@ namespace sluice::gate {
 absl::StatusOr<std::vector<TableNames>> ObserveTables(mysql::Connection& connection,
                                                       absl::string_view database,
                                                       const std::vector<std::string>& tables);
+
+// The foreign keys by which rows of these tables change when those of a table that is not among
+// them do.
+absl::StatusOr<std::vector<Cascade>> FindCascades(mysql::Connection& connection,
+                                                  absl::string_view database,
+                                                  const std::vector<std::string>& tables);
 
 // 'a', 'b', 'c' for an IN list; NULL, which matches nothing, when there are none.
 std::string QuotedList(const std::vector<std::string>& texts);

@@ -16,6 +16,7 @@ enum class Object {
   kTable,
   kPlaceholder,  // the empty table that a view is prepared on
   kGateView,     // a view of ours: its definer is the reader account
+  kGuard,        // a view of ours that nobody can use; it keeps the name of a closed table taken
   kOtherView,
 };
 
@@ -55,7 +56,13 @@ struct Plan {
 absl::StatusOr<Plan> PlanGate(absl::string_view database, const std::vector<TableNames>& tables,
                               State wanted);
 
-// A column of this name, invisible, marks a placeholder.
+// The view that keeps the name of each closed table taken, where nothing stands under it: who does
+// not know of the gate could create a table there otherwise, and write to it. Reading or writing
+// it fails, since its definer may not read what it reads.
+std::vector<std::string> PlanGuards(absl::string_view database,
+                                    const std::vector<TableNames>& tables);
+
+// A column of this name marks a placeholder (where it is invisible) and a guard.
 inline constexpr absl::string_view kPlaceholderColumn = "_sluice_placeholder";
 // The account that views of a readable gate read by; locked, and it may only SELECT.
 inline constexpr absl::string_view kReaderUser = "_sluice_reader";

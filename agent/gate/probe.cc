@@ -72,10 +72,18 @@ absl::StatusOr<GateProbeResult> ProbeGate(agent::SessionPool& pool, const GatePr
   if (present.empty()) {
     return result;
   }
-  SLUICE_ASSIGN_OR_RETURN(const auto rows, ReadRowsChanged(*session));
+  if (probe.kill_after <= absl::ZeroDuration()) {
+    result.blockers = std::move(present);
+    return result;
+  }
+  const auto changed_rows = ReadRowsChanged(*session);
+  if (!changed_rows.ok()) {
+    return Annotate(changed_rows.status(),
+                    "looking how large the transactions are that may be ended (it takes PROCESS)");
+  }
   for (Blocker& blocker : present) {
-    const auto changed = rows.find(blocker.connection_id);
-    if (!MayBeEnded(probe, blocker, changed == rows.end() ? 0 : changed->second)) {
+    const auto changed = changed_rows->find(blocker.connection_id);
+    if (!MayBeEnded(probe, blocker, changed == changed_rows->end() ? 0 : changed->second)) {
       result.blockers.push_back(std::move(blocker));
       continue;
     }

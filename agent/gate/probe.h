@@ -31,7 +31,8 @@ struct GateProbeResult {
 // few rows, and runs no DDL. Pure.
 bool MayBeEnded(const GateProbe& probe, const Blocker& blocker, uint64_t rows_changed);
 
-// Locks nothing itself. PERMISSION_DENIED when a session is to be ended and the account may not.
+// Locks nothing itself. PERMISSION_DENIED when sessions are to be ended and the account may not do
+// so, or not see how much they have changed.
 absl::StatusOr<GateProbeResult> ProbeGate(agent::SessionPool& pool, const GateProbe& probe);
 
 }  // namespace sluice::gate

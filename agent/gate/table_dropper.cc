@@ -9,6 +9,7 @@
 #include "agent/gate/bounded_statement.h"
 #include "agent/gate/closed_name.h"
 #include "agent/gate/observe.h"
+#include "agent/gate/server_gate.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
@@ -51,11 +52,18 @@ class Ending {
       return WithoutGate();
     }
     SLUICE_RETURN_IF_ERROR(CheckRecord());
+    const bool closes_server = FencesServer(work_.row);
+    if (closes_server && request_.mode != DropMode::kKeep) {
+      SLUICE_RETURN_IF_ERROR(CloseNames());
+    }
     SLUICE_RETURN_IF_ERROR(CheckNames());
     SLUICE_RETURN_IF_ERROR(CheckReferences());
     SLUICE_RETURN_IF_ERROR(Record(kChanging, session_.connection_id()));
     SLUICE_CRASH_POINT("drop.before");
     SLUICE_RETURN_IF_ERROR(Act());
+    if (closes_server) {
+      SLUICE_RETURN_IF_ERROR(Annotate(OpenServer(session_), "opening the server"));
+    }
     SLUICE_RETURN_IF_ERROR(Record(kForgotten, 0));
     return done_;
   }
@@ -73,7 +81,38 @@ class Ending {
                          .wanted = std::string(ModeName(request_.mode)),
                          .epoch = request_.epoch,
                          .connection_id = connection_id,
-                         .tables = work_.row->tables});
+                         .tables = work_.row->tables,
+                         .kind = work_.row->kind});
+  }
+
+  // Behind a server that is closed as a whole the tables have their names. Whoever may write to
+  // such a server meets closed ones from here on.
+  absl::Status CloseNames() {
+    std::vector<TableNames> open;
+    for (const TableNames& names : observed_) {
+      if (StateOf(names) == State::kOpen) {
+        open.push_back(names);
+      }
+    }
+    if (open.empty()) {
+      return absl::OkStatus();
+    }
+    Observation server;
+    SLUICE_RETURN_IF_ERROR(ReadServerState(session_, server));
+    if (!server.read_only) {
+      return Refuse(
+          "its gate has closed this server, but the server is not read-only now; nothing"
+          " is dropped",
+          open.front().table);
+    }
+    SLUICE_ASSIGN_OR_RETURN(const Plan plan, PlanGate(request_.id.database, open, State::kClosed));
+    for (const std::string& step : plan.before) {
+      SLUICE_RETURN_IF_ERROR(Bounded(step));
+    }
+    SLUICE_RETURN_IF_ERROR(Bounded(plan.rename));
+    SLUICE_ASSIGN_OR_RETURN(observed_,
+                            ObserveTables(session_, request_.id.database, request_.tables));
+    return absl::OkStatus();
   }
 
   // The repeat of a request that is done, or one for a gate that never was: fine as long as nothing
@@ -119,7 +158,7 @@ class Ending {
       const State state = StateOf(names);
       const bool stays_open = request_.mode == DropMode::kKeep && state == State::kOpen;
       // The view went first when an earlier run was cut off, or is all that is left of the table.
-      const bool view_left = names.name == Object::kGateView;
+      const bool view_left = names.name == Object::kGateView || names.name == Object::kGuard;
       if (state != State::kClosed && state != State::kReadable && state != State::kAbsent &&
           !stays_open && !view_left) {
         return Refuse(absl::StrCat("table ", names.table, " in ", request_.id.database, " is ",
@@ -220,10 +259,10 @@ class Ending {
   }
 
   absl::Status DropViews(const TableNames& names) {
-    if (names.name == Object::kGateView) {
+    if (names.name == Object::kGateView || names.name == Object::kGuard) {
       SLUICE_RETURN_IF_ERROR(Bounded(absl::StrCat("DROP VIEW ", Quoted(names.table))));
     }
-    if (names.view == Object::kGateView) {
+    if (names.view == Object::kGateView || names.view == Object::kGuard) {
       SLUICE_RETURN_IF_ERROR(Bounded(absl::StrCat("DROP VIEW ", Quoted(ViewName(names.table)))));
     }
     return absl::OkStatus();

@@ -75,7 +75,8 @@ int VersionNumber(const std::string& version) {
 }
 
 routing::TabletType EffectiveType(const MysqldFacts& facts, routing::TabletType configured) {
-  if (!facts.read_only && !facts.super_read_only && !facts.replica.configured) {
+  const bool writable = !facts.super_read_only && (!facts.read_only || facts.closed_by_gate);
+  if (writable && !facts.replica.configured) {
     return routing::TabletType::kPrimary;
   }
   return configured == routing::TabletType::kPrimary ? routing::TabletType::kReplica : configured;
@@ -97,7 +98,7 @@ std::vector<std::string> FindProblems(const MysqldFacts& facts, const std::strin
                                     " initialised"));
   }
   if (configured == routing::TabletType::kPrimary && !facts.replica.configured &&
-      (facts.read_only || facts.super_read_only)) {
+      ((facts.read_only && !facts.closed_by_gate) || facts.super_read_only)) {
     problems.emplace_back(
         "configured as PRIMARY, but read_only is on and it is no replica; SET GLOBAL read_only ="
         " OFF");

@@ -35,6 +35,7 @@ struct MysqldFacts {
   int lower_case_table_names = 0;
   bool read_only = false;
   bool super_read_only = false;
+  bool closed_by_gate = false;  // read_only is a gate's, which has closed the whole server
   uint16_t port = 0;
   std::string account;  // 'user'@'host' of the agent's session, for remedies
   Privileges privileges;
@@ -44,8 +45,8 @@ struct MysqldFacts {
 // "9.7.4-2" -> 90704; 0 when it is no version.
 int VersionNumber(const std::string& version);
 
-// PRIMARY when writable and not a replica; a mysqld configured as PRIMARY that is not one now is a
-// REPLICA; else as configured.
+// PRIMARY when writable, or read-only by a gate, and not a replica; a mysqld configured as PRIMARY
+// that is not one now is a REPLICA; else as configured.
 routing::TabletType EffectiveType(const MysqldFacts& facts, routing::TabletType configured);
 
 // One line per reason that keeps this mysqld from serving, each with the remedy. Empty: it can.

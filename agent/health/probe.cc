@@ -16,6 +16,8 @@ namespace sluice::agent {
 namespace {
 
 constexpr int kMilliPerSecond = 1000;
+constexpr unsigned kNoSuchColumn = 1054;
+constexpr unsigned kNoSuchTable = 1146;
 
 using NamedRow = std::map<std::string, std::string>;
 
@@ -82,6 +84,20 @@ absl::Status ReadReplica(mysql::Connection& connection, ReplicaFacts& replica) {
   return absl::OkStatus();
 }
 
+// A gate that closes the whole server leaves its agent to write behind it.
+absl::StatusOr<bool> IsClosedByGate(mysql::Connection& connection) {
+  const auto result = connection.QueryScalar(
+      "SELECT COUNT(*) FROM _sluice.gate WHERE kind = 'server' AND state NOT IN ('open',"
+      " 'forgotten')");
+  if (!result.ok() && (MysqlErrnoOf(result.status()) == kNoSuchTable ||
+                       MysqlErrnoOf(result.status()) == kNoSuchColumn ||
+                       absl::IsPermissionDenied(result.status()))) {
+    return false;  // there is no sidecar, or one of an older version
+  }
+  SLUICE_RETURN_IF_ERROR(result.status());
+  return *result != "0";
+}
+
 }  // namespace
 
 absl::StatusOr<MysqldFacts> ReadFacts(mysql::Connection& connection) {
@@ -120,6 +136,9 @@ absl::StatusOr<MysqldFacts> ReadFacts(mysql::Connection& connection) {
   // Without the privilege this is a finding of the checks, not the end of the probe.
   if (!replica.ok() && !absl::IsPermissionDenied(replica)) {
     return replica;
+  }
+  if (facts.read_only && !facts.super_read_only && !facts.replica.configured) {
+    SLUICE_ASSIGN_OR_RETURN(facts.closed_by_gate, IsClosedByGate(connection));
   }
   return facts;
 }

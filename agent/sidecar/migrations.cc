@@ -60,6 +60,18 @@ constexpr const char* kJournal = R"(CREATE TABLE IF NOT EXISTS _sluice.journal (
   written_at TIMESTAMP(6) NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)";
 
+// MySQL's ALTER TABLE can't be told to leave a column that stands there alone.
+std::vector<std::string> AddGateKind() {
+  return {
+      "SET @sluice_add = (SELECT IF(COUNT(*) = 0, 'ALTER TABLE _sluice.gate ADD COLUMN kind"
+      " VARCHAR(16) NOT NULL DEFAULT ''tables''', 'DO 0') FROM information_schema.COLUMNS WHERE"
+      " TABLE_SCHEMA = '_sluice' AND TABLE_NAME = 'gate' AND COLUMN_NAME = 'kind')",
+      "PREPARE sluice_add FROM @sluice_add",
+      "EXECUTE sluice_add",
+      "DEALLOCATE PREPARE sluice_add",
+  };
+}
+
 }  // namespace
 
 // Each statement may be run again, so the one that takes its source away from another is of a later
@@ -78,7 +90,9 @@ std::vector<Migration> Migrations() {
   }
   Migration fifth = fourth;  // what stands there already is left as it is
   fifth.version = 5;
-  return {std::move(first), std::move(second), third, std::move(fourth), std::move(fifth)};
+  Migration sixth{.version = 6, .statements = AddGateKind()};
+  return {std::move(first),  std::move(second), third,
+          std::move(fourth), std::move(fifth),  std::move(sixth)};
 }
 
 }  // namespace sluice::sidecar

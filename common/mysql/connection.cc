@@ -208,6 +208,12 @@ absl::StatusOr<uint64_t> Connection::Execute(absl::string_view sql) {
     affected = mysql_affected_rows(handle);
   } else {
     const ResultPtr dropped(mysql_use_result(handle));
+    // A row may be an error.
+    while (dropped != nullptr && mysql_fetch_row(dropped.get()) != nullptr) {
+    }
+    if (mysql_errno(handle) != 0) {
+      return impl_->Error();
+    }
   }
   SLUICE_RETURN_IF_ERROR(impl_->Finish());
   return affected;

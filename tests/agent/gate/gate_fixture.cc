@@ -174,6 +174,7 @@ class GateChild : public GateFixture {
       GateChange change = Change(wanted, std::stoull(words.at(3)), marker);
       change.cutover_id = absl::StrCat("cutover", words.at(3));
       change.journal = "{}";
+      change.kind = words.size() > 5 ? GateKind::kServer : GateKind::kTables;
       status = keeper.Set(change, Soon()).status();
     }
     std::cerr << "no crash: " << status << "\n";

@@ -43,7 +43,7 @@ class GateFixture : public ::testing::Test {
   State ReadState();
 
   // Does the work in a process of its own in which SLUICE_CRASH_AT names the point; true when that
-  // process died there. Work: "set <state> <epoch> [marker]", "prepare", "drop <epoch>".
+  // process died there. Work: "set <state> <epoch> [marker [server]]", "prepare", "drop <epoch>".
   bool CrashAt(const std::string& point, const std::string& work);
 
   // Of tables parent and child, which refers to it, for workflow commerce.in.

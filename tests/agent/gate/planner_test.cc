@@ -5,77 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <regex>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_split.h"
-#include "agent/gate/closed_name.h"
+#include "tests/agent/gate/schema_model.h"
 
 namespace sluice::gate {
 namespace {
-
-// What RENAME, CREATE and DROP do to names. A statement that MySQL would refuse fails the test.
-class Schema {
- public:
-  explicit Schema(std::vector<TableNames> tables) {
-    for (const TableNames& names : tables) {
-      Put(names.table, names.name);
-      Put(ClosedName(names.table), names.closed);
-      Put(ViewName(names.table), names.view);
-    }
-  }
-
-  void Run(const std::string& sql) {
-    std::smatch match;
-    const std::string name = "`d`\\.`([^`]+)`";
-    if (absl::StartsWith(sql, "RENAME TABLE ")) {
-      for (const std::string& move :
-           std::vector<std::string>(absl::StrSplit(sql.substr(13), ", "))) {
-        ASSERT_TRUE(std::regex_match(move, match, std::regex(name + " TO " + name))) << move;
-        ASSERT_TRUE(objects_.contains(match[1])) << move;
-        ASSERT_FALSE(objects_.contains(match[2])) << move;
-        objects_[match[2]] = objects_[match[1]];
-        objects_.erase(match[1]);
-      }
-    } else if (std::regex_match(sql, match, std::regex("DROP (VIEW|TABLE) " + name))) {
-      ASSERT_TRUE(objects_.contains(match[2])) << sql;
-      ASSERT_EQ(match[1] == "VIEW", objects_[match[2]] == Object::kGateView) << sql;
-      ASSERT_NE(objects_[match[2]], Object::kTable) << "drops rows: " << sql;
-      objects_.erase(match[2]);
-    } else if (std::regex_search(sql, match, std::regex("^CREATE TABLE " + name))) {
-      ASSERT_FALSE(objects_.contains(match[1])) << sql;
-      objects_[match[1]] = Object::kPlaceholder;
-    } else if (std::regex_search(sql, match,
-                                 std::regex("^CREATE .* VIEW " + name + " AS SELECT .* " + name))) {
-      ASSERT_FALSE(objects_.contains(match[1])) << sql;
-      ASSERT_TRUE(objects_.contains(match[2])) << sql;
-      objects_[match[1]] = Object::kGateView;
-    } else {
-      FAIL() << "unknown statement: " << sql;
-    }
-  }
-
-  TableNames Names(const std::string& table) const {
-    return {.table = table,
-            .name = At(table),
-            .closed = At(ClosedName(table)),
-            .view = At(ViewName(table)),
-            .columns = {"id"}};
-  }
-
- private:
-  void Put(const std::string& name, Object object) {
-    if (object != Object::kAbsent) {
-      objects_[name] = object;
-    }
-  }
-  Object At(const std::string& name) const {
-    const auto found = objects_.find(name);
-    return found == objects_.end() ? Object::kAbsent : found->second;
-  }
-
-  std::map<std::string, Object> objects_;
-};
 
 TableNames Open(const std::string& table) {
   return {.table = table, .name = Object::kTable, .closed = {}, .view = {}, .columns = {"id"}};
@@ -91,26 +26,31 @@ TableNames Readable(const std::string& table) {
           .columns = {}};
 }
 
+TableNames Guarded(const std::string& table) {
+  return {
+      .table = table, .name = Object::kGuard, .closed = Object::kTable, .view = {}, .columns = {}};
+}
+
 // Runs the plan and returns the names afterwards. Before the rename no table may move; after it
 // each must be where it is wanted.
 std::vector<TableNames> Apply(const std::vector<TableNames>& tables, State wanted) {
   auto plan = PlanGate("d", tables, wanted);
   EXPECT_TRUE(plan.ok()) << plan.status();
-  Schema schema(tables);
+  SchemaModel schema(tables);
   for (const std::string& sql : plan->before) {
-    schema.Run(sql);
+    EXPECT_EQ(schema.Run(sql), "");
     for (const TableNames& names : tables) {
       EXPECT_EQ(StateOf(schema.Names(names.table)), StateOf(names)) << "after " << sql;
     }
   }
   if (!plan->rename.empty()) {
-    schema.Run(plan->rename);
+    EXPECT_EQ(schema.Run(plan->rename), "");
   }
   for (const TableNames& names : tables) {
     EXPECT_EQ(StateOf(schema.Names(names.table)), wanted) << plan->rename;
   }
   for (const std::string& sql : plan->after) {
-    schema.Run(sql);
+    EXPECT_EQ(schema.Run(sql), "");
   }
   std::vector<TableNames> end;
   for (const TableNames& names : tables) {
@@ -122,8 +62,8 @@ std::vector<TableNames> Apply(const std::vector<TableNames>& tables, State wante
 // Every state that a table can be found in, with every leftover that a crash can leave.
 std::vector<TableNames> EveryStart(const std::string& table) {
   std::vector<TableNames> starts;
-  for (const TableNames& names : {Open(table), Closed(table), Readable(table)}) {
-    for (const Object view : {Object::kAbsent, Object::kGateView}) {
+  for (const TableNames& names : {Open(table), Closed(table), Readable(table), Guarded(table)}) {
+    for (const Object view : {Object::kAbsent, Object::kGateView, Object::kGuard}) {
       TableNames start = names;
       start.view = view;
       starts.push_back(start);
@@ -160,9 +100,9 @@ TEST_P(EveryPairTest, CanBeRepeatedAfterACrashBetweenAnyTwoStatements) {
     }
     all.insert(all.end(), plan->after.begin(), plan->after.end());
     for (size_t crash = 0; crash <= all.size(); ++crash) {
-      Schema schema({start});
+      SchemaModel schema({start});
       for (size_t i = 0; i < crash; ++i) {
-        schema.Run(all[i]);
+        EXPECT_EQ(schema.Run(all[i]), "");
       }
       for (const State then : {State::kOpen, State::kClosed, State::kReadable}) {
         TableNames found = schema.Names("a");
@@ -191,6 +131,30 @@ TEST(PlanGateTest, MovesAllTablesInOneStatement) {
             "RENAME TABLE `d`.`a` TO `d`.`_sluice_closed_a`, `d`.`b` TO `d`.`_sluice_view_b`");
 }
 
+TEST(PlanGateTest, LeavesAGuardWhereItIsAndNeedsNoneWhereSomethingStands) {
+  const auto plan = PlanGate("d", {Guarded("t")}, State::kClosed);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_TRUE(plan->empty());
+  EXPECT_TRUE(PlanGuards("d", {Open("a"), Guarded("b"), Readable("c")}).empty());
+}
+
+TEST(PlanGateTest, GuardsTheNamesOfClosedTables) {
+  const std::vector<std::string> guards = PlanGuards("d", {Open("a"), Closed("b")});
+  ASSERT_EQ(guards.size(), 1U);
+  SchemaModel schema({Closed("b")});
+  EXPECT_EQ(schema.Run(guards[0]), "");
+  EXPECT_EQ(schema.Names("b").name, Object::kGuard);
+  EXPECT_EQ(StateOf(schema.Names("b")), State::kClosed);
+}
+
+TEST(PlanGateTest, OpensGuardedTablesInOneRenameAndDropsTheGuardsTogether) {
+  const auto plan = PlanGate("d", {Guarded("a"), Guarded("b")}, State::kOpen);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_TRUE(plan->before.empty());
+  ASSERT_EQ(plan->after.size(), 1U);
+  EXPECT_EQ(plan->after[0], "DROP VIEW `d`.`_sluice_view_a`, `d`.`_sluice_view_b`");
+}
+
 TEST(PlanGateTest, PreparesTheViewOnAPlaceholderWithTheTablesColumns) {
   TableNames open = Open("t");
   open.columns = {"id", "odd`name"};
@@ -202,7 +166,8 @@ TEST(PlanGateTest, PreparesTheViewOnAPlaceholderWithTheTablesColumns) {
             " INT NOT NULL INVISIBLE PRIMARY KEY) ENGINE=InnoDB");
   EXPECT_EQ(plan->before[1],
             "CREATE DEFINER = '_sluice_reader'@'localhost' SQL SECURITY DEFINER VIEW"
-            " `d`.`_sluice_view_t` AS SELECT * FROM `d`.`_sluice_closed_t`");
+            " `d`.`_sluice_view_t` AS SELECT t.* FROM `d`.`_sluice_closed_t` AS t JOIN"
+            " (SELECT 1 AS one) AS one");
   EXPECT_EQ(plan->before[2], "DROP TABLE `d`.`_sluice_closed_t`");
 }
 

@@ -1,0 +1,165 @@
+// The machine that changes one gate: Step(state, event) -> (state, effect). Pure: no clock,
+// session, thread or random number, so that tests can break it off everywhere.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "agent/gate/blocker.h"
+#include "agent/gate/gate_record.h"
+#include "agent/gate/planner.h"
+
+namespace sluice::gate {
+
+struct GateChange {
+  GateId id;
+  std::vector<std::string> tables;
+  State wanted = State::kClosed;  // kOpen, kClosed or kReadable
+  uint64_t epoch = 0;
+  absl::Duration lock_wait = absl::Seconds(1);
+  std::string marker_id;   // empty: no marker row; else as in marker_name.h
+  std::string cutover_id;  // not empty: the journal's record of it is written before the change
+  std::string journal;
+  // How an open gate is closed. One that is closed is opened by whichever way it was closed.
+  GateKind kind = GateKind::kTables;
+};
+
+struct GateOutcome {
+  State state = State::kMixed;
+  std::string gtid_executed;  // read in the session of the change, after it and its marker
+  absl::Duration took;
+};
+
+// A foreign key by which rows of a gate's table change when those of another table do.
+struct Cascade {
+  std::string table;  // of the gate, by its open name
+  std::string constraint;
+  std::string parent;  // "database.table", not of the gate
+};
+
+// What mysqld says before a change.
+struct Observation {
+  std::vector<TableNames> tables;
+  std::vector<Cascade> cascades;  // where the effect looks for them
+  // Of the server, where the effect looks at it: it is read-only, and will be after a restart.
+  bool read_only = false;
+  bool read_only_persisted = false;
+  std::vector<std::string> server_obstacles;  // why it can't be closed as a whole
+};
+
+// What the machine asks of the session, one at a time. Each may be repeated when nobody knows how
+// it ended, except for kRun: its outcome is looked up.
+enum class GateEffectKind {
+  kReadRecord,  // by any session: a late request must not end the session of a newer one
+  kLock,        // the gate's named lock, whoever holds it is ended first; then the record
+  kObserve,     // what stands under the names
+  kWriteJournal,
+  kWriteIntent,  // `row`, durable before the first statement
+  kRun,          // `sql`, ended when it has waited for locks for `bound`
+  kVerify,       // what comes through a server that is read-only: XA transactions from before
+  kWriteMarker,
+  kReadPosition,
+  kWriteOutcome,  // `row`
+  kTakeBack,      // `row`: what stands, after a statement that failed
+  kTidy,          // `sql`; of no account
+};
+
+// "read_record", "lock", …: for tests and logs.
+absl::string_view GateEffectName(GateEffectKind kind);
+
+struct GateEffect {
+  GateEffectKind kind = GateEffectKind::kReadRecord;
+  std::string sql;
+  absl::Duration bound;
+  GateRow row;
+  bool last = false;               // kRun: the gate has its state afterwards
+  bool waits_for_writers = false;  // kRun: its locks are those of everybody who writes
+  bool look_for_cascades = false;  // kObserve
+  bool look_at_server = false;     // kObserve
+};
+
+// How an effect ended. UNAVAILABLE: the session was lost, and nobody knows whether it took effect.
+// CANCELLED and ABORTED of kRun: it did not get its locks.
+struct GateEvent {
+  absl::Status status;
+  absl::Duration left;            // to the request's deadline
+  std::optional<GateRow> row;     // kReadRecord, kLock
+  uint64_t connection_id = 0;     // kLock
+  Observation observation;        // kObserve; kVerify: its server_obstacles
+  std::vector<Blocker> blockers;  // kRun
+  std::string position;           // kReadPosition
+};
+
+enum class GatePhase {
+  kChecking,    // kReadRecord is under way
+  kLocking,     // kLock
+  kLooking,     // kObserve
+  kJournaling,  // kWriteJournal
+  kIntending,   // kWriteIntent
+  kMoving,      // kRun
+  kVerifying,   // kVerify
+  kAsking,      // kObserve after a statement that failed
+  kTakingBack,  // kTakeBack
+  kMarking,     // kWriteMarker
+  kPlacing,     // kReadPosition
+  kRecording,   // kWriteOutcome
+  kTidying,     // kTidy
+  kDone,
+  kFailed,
+};
+
+// One request. A value that may be thrown away at any time: what counts is durable in mysqld.
+struct GateState {
+  GateChange change;
+  GatePhase phase = GatePhase::kChecking;
+  uint32_t attempt = 1;        // of getting through on one session
+  std::optional<GateRow> row;  // as found under the lock
+  uint64_t connection_id = 0;
+  GateKind kind = GateKind::kTables;  // by which the gate is closed when this is over
+  std::vector<std::string> steps;     // the last of them is the one that counts
+  size_t next_step = 0;
+  absl::Duration bound;  // of the step under way
+  std::vector<std::string> tidying;
+  size_t next_tidying = 0;
+  bool gives_up = false;  // the steps take back what the request has done
+  absl::Status failure;   // kTakingBack, kFailed: the answer
+  GateOutcome outcome;    // kDone
+
+  [[nodiscard]] bool finished() const {
+    return phase == GatePhase::kDone || phase == GatePhase::kFailed;
+  }
+};
+
+struct GateTransition {
+  GateState state;
+  std::optional<GateEffect> effect;  // none: finished
+};
+
+// A server closes at once for everybody but those with CONNECTION_ADMIN, and stays so after a
+// restart.
+inline constexpr absl::string_view kCloseServer = "SET PERSIST read_only = ON";
+// What the configuration says of restarts holds again, as before the gate was closed.
+inline constexpr absl::string_view kForgetServer = "RESET PERSIST IF EXISTS read_only";
+inline constexpr absl::string_view kOpenServer = "SET GLOBAL read_only = OFF";
+
+// A session that is lost is followed by another one that often, all in all.
+inline constexpr uint32_t kGateAttemptsMax = 2;
+
+// Begins a request. INVALID_ARGUMENT becomes of one that says nothing, or nonsense.
+GateTransition Begin(GateChange change);
+// The answer to the effect of the last transition. REQUIRES: !state.finished().
+GateTransition Step(GateState state, const GateEvent& event);
+
+// Whether the record says that the server was, or was to be, closed as a whole.
+bool FencesServer(const std::optional<GateRow>& row);
+// What the names say, and whether the server is closed as a whole.
+State StateOf(const Observation& observation, const std::optional<GateRow>& row);
+
+}  // namespace sluice::gate

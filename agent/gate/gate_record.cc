@@ -1,0 +1,35 @@
+// GateRecord: what is durable of a gate, and the rules of its epochs.
+
+#include "agent/gate/gate_record.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace sluice::gate {
+
+absl::string_view GateKindName(GateKind kind) {
+  return kind == GateKind::kServer ? "server" : "tables";
+}
+
+absl::Status CheckEpoch(const GateId& id, const std::optional<GateRow>& row, uint64_t epoch,
+                        absl::string_view wanted) {
+  if (!row.has_value() || epoch > row->epoch) {
+    return absl::OkStatus();
+  }
+  if (epoch < row->epoch) {
+    return WithSubject(absl::FailedPreconditionError(absl::StrCat(
+                           "gate of ", id.workflow, " in ", id.database, ": request of epoch ",
+                           epoch, " is older than epoch ", row->epoch, ", which it obeyed last")),
+                       id.workflow);
+  }
+  if (row->wanted != wanted) {
+    return WithSubject(
+        absl::FailedPreconditionError(absl::StrCat(
+            "gate of ", id.workflow, " in ", id.database, ": request of epoch ", epoch, " wants ",
+            wanted, ", but a request of the same epoch ", row->epoch, " wanted ", row->wanted)),
+        id.workflow);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::gate

@@ -1,0 +1,207 @@
+// The server as a gate: read_only, and everything that it does not stop.
+
+#include "agent/gate/server_gate.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "agent/gate/closed_name.h"
+#include "agent/gate/observe.h"
+#include "agent/health/privileges.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+
+namespace sluice::gate {
+namespace {
+
+// Who has one of these writes to a server that is read_only, and so does what it defines.
+constexpr const char* kExempt = "('SUPER', 'CONNECTION_ADMIN')";
+
+absl::StatusOr<std::vector<std::string>> List(mysql::Connection& connection,
+                                              const std::string& sql) {
+  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult result, connection.Query(sql));
+  std::vector<std::string> values;
+  values.reserve(result.rows.size());
+  for (const mysql::Row& row : result.rows) {
+    values.push_back(row[0].value_or(""));
+  }
+  return values;
+}
+
+// Without these the agent could not write behind the gate, or could not see who else would.
+absl::StatusOr<std::vector<std::string>> MissingForServer(mysql::Connection& connection,
+                                                          const std::string& database) {
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> grants, List(connection, "SHOW GRANTS"));
+  const agent::Privileges privileges = agent::Privileges::Parse(grants);
+  std::vector<std::string> missing;
+  for (const char* privilege :
+       {"SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN", "SHOW_ROUTINE", "SHOW DATABASES"}) {
+    if (!privileges.HasGlobal(privilege)) {
+      missing.push_back(absl::StrCat(privilege, " ON *.*"));
+    }
+  }
+  if (!privileges.HasOn("mysql", "SELECT")) {
+    missing.emplace_back("SELECT ON mysql.*");
+  }
+  if (!privileges.HasOn(database, "EVENT")) {
+    missing.push_back(absl::StrCat("EVENT ON ", mysql::QuoteName(database), ".*"));
+  }
+  return missing;
+}
+
+absl::Status FindOtherTables(mysql::Connection& connection, const GateId& id,
+                             const std::vector<std::string>& tables,
+                             std::vector<std::string>& obstacles) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::vector<std::string> others,
+      List(connection,
+           absl::StrCat("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT"
+                        " IN ('mysql', 'sys', 'performance_schema', 'information_schema',"
+                        " '_sluice', ",
+                        mysql::QuoteString(id.database), ") ORDER BY 1")));
+  if (!others.empty()) {
+    obstacles.push_back(
+        absl::StrCat("it holds other databases (", absl::StrJoin(others, ", "), ")"));
+  }
+  std::vector<std::string> names = tables;
+  for (const std::string& table : tables) {
+    names.push_back(ClosedName(table));
+  }
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::vector<std::string> staying,
+      List(connection, absl::StrCat("SELECT TABLE_NAME FROM information_schema.TABLES"
+                                    " WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA = ",
+                                    mysql::QuoteString(id.database), " AND TABLE_NAME NOT IN (",
+                                    QuotedList(names), ") ORDER BY 1")));
+  if (!staying.empty()) {
+    obstacles.push_back(absl::StrCat("tables of ", id.database, " do not move (",
+                                     absl::StrJoin(staying, ", "), ")"));
+  }
+  return absl::OkStatus();
+}
+
+// A role counts where somebody has it.
+absl::Status FindExempt(mysql::Connection& connection, const GateId& id,
+                        std::vector<std::string>& obstacles) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::vector<std::string> accounts,
+      List(connection,
+           absl::StrCat("SELECT DISTINCT CONCAT(u.User, '@', u.Host) FROM mysql.user u"
+                        " LEFT JOIN mysql.global_grants g ON g.USER = u.User AND g.HOST = u.Host"
+                        " AND g.PRIV IN ",
+                        kExempt,
+                        " WHERE (u.Super_priv = 'Y' OR g.PRIV IS NOT NULL)"
+                        " AND (u.account_locked = 'N' OR EXISTS (SELECT 1 FROM mysql.role_edges e"
+                        " WHERE e.FROM_USER = u.User AND e.FROM_HOST = u.Host))"
+                        " AND u.Host NOT IN ('localhost', '127.0.0.1', '::1')"
+                        " AND CONCAT(u.User, '@', u.Host) <> CURRENT_USER() ORDER BY 1")));
+  if (!accounts.empty()) {
+    obstacles.push_back(absl::StrCat("read_only does not stop account(s) ",
+                                     absl::StrJoin(accounts, ", "),
+                                     ", which have SUPER or CONNECTION_ADMIN; revoke that"));
+  }
+  const std::string definer_is_exempt = absl::StrCat(
+      " AND EXISTS (SELECT 1 FROM mysql.user u LEFT JOIN mysql.global_grants g"
+      " ON g.USER = u.User AND g.HOST = u.Host AND g.PRIV IN ",
+      kExempt,
+      " WHERE (u.Super_priv = 'Y' OR g.PRIV IS NOT NULL)"
+      " AND CONVERT(CONCAT(u.User, '@', u.Host) USING utf8mb4) COLLATE utf8mb4_bin ="
+      " CONVERT(p.DEFINER USING utf8mb4) COLLATE utf8mb4_bin)");
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::vector<std::string> programs,
+      List(connection,
+           absl::StrCat("SELECT CONCAT('routine ', p.ROUTINE_NAME) FROM"
+                        " information_schema.ROUTINES p WHERE p.SECURITY_TYPE = 'DEFINER'"
+                        " AND p.ROUTINE_SCHEMA = ",
+                        mysql::QuoteString(id.database), definer_is_exempt,
+                        " UNION ALL SELECT CONCAT('event ', p.EVENT_NAME) FROM"
+                        " information_schema.EVENTS p WHERE p.EVENT_SCHEMA = ",
+                        mysql::QuoteString(id.database), definer_is_exempt, " ORDER BY 1")));
+  if (!programs.empty()) {
+    obstacles.push_back(absl::StrCat("read_only does not stop ", absl::StrJoin(programs, ", "),
+                                     ", whose definer has SUPER or CONNECTION_ADMIN; give them"
+                                     " another definer"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ReadServerState(mysql::Connection& connection, Observation& observation) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection.Query("SELECT @@GLOBAL.read_only, (SELECT COUNT(*) FROM"
+                       " performance_schema.persisted_variables WHERE VARIABLE_NAME = 'read_only'"
+                       " AND VARIABLE_VALUE IN ('ON', '1'))"));
+  if (result.rows.empty()) {
+    return absl::InternalError("mysqld gave no variables");
+  }
+  observation.read_only = result.rows[0][0] == "1";
+  observation.read_only_persisted = result.rows[0][1] != "0";
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> FindServerObstacles(
+    mysql::Connection& connection, const GateId& id, const std::vector<std::string>& tables) {
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> missing,
+                          MissingForServer(connection, id.database));
+  std::vector<std::string> obstacles;
+  if (!missing.empty()) {
+    // What follows can't be seen then.
+    obstacles.push_back(
+        absl::StrCat("the agent's account lacks ", absl::StrJoin(missing, ", "), "; grant it"));
+    return obstacles;
+  }
+  SLUICE_RETURN_IF_ERROR(FindOtherTables(connection, id, tables, obstacles));
+  SLUICE_RETURN_IF_ERROR(FindExempt(connection, id, obstacles));
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> open, FindOpenXa(connection));
+  obstacles.insert(obstacles.end(), open.begin(), open.end());
+  return obstacles;
+}
+
+absl::StatusOr<std::vector<std::string>> FindOpenXa(mysql::Connection& connection) {
+  std::vector<std::string> open;
+  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult prepared, connection.Query("XA RECOVER"));
+  if (!prepared.rows.empty()) {
+    open.push_back(absl::StrCat(prepared.rows.size(),
+                                " XA transaction(s) are prepared; commit or roll them back"));
+  }
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::vector<std::string> running,
+      List(connection,
+           "SELECT t.PROCESSLIST_ID FROM performance_schema.events_transactions_current x"
+           " JOIN performance_schema.threads t ON t.THREAD_ID = x.THREAD_ID"
+           " WHERE x.STATE = 'ACTIVE' AND x.XA_STATE IN ('ACTIVE', 'IDLE', 'PREPARED')"
+           " ORDER BY 1"));
+  if (!running.empty()) {
+    open.push_back(absl::StrCat("XA transactions run on connection(s) ",
+                                absl::StrJoin(running, ", "),
+                                ", whose XA COMMIT read_only does"
+                                " not stop"));
+  }
+  return open;
+}
+
+absl::Status KeepServerClosed(mysql::Connection& connection) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::string closed,
+      connection.QueryScalar("SELECT COUNT(*) FROM _sluice.gate WHERE kind = 'server' AND state ="
+                             " 'readable'"));
+  if (closed == "0") {
+    return absl::OkStatus();
+  }
+  Observation observation;
+  SLUICE_RETURN_IF_ERROR(ReadServerState(connection, observation));
+  if (observation.read_only && observation.read_only_persisted) {
+    return absl::OkStatus();
+  }
+  SLUICE_LOG(kWarning, "a gate has closed this server, which is not read-only; closing it again");
+  return Annotate(connection.Execute(kCloseServer).status(), "closing the server again");
+}
+
+absl::Status OpenServer(mysql::Connection& connection) {
+  SLUICE_RETURN_IF_ERROR(connection.Execute(kForgetServer).status());
+  return connection.Execute(kOpenServer).status();
+}
+
+}  // namespace sluice::gate

@@ -1,0 +1,382 @@
+// The gate's machine: what it does in which order, and every way of breaking it off, against a
+// model of the database.
+
+#include "agent/gate/gate_machine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status.h"
+#include "tests/agent/gate/gate_model.h"
+
+namespace sluice::gate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// How the gate stands before a request.
+enum class Start { kOpen, kClosed, kGuarded, kReadable, kServer };
+constexpr std::array kStarts = {Start::kOpen, Start::kClosed, Start::kGuarded, Start::kReadable,
+                                Start::kServer};
+constexpr uint64_t kStartEpoch = 5;
+
+std::string NameOf(Start start) {
+  constexpr std::array<const char*, 5> kNames = {"Open", "Closed", "Guarded", "Readable", "Server"};
+  return kNames.at(static_cast<size_t>(start));
+}
+
+TableNames NamesAt(Start start, const std::string& table) {
+  TableNames names;
+  names.table = table;
+  const bool under_name = start == Start::kOpen || start == Start::kServer;
+  names.name = under_name                  ? Object::kTable
+               : start == Start::kGuarded  ? Object::kGuard
+               : start == Start::kReadable ? Object::kGateView
+                                           : Object::kAbsent;
+  names.closed = under_name ? Object::kAbsent : Object::kTable;
+  return names;
+}
+
+GateModel ModelAt(Start start) {
+  GateModel model;
+  model.tables = {"a", "b"};
+  model.schema = SchemaModel({NamesAt(start, "a"), NamesAt(start, "b")});
+  const bool server = start == Start::kServer;
+  model.read_only = model.read_only_persisted = server;
+  const State recorded = start == Start::kOpen                 ? State::kOpen
+                         : start == Start::kReadable || server ? State::kReadable
+                                                               : State::kClosed;
+  model.row = GateRow{.state = std::string(StateName(recorded)),
+                      .wanted = "closed",
+                      .epoch = kStartEpoch,
+                      .connection_id = 0,
+                      .tables = model.tables,
+                      .kind = server ? GateKind::kServer : GateKind::kTables};
+  return model;
+}
+
+GateChange To(State wanted, uint64_t epoch, GateKind kind = GateKind::kTables) {
+  GateChange change;
+  change.id = {.workflow = "k.w", .database = "d"};
+  change.tables = {"a", "b"};
+  change.wanted = wanted;
+  change.epoch = epoch;
+  change.kind = kind;
+  if (wanted == State::kOpen) {
+    change.cutover_id = absl::StrCat("c", epoch);
+    change.journal = "{}";
+  } else {
+    change.marker_id = absl::StrCat("m", epoch);
+  }
+  return change;
+}
+
+// A gate that was asked to close by read_only may be read.
+bool IsAt(const GateModel& model, const GateChange& change) {
+  const State stands = model.Stands();
+  const bool by_server = model.row->kind == GateKind::kServer;
+  return stands == change.wanted ||
+         (by_server && change.wanted == State::kClosed && stands == State::kReadable);
+}
+
+TEST(GateMachineTest, ClosesWithIntentRenameMarkerPositionOutcomeInThisOrder) {
+  GateModel model = ModelAt(Start::kOpen);
+  const Drive drive = RunRequest(model, To(State::kClosed, 6));
+  EXPECT_EQ(drive.state.phase, GatePhase::kDone) << drive.state.failure;
+  EXPECT_THAT(model.done, ElementsAre("read_record", "lock", "observe", "write_intent", "run",
+                                      "write_marker", "read_position", "write_outcome"));
+  EXPECT_EQ(drive.state.outcome.gtid_executed, "3") << "intent, rename, marker";
+  EXPECT_THAT(model.broken, IsEmpty());
+}
+
+TEST(GateMachineTest, WritesTheJournalBeforeItOpens) {
+  GateModel model = ModelAt(Start::kGuarded);
+  const Drive drive = RunRequest(model, To(State::kOpen, 6));
+  EXPECT_EQ(drive.state.phase, GatePhase::kDone) << drive.state.failure;
+  EXPECT_THAT(model.done,
+              ElementsAre("read_record", "lock", "observe", "write_journal", "write_intent", "run",
+                          "read_position", "write_outcome", "tidy"));
+  EXPECT_EQ(model.schema.Names("a").view, Object::kAbsent) << "the guard is left over";
+}
+
+TEST(GateMachineTest, ARepeatedRequestWritesNothing) {
+  GateModel model = ModelAt(Start::kOpen);
+  ASSERT_EQ(RunRequest(model, To(State::kClosed, 6)).state.phase, GatePhase::kDone);
+  const uint64_t commits = model.commits;
+  model.done.clear();
+  const Drive again = RunRequest(model, To(State::kClosed, 6));
+  EXPECT_EQ(again.state.phase, GatePhase::kDone);
+  EXPECT_EQ(model.commits, commits);
+  EXPECT_EQ(again.state.outcome.gtid_executed, absl::StrCat(commits));
+  EXPECT_THAT(model.done,
+              ElementsAre("read_record", "lock", "observe", "write_marker", "read_position"));
+}
+
+TEST(GateMachineTest, AnOlderRequestEndsBeforeItTakesTheLock) {
+  GateModel model = ModelAt(Start::kClosed);
+  const Drive drive = RunRequest(model, To(State::kOpen, kStartEpoch - 1));
+  EXPECT_EQ(drive.state.phase, GatePhase::kFailed);
+  EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(model.done, ElementsAre("read_record"));
+}
+
+TEST(GateMachineTest, LocksThatAreNotGrantedLeaveTheGateAsItIsAndNameWhoHoldsThem) {
+  GateModel model = ModelAt(Start::kOpen);
+  GateChange change = To(State::kClosed, 6);
+  change.lock_wait = absl::Milliseconds(300);
+  const Drive drive = RunRequest(model, change, {.effect = 4, .fault = Fault::kNoLocks});
+  EXPECT_EQ(drive.state.phase, GatePhase::kFailed);
+  EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(drive.state.failure.message()),
+              HasSubstr("locks on d.a,b not granted within 300ms; held by nobody"));
+  EXPECT_EQ(model.Stands(), State::kOpen);
+  EXPECT_EQ(model.row->state, "open");
+  EXPECT_THAT(model.markers, IsEmpty());
+}
+
+TEST(GateMachineTest, WaitsForLocksNoLongerThanTheRequestLasts) {
+  GateTransition transition = Begin(To(State::kClosed, 6));
+  GateModel model = ModelAt(Start::kOpen);
+  for (const absl::Duration left : {absl::Seconds(9), absl::Seconds(9), absl::Seconds(9)}) {
+    GateEvent event = model.Answer(transition.state.change, *transition.effect, Fault::kNone);
+    event.left = left;
+    transition = Step(std::move(transition.state), event);
+  }
+  ASSERT_EQ(transition.effect->kind, GateEffectKind::kWriteIntent);
+  GateEvent event = model.Answer(transition.state.change, *transition.effect, Fault::kNone);
+  event.left = absl::Milliseconds(70);
+  transition = Step(std::move(transition.state), event);
+  EXPECT_EQ(transition.effect->kind, GateEffectKind::kRun);
+  EXPECT_EQ(transition.effect->bound, absl::Milliseconds(70));
+  EXPECT_FALSE(transition.effect->waits_for_writers);
+}
+
+TEST(GateMachineTest, AStatementThatHasNoTimeLeftIsNotBegun) {
+  GateTransition transition = Begin(To(State::kClosed, 6));
+  GateModel model = ModelAt(Start::kOpen);
+  while (transition.effect->kind != GateEffectKind::kWriteIntent) {
+    transition = Step(std::move(transition.state),
+                      model.Answer(transition.state.change, *transition.effect, Fault::kNone));
+  }
+  GateEvent late = model.Answer(transition.state.change, *transition.effect, Fault::kNone);
+  late.left = absl::ZeroDuration();
+  transition = Step(std::move(transition.state), late);
+  EXPECT_EQ(transition.effect->kind, GateEffectKind::kObserve);
+  while (transition.effect.has_value()) {
+    transition = Step(std::move(transition.state),
+                      model.Answer(transition.state.change, *transition.effect, Fault::kNone));
+  }
+  EXPECT_EQ(transition.state.failure.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(model.moves, 0U);
+  EXPECT_EQ(model.row->state, "open");
+}
+
+TEST(GateMachineTest, RefusesToCloseWhatACascadeWouldReach) {
+  GateModel model = ModelAt(Start::kOpen);
+  model.cascades = {{.table = "a", .constraint = "fk", .parent = "d.stays"}};
+  const Drive drive = RunRequest(model, To(State::kClosed, 6));
+  EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(SubjectOf(drive.state.failure), "a");
+  EXPECT_THAT(std::string(drive.state.failure.message()), HasSubstr("d.stays"));
+  EXPECT_EQ(model.row->epoch, kStartEpoch) << "something was recorded";
+  EXPECT_EQ(RunRequest(model, To(State::kOpen, 7)).state.phase, GatePhase::kDone);
+}
+
+TEST(GateMachineTest, ClosesAServerAndRecordsThatItMayBeRead) {
+  GateModel model = ModelAt(Start::kOpen);
+  const Drive drive = RunRequest(model, To(State::kClosed, 6, GateKind::kServer));
+  ASSERT_EQ(drive.state.phase, GatePhase::kDone) << drive.state.failure;
+  EXPECT_TRUE(model.read_only && model.read_only_persisted);
+  EXPECT_EQ(model.row->state, "readable");
+  EXPECT_EQ(model.row->kind, GateKind::kServer);
+  EXPECT_EQ(model.schema.Names("a").name, Object::kTable) << "names stay";
+  // It is opened as it was closed, by a request that does not know how that was.
+  ASSERT_EQ(RunRequest(model, To(State::kOpen, 7)).state.phase, GatePhase::kDone);
+  EXPECT_FALSE(model.read_only || model.read_only_persisted);
+  EXPECT_EQ(model.row->kind, GateKind::kTables);
+  EXPECT_THAT(model.broken, IsEmpty());
+}
+
+TEST(GateMachineTest, LeavesAServerOpenThatServesMore) {
+  GateModel model = ModelAt(Start::kOpen);
+  model.obstacles = {"it holds tables of other databases (x)"};
+  const Drive drive = RunRequest(model, To(State::kClosed, 6, GateKind::kServer));
+  EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(drive.state.failure.message()), HasSubstr("other databases (x)"));
+  EXPECT_FALSE(model.read_only);
+  // The tables can be closed all the same.
+  EXPECT_EQ(RunRequest(model, To(State::kClosed, 7)).state.phase, GatePhase::kDone);
+}
+
+TEST(GateMachineTest, OpensAServerAgainThroughWhichSomebodyComes) {
+  for (const Fault fault : {Fault::kNone, Fault::kLostAfter, Fault::kLostBefore}) {
+    GateModel model = ModelAt(Start::kOpen);
+    model.comes_through = {"an XA transaction"};
+    // Also where the session is lost behind the statement that closes it.
+    const Drive drive =
+        RunRequest(model, To(State::kClosed, 6, GateKind::kServer), {.effect = 4, .fault = fault});
+    EXPECT_EQ(drive.state.phase, GatePhase::kFailed);
+    EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kAborted);
+    EXPECT_THAT(std::string(drive.state.failure.message()), HasSubstr("an XA transaction"));
+    EXPECT_FALSE(model.read_only || model.read_only_persisted);
+    EXPECT_EQ(model.row->state, "open");
+    EXPECT_THAT(model.markers, IsEmpty());
+    EXPECT_THAT(model.broken, IsEmpty());
+  }
+}
+
+TEST(GateMachineTest, AServerThatCantBeOpenedAgainIsNoSuccess) {
+  GateModel model = ModelAt(Start::kOpen);
+  model.comes_through = {"an XA transaction"};
+  // read_record, lock, observe, intent, run, verify, intent, then the statements that open it.
+  for (const size_t at : {7U, 8U}) {
+    GateModel stuck = model;
+    const Drive drive = RunRequest(stuck, To(State::kClosed, 6, GateKind::kServer),
+                                   {.effect = at, .fault = Fault::kRefused});
+    EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kAborted) << at;
+    EXPECT_THAT(stuck.markers, IsEmpty());
+    EXPECT_EQ(stuck.row->kind, GateKind::kServer) << "nobody would open it";
+    EXPECT_EQ(RunRequest(stuck, To(State::kOpen, 7)).state.phase, GatePhase::kDone);
+    EXPECT_FALSE(stuck.read_only || stuck.read_only_persisted);
+  }
+}
+
+TEST(GateMachineTest, ClosesAServerAgainThatWouldComeBackWritable) {
+  GateModel model = ModelAt(Start::kServer);
+  model.read_only_persisted = false;
+  EXPECT_EQ(RunRequest(model, To(State::kClosed, 6)).state.phase, GatePhase::kDone);
+  EXPECT_TRUE(model.read_only_persisted);
+  EXPECT_THAT(model.broken, IsEmpty());
+}
+
+TEST(GateMachineTest, RefusesNonsense) {
+  GateChange none = To(State::kClosed, 6);
+  none.tables.clear();
+  GateChange marker = To(State::kClosed, 6);
+  marker.marker_id = "a@b";
+  for (const GateChange& change : {none, marker, To(State::kMixed, 6)}) {
+    const GateTransition transition = Begin(change);
+    EXPECT_FALSE(transition.effect.has_value());
+    EXPECT_EQ(transition.state.failure.code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+// What the exhaustive tests do in one start state.
+class EveryBreakTest : public ::testing::TestWithParam<Start> {
+ protected:
+  static std::vector<GateChange> Requests(uint64_t epoch) {
+    return {To(State::kOpen, epoch), To(State::kClosed, epoch), To(State::kReadable, epoch),
+            To(State::kClosed, epoch, GateKind::kServer)};
+  }
+  static constexpr std::array kFaults = {Fault::kCrashBefore, Fault::kCrashAfter,
+                                         Fault::kLostBefore,  Fault::kLostAfter,
+                                         Fault::kRefused,     Fault::kNoLocks};
+
+  // Calls `then` with the model after each way of breaking the request off at one effect.
+  template <typename Then>
+  void ForEveryBreak(const GateModel& before, const GateChange& change, Then then) {
+    for (size_t at = 0;; ++at) {
+      size_t effects = 0;
+      for (const Fault fault : kFaults) {
+        GateModel model = before;
+        const Drive drive = RunRequest(model, change, {.effect = at, .fault = fault});
+        effects = std::max(effects, drive.effects);
+        ++runs_;
+        ASSERT_THAT(model.broken, IsEmpty())
+            << StateName(change.wanted) << ", fault " << static_cast<int>(fault) << " at " << at
+            << " of " << absl::StrJoin(model.done, ",");
+        then(std::move(model), drive);
+        if (HasFatalFailure()) {
+          return;
+        }
+      }
+      if (effects <= at) {
+        return;
+      }
+    }
+  }
+
+  // A keeper that knows nothing brings the gate to what it is asked for.
+  void ExpectSettles(GateModel model, const GateChange& change, bool then_late = false) {
+    const Drive drive = RunRequest(model, change);
+    ASSERT_EQ(drive.state.phase, GatePhase::kDone)
+        << drive.state.failure << " after " << absl::StrJoin(model.done, ",");
+    ASSERT_TRUE(IsAt(model, change)) << StateName(model.Stands());
+    ASSERT_THAT(model.broken, IsEmpty());
+    ASSERT_TRUE(change.marker_id.empty() || model.markers.contains(change.marker_id));
+    ASSERT_EQ(model.row->epoch, change.epoch);
+    ASSERT_NE(model.row->state, kChanging);
+    for (const std::string& table : model.tables) {
+      ASSERT_EQ(model.schema.Names(table).view, Object::kAbsent) << "a view is left over";
+    }
+    if (!then_late) {
+      return;
+    }
+    // Who comes late changes nothing.
+    for (const GateChange& late : Requests(change.epoch - 1)) {
+      GateModel after = model;
+      const Drive refused = RunRequest(after, late);
+      ASSERT_EQ(refused.state.phase, GatePhase::kFailed);
+      ASSERT_TRUE(after.schema == model.schema && after.row == model.row &&
+                  after.commits == model.commits);
+    }
+  }
+
+  size_t runs_ = 0;
+};
+
+TEST_P(EveryBreakTest, TheSameRequestAgainBringsItToItsEnd) {
+  const GateModel before = ModelAt(GetParam());
+  for (const GateChange& change : Requests(6)) {
+    ForEveryBreak(before, change, [&](GateModel model, const Drive& drive) {
+      if (drive.state.phase == GatePhase::kDone) {
+        ASSERT_TRUE(IsAt(model, change));
+      }
+      ExpectSettles(model, change, true);
+      RunRequest(model, change);
+      ASSERT_LE(model.moves, 1U) << "what was done is done again";
+    });
+  }
+  EXPECT_GT(runs_, 100U);
+}
+
+TEST_P(EveryBreakTest, ANewerRequestOfAnyKindTakesOver) {
+  const GateModel before = ModelAt(GetParam());
+  for (const GateChange& change : Requests(6)) {
+    ForEveryBreak(before, change, [&](const GateModel& model, const Drive&) {
+      for (const GateChange& next : Requests(7)) {
+        ExpectSettles(model, next, true);
+      }
+    });
+  }
+}
+
+TEST_P(EveryBreakTest, ASecondBreakInTheRepairIsNoWorse) {
+  const GateModel before = ModelAt(GetParam());
+  for (const GateChange& change : Requests(6)) {
+    ForEveryBreak(before, change, [&](const GateModel& once, const Drive&) {
+      for (const GateChange& repair : {change, To(State::kOpen, 7), To(State::kClosed, 7)}) {
+        ForEveryBreak(once, repair, [&](const GateModel& twice, const Drive&) {
+          ExpectSettles(twice, To(State::kOpen, 8));
+          ExpectSettles(twice, repair);
+        });
+      }
+    });
+  }
+  RecordProperty("runs", static_cast<int>(runs_));
+  EXPECT_GT(runs_, 5000U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Starts, EveryBreakTest, ::testing::ValuesIn(kStarts),
+                         [](const auto& start) { return NameOf(start.param); });
+
+}  // namespace
+}  // namespace sluice::gate

@@ -1,0 +1,167 @@
+// GateModel: a mysqld with one gate, as the gate's machine sees it, and what may go wrong with it.
+
+#include "tests/agent/gate/gate_model.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace sluice::gate {
+
+void GateModel::Require(bool holds, const std::string& rule) {
+  if (!holds) {
+    broken.push_back(rule);
+  }
+}
+
+Observation GateModel::Observe() const {
+  Observation seen;
+  for (const std::string& table : tables) {
+    seen.tables.push_back(schema.Names(table));
+  }
+  seen.read_only = read_only;
+  seen.read_only_persisted = read_only_persisted;
+  return seen;
+}
+
+State GateModel::Stands() const {
+  return StateOf(Observe(), row);
+}
+
+absl::Status GateModel::RunSql(const GateChange& change, const std::string& sql) {
+  Require(row.has_value() && row->state == kChanging && row->epoch == change.epoch,
+          absl::StrCat("no statement without its intent: ", sql));
+  const State before = Stands();
+  if (sql == kCloseServer) {
+    read_only = read_only_persisted = true;
+    ++moves;
+  } else if (sql == kForgetServer) {
+    read_only_persisted = false;
+  } else if (sql == kOpenServer) {
+    read_only = false;
+    ++moves;
+  } else {
+    const std::string error = schema.Run(sql);
+    Require(error.empty(), error);
+    ++commits;
+    moves += absl::StartsWith(sql, "RENAME") ? 1U : 0U;
+  }
+  const State after = Stands();
+  Require(StateOf(Observe().tables) != State::kMixed, "tables disagree after " + sql);
+  const bool opened = before != State::kOpen && after == State::kOpen;
+  Require(!opened || change.wanted == State::kOpen || !comes_through.empty(),
+          "opened by a request to close: " + sql);
+  Require(!opened || change.cutover_id.empty() || journal.contains(change.cutover_id),
+          "opened before the journal: " + sql);
+  return absl::OkStatus();
+}
+
+absl::Status GateModel::Do(const GateChange& change, const GateEffect& effect, GateEvent& event) {
+  const bool newer = row.has_value() && row->epoch > change.epoch;
+  switch (effect.kind) {
+    case GateEffectKind::kReadRecord:
+      event.row = row;
+      break;
+    case GateEffectKind::kLock:
+      event.connection_id = ++sessions;
+      event.row = row;
+      break;
+    case GateEffectKind::kObserve:
+      event.observation = Observe();
+      if (effect.look_for_cascades) {
+        event.observation.cascades = cascades;
+      }
+      if (effect.look_at_server) {
+        event.observation.server_obstacles = obstacles;
+      } else {
+        event.observation.read_only = event.observation.read_only_persisted = false;
+      }
+      break;
+    case GateEffectKind::kWriteJournal:
+      journal[change.cutover_id] = change.journal;
+      ++commits;
+      break;
+    case GateEffectKind::kWriteIntent:
+    case GateEffectKind::kTakeBack:
+      Require(!newer, "an older request writes the record");
+      row = effect.row;
+      ++commits;
+      break;
+    case GateEffectKind::kRun:
+      return RunSql(change, effect.sql);
+    case GateEffectKind::kVerify:
+      event.observation.server_obstacles = comes_through;
+      break;
+    case GateEffectKind::kWriteMarker:
+      Require(comes_through.empty(), "a marker before all that comes through the gate");
+      Require(change.wanted == State::kOpen || Stands() != State::kOpen,
+              "a marker before the gate is closed");
+      commits += markers.insert(change.marker_id).second ? 1U : 0U;
+      break;
+    case GateEffectKind::kReadPosition:
+      event.position = absl::StrCat(commits);
+      break;
+    case GateEffectKind::kWriteOutcome:
+      Require(!newer, "an older request writes the record");
+      row = effect.row;
+      ++commits;
+      Require(StateName(Stands()) == row->state, "the record says what does not stand");
+      Require(change.marker_id.empty() || markers.contains(change.marker_id),
+              "the outcome before the marker");
+      break;
+    case GateEffectKind::kTidy: {
+      const std::string error = schema.Run(effect.sql);
+      Require(error.empty(), error);
+      break;
+    }
+  }
+  return absl::OkStatus();
+}
+
+GateEvent GateModel::Answer(const GateChange& change, const GateEffect& effect, Fault fault) {
+  GateEvent event;
+  event.left = absl::Seconds(10);
+  const bool does =
+      fault == Fault::kNone || fault == Fault::kLostAfter || fault == Fault::kCrashAfter;
+  if (does) {
+    event.status = Do(change, effect, event);
+    done.emplace_back(GateEffectName(effect.kind));
+  }
+  switch (fault) {
+    case Fault::kNone:
+      break;
+    case Fault::kRefused:
+      event.status = absl::InternalError("mysqld says no");
+      break;
+    case Fault::kNoLocks:
+      event.status = absl::CancelledError("waited for locks");
+      break;
+    default:
+      event = {};
+      event.left = absl::Seconds(10);
+      event.status = absl::UnavailableError("lost");
+      break;
+  }
+  return event;
+}
+
+Drive RunRequest(GateModel& model, const GateChange& change, FaultAt at) {
+  Drive drive;
+  GateTransition transition = Begin(change);
+  while (transition.effect.has_value()) {
+    const bool here = drive.effects++ == at.effect;
+    const Fault fault = here ? at.fault : Fault::kNone;
+    const GateEvent event = model.Answer(change, *transition.effect, fault);
+    if (fault == Fault::kCrashBefore || fault == Fault::kCrashAfter) {
+      drive.crashed = true;
+      drive.state = std::move(transition.state);
+      return drive;
+    }
+    transition = Step(std::move(transition.state), event);
+  }
+  drive.state = std::move(transition.state);
+  return drive;
+}
+
+}  // namespace sluice::gate

@@ -1,0 +1,315 @@
+// A gate that closes the whole server, on a real mysqld.
+
+#include "agent/gate/server_gate.h"
+
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "agent/health/probe.h"
+#include "common/base/status.h"
+#include "tests/agent/gate/gate_fixture.h"
+
+namespace sluice::gate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr unsigned kReadOnly = 1290;
+
+class ServerGateTest : public GateFixture {
+ protected:
+  void SetUp() override {
+    GateFixture::SetUp();
+    for (const char* sql :
+         {"GRANT SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, SHOW_ROUTINE, SHOW DATABASES ON *.*"
+          " TO sluice@localhost",
+          "GRANT SELECT ON mysql.* TO sluice@localhost",
+          "GRANT EVENT ON `vt\\_commerce`.* TO sluice@localhost",
+          "GRANT ALL ON vt_commerce.* TO app@'%'"}) {
+      Root(sql);
+    }
+  }
+
+  static GateChange Server(State wanted, uint64_t epoch) {
+    GateChange change = Change(wanted, epoch, wanted == State::kOpen ? "" : "m");
+    change.kind = GateKind::kServer;
+    return change;
+  }
+  absl::StatusOr<GateOutcome> Close(uint64_t epoch) {
+    return keeper_->Set(Server(State::kClosed, epoch), Soon());
+  }
+
+  std::string Obstacles() {
+    auto found = keeper_->ServerObstacles(kId, kTables);
+    EXPECT_TRUE(found.ok()) << found.status();
+    return found.ok() ? absl::StrJoin(*found, "; ") : "";
+  }
+
+  std::string Persisted() {
+    return Scalar(
+        "SELECT CONCAT(@@GLOBAL.read_only, @@GLOBAL.super_read_only, (SELECT COUNT(*) FROM"
+        " performance_schema.persisted_variables WHERE VARIABLE_NAME = 'read_only'))");
+  }
+
+  void ExpectClosed() {
+    EXPECT_EQ(ReadState(), State::kReadable);
+    EXPECT_EQ(Persisted(), "101");
+    EXPECT_EQ(AppErrno("SELECT * FROM corder JOIN customer ON customer.id = customer_id"), 0U);
+    for (const char* sql :
+         {"INSERT INTO corder (customer_id) VALUES (1)", "UPDATE customer SET email = 'x'",
+          "DELETE FROM corder", "REPLACE INTO customer VALUES (1, 'x')", "TRUNCATE TABLE corder",
+          "DROP TABLE corder", "ALTER TABLE customer ADD COLUMN more INT",
+          "CREATE TABLE more (id INT)", "RENAME TABLE customer TO other",
+          "CREATE TRIGGER t BEFORE INSERT ON customer FOR EACH ROW SET NEW.email = 'x'",
+          "LOCK TABLES customer WRITE"}) {
+      EXPECT_EQ(AppErrno(sql), kReadOnly) << sql;
+    }
+    EXPECT_EQ(Scalar("SELECT GROUP_CONCAT(id, customer_id) FROM vt_commerce.corder"), "11,22,32");
+    EXPECT_EQ(Tables(), "corder,customer");
+  }
+};
+
+TEST_F(ServerGateTest, ClosesOpensAndKeepsItsStateOverARestart) {
+  EXPECT_EQ(Obstacles(), "");
+  const auto closed = Close(1);
+  ASSERT_TRUE(closed.ok()) << closed.status();
+  EXPECT_EQ(closed->state, State::kClosed);
+  ExpectClosed();
+  EXPECT_EQ(Scalar("SELECT CONCAT(state, wanted, epoch, kind) FROM _sluice.gate"),
+            "readableclosed1server");
+  EXPECT_EQ(Scalar("SELECT COUNT(*) FROM _sluice.marker"), "1");
+  EXPECT_EQ(Scalar(absl::StrCat("SELECT GTID_SUBSET('", closed->gtid_executed,
+                                "', @@GLOBAL.gtid_executed)")),
+            "1");
+  mysqld_->Kill();
+  ASSERT_TRUE(mysqld_->Restart().ok());
+  auto again = mysql::Connection::Connect(mysqld_->Root());
+  ASSERT_TRUE(again.ok()) << again.status();
+  root_ = *std::move(again);
+  ExpectClosed();
+  ASSERT_TRUE(Close(1).ok()) << "the same request again";
+  // Whoever opens it need not know how it was closed.
+  ASSERT_TRUE(Set(State::kOpen, 2).ok());
+  EXPECT_EQ(Persisted(), "000");
+  EXPECT_EQ(ReadState(), State::kOpen);
+  EXPECT_EQ(AppErrno("INSERT INTO corder (customer_id) VALUES (1)"), 0U);
+  mysqld_->Kill();
+  ASSERT_TRUE(mysqld_->Restart().ok());
+  EXPECT_EQ(AppErrno("INSERT INTO corder (customer_id) VALUES (1)"), 0U);
+}
+
+TEST_F(ServerGateTest, TheAgentWritesBehindItAndIsStillThePrimarys) {
+  ASSERT_TRUE(Close(1).ok());
+  auto session = pool_->Borrow();
+  ASSERT_TRUE(session.ok()) << session.status();
+  // As the stream back does: under the names that the tables have.
+  EXPECT_TRUE((*session)->Execute("REPLACE INTO vt_commerce.customer VALUES (7, 'g@x')").ok());
+  auto facts = agent::ReadFacts(**session);
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  EXPECT_TRUE(facts->closed_by_gate);
+  EXPECT_EQ(agent::EffectiveType(*facts, routing::TabletType::kPrimary),
+            routing::TabletType::kPrimary);
+  // What else is read-only is no PRIMARY.
+  Root("SET GLOBAL super_read_only = ON");
+  facts = agent::ReadFacts(**session);
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  EXPECT_EQ(agent::EffectiveType(*facts, routing::TabletType::kPrimary),
+            routing::TabletType::kReplica);
+  Root("SET GLOBAL super_read_only = OFF");
+  ASSERT_TRUE(Set(State::kOpen, 2).ok());
+  Root("SET GLOBAL read_only = ON");
+  facts = agent::ReadFacts(**session);
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  EXPECT_FALSE(facts->closed_by_gate);
+  EXPECT_EQ(agent::EffectiveType(*facts, routing::TabletType::kPrimary),
+            routing::TabletType::kReplica);
+}
+
+TEST_F(ServerGateTest, ATransactionThatIsOpenFailsAtItsCommit) {
+  const auto app = App();
+  ASSERT_TRUE(app->Execute("BEGIN").ok());
+  ASSERT_TRUE(app->Execute("INSERT INTO corder (customer_id) VALUES (1)").ok());
+  ASSERT_TRUE(Close(1).ok());
+  EXPECT_EQ(MysqlErrnoOf(app->Execute("COMMIT").status()), kReadOnly);
+  ExpectClosed();
+  // XA PREPARE and XA COMMIT would come through, so they are waited for.
+  const auto xa = App();
+  ASSERT_TRUE(Set(State::kOpen, 2).ok());
+  ASSERT_TRUE(xa->Execute("XA START 'late'").ok());
+  ASSERT_TRUE(xa->Execute("INSERT INTO corder (customer_id) VALUES (1)").ok());
+  ASSERT_TRUE(xa->Execute("XA END 'late'").ok());
+  const std::string named =
+      absl::StrCat("XA transactions run on connection(s) ", xa->connection_id());
+  EXPECT_THAT(Obstacles(), HasSubstr(named));
+  EXPECT_EQ(Close(3).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Persisted(), "000");
+  // Such a one that begins between that look and the close is found by the look behind it.
+  auto session = pool_->Borrow();
+  ASSERT_TRUE(session.ok()) << session.status();
+  auto open = FindOpenXa(**session);
+  ASSERT_TRUE(open.ok()) << open.status();
+  EXPECT_THAT(*open, ElementsAre(HasSubstr(named)));
+  ASSERT_TRUE(xa->Execute("XA PREPARE 'late'").ok());
+  open = FindOpenXa(**session);
+  ASSERT_TRUE(open.ok()) << open.status();
+  EXPECT_THAT(absl::StrJoin(*open, ";"), HasSubstr("1 XA transaction(s) are prepared"));
+  ASSERT_TRUE(xa->Execute("XA ROLLBACK 'late'").ok());
+  ASSERT_TRUE(Close(4).ok());
+  EXPECT_EQ(Scalar("SELECT COUNT(*) FROM vt_commerce.corder"), "3");
+}
+
+TEST_F(ServerGateTest, NamesTheStatementThatWritesAndGivesUpAtItsBound) {
+  const auto app = App();
+  absl::Status writer;
+  std::jthread writing([&] {
+    writer = app->Execute("UPDATE customer SET email = IF(SLEEP(3), email, email) WHERE id = 1")
+                 .status();
+  });
+  for (const absl::Time until = Soon();
+       absl::Now() < until && Scalar("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE"
+                                     " STATE = 'User sleep'") == "0";) {
+  }
+  GateChange change = Server(State::kClosed, 1);
+  change.lock_wait = absl::Milliseconds(300);
+  const absl::Time began = absl::Now();
+  const absl::Status status = keeper_->Set(change, Soon()).status();
+  EXPECT_LT(absl::Now() - began, absl::Seconds(2));
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr(absl::StrCat("connection ", app->connection_id(), " (app@")));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("SLEEP(3)"));
+  EXPECT_EQ(AppErrno("INSERT INTO corder (customer_id) VALUES (1)"), 0U) << "others are stuck";
+  writing.join();
+  EXPECT_TRUE(writer.ok()) << writer;
+  EXPECT_EQ(Persisted(), "000");
+  EXPECT_EQ(Scalar("SELECT CONCAT(state, kind) FROM _sluice.gate"), "opentables");
+}
+
+TEST_F(ServerGateTest, RefusesWhereItWouldStopOthersOrNotStopSomebody) {
+  Root("CREATE DATABASE other");
+  Root("CREATE TABLE other.t (id INT PRIMARY KEY)");
+  EXPECT_THAT(Obstacles(), HasSubstr("other databases (other)"));
+  const absl::Status refused = Close(1).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Persisted(), "000");
+  Root("DROP DATABASE other");
+
+  Root("CREATE TABLE vt_commerce.stays (id INT PRIMARY KEY)");
+  EXPECT_THAT(Obstacles(), HasSubstr("do not move (stays)"));
+  Root("DROP TABLE vt_commerce.stays");
+
+  Root("CREATE USER admin@'%'");
+  Root("GRANT CONNECTION_ADMIN ON *.* TO admin@'%'");
+  EXPECT_THAT(Obstacles(), HasSubstr("does not stop account(s) admin@%"));
+  Root("DROP USER admin@'%'");
+  Root("CREATE ROLE mighty");
+  Root("GRANT SUPER ON *.* TO mighty");
+  EXPECT_EQ(Obstacles(), "") << "nobody has the role";
+  Root("GRANT mighty TO app@'%'");
+  EXPECT_THAT(Obstacles(), HasSubstr("mighty@%"));
+  Root("DROP ROLE mighty");
+
+  Root(
+      "CREATE DEFINER = root@localhost PROCEDURE vt_commerce.p() SQL SECURITY DEFINER"
+      " DELETE FROM corder");
+  EXPECT_THAT(Obstacles(), HasSubstr("routine p"));
+  Root("DROP PROCEDURE vt_commerce.p");
+  Root(
+      "CREATE DEFINER = root@localhost EVENT vt_commerce.e ON SCHEDULE EVERY 1 DAY DO"
+      " DELETE FROM vt_commerce.corder");
+  EXPECT_THAT(Obstacles(), HasSubstr("event e"));
+  Root("DROP EVENT vt_commerce.e");
+
+  for (const char* sql : {"XA START 'x'", "INSERT INTO customer (email) VALUES ('x')", "XA END 'x'",
+                          "XA PREPARE 'x'"}) {
+    Root(sql);
+  }
+  EXPECT_THAT(Obstacles(), HasSubstr("1 XA transaction(s) are prepared"));
+  Root("XA ROLLBACK 'x'");
+  EXPECT_EQ(Obstacles(), "");
+  ASSERT_TRUE(Close(2).ok());
+}
+
+TEST_F(ServerGateTest, NamesThePrivilegesThatItNeeds) {
+  Root("REVOKE CONNECTION_ADMIN ON *.* FROM sluice@localhost");
+  Root("REVOKE SELECT ON mysql.* FROM sluice@localhost");
+  EXPECT_THAT(Obstacles(), HasSubstr("lacks CONNECTION_ADMIN ON *.*, SELECT ON mysql.*"));
+  EXPECT_EQ(Close(1).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Persisted(), "000");
+}
+
+TEST_F(ServerGateTest, IsClosedAgainWhereTheRecordHasComeWithoutTheServersState) {
+  ASSERT_TRUE(Close(1).ok());
+  // As a replica is that takes over: it has the record, and was made writable.
+  Root("RESET PERSIST read_only");
+  Root("SET GLOBAL read_only = OFF");
+  auto session = pool_->Borrow();
+  ASSERT_TRUE(session.ok()) << session.status();
+  ASSERT_TRUE(KeepServerClosed(**session).ok());
+  ExpectClosed();
+  ASSERT_TRUE(Set(State::kOpen, 2).ok());
+  ASSERT_TRUE(KeepServerClosed(**session).ok());
+  EXPECT_EQ(Persisted(), "000");
+}
+
+TEST_F(ServerGateTest, EndsWithItsTablesAndLeavesTheServerWritable) {
+  ASSERT_TRUE(Close(1).ok());
+  const auto dropped = DropTables(
+      *keeper_, {.id = kId, .tables = kTables, .mode = DropMode::kDrop, .epoch = 2}, Soon());
+  ASSERT_TRUE(dropped.ok()) << dropped.status();
+  EXPECT_THAT(*dropped, ElementsAre("corder", "customer"));
+  EXPECT_EQ(Tables(), "");
+  EXPECT_EQ(Persisted(), "000");
+  EXPECT_EQ(Scalar("SELECT state FROM _sluice.gate"), "forgotten");
+}
+
+TEST_F(ServerGateTest, GivesTheTablesBackWithTheServer) {
+  ASSERT_TRUE(Close(1).ok());
+  const auto kept = DropTables(
+      *keeper_, {.id = kId, .tables = kTables, .mode = DropMode::kKeep, .epoch = 2}, Soon());
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_EQ(Tables(), "corder,customer");
+  EXPECT_EQ(Persisted(), "000");
+  EXPECT_EQ(AppErrno("INSERT INTO corder (customer_id) VALUES (1)"), 0U);
+}
+
+TEST_F(ServerGateTest, DropsNothingWhereSomebodyHasOpenedTheServer) {
+  ASSERT_TRUE(Close(1).ok());
+  Root("SET GLOBAL read_only = OFF");
+  const absl::Status refused =
+      DropTables(*keeper_, {.id = kId, .tables = kTables, .mode = DropMode::kDrop, .epoch = 2},
+                 Soon())
+          .status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Tables(), "corder,customer");
+}
+
+TEST_F(ServerGateTest, IsCarriedToItsEndAfterACrashAnywhere) {
+  uint64_t epoch = 0;
+  for (const char* point :
+       {"gate.after_intent", "gate.after_rename", "gate.after_marker", "gate.after_outcome"}) {
+    for (const bool forward : {true, false}) {
+      SCOPED_TRACE(absl::StrCat(point, forward ? " forward" : " back"));
+      ASSERT_TRUE(Set(State::kOpen, ++epoch).ok());
+      ++epoch;
+      ASSERT_TRUE(CrashAt(point, absl::StrCat("set closed ", epoch, " m server")));
+      const auto settled = forward ? Close(epoch) : Set(State::kOpen, ++epoch);
+      ASSERT_TRUE(settled.ok()) << settled.status();
+      EXPECT_EQ(Persisted(), forward ? "101" : "000");
+      EXPECT_EQ(ReadState(), forward ? State::kReadable : State::kOpen);
+      if (forward) {
+        ASSERT_TRUE(CrashAt(point, absl::StrCat("set open ", ++epoch)));
+        ASSERT_TRUE(Set(State::kOpen, epoch).ok());
+        EXPECT_EQ(Persisted(), "000");
+        EXPECT_EQ(Scalar("SELECT CONCAT(state, kind) FROM _sluice.gate"), "opentables");
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice::gate

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/control/control_service.h"
 #include "agent/gate/gate_keeper.h"
+#include "agent/gate/server_gate.h"
 #include "agent/health/monitor.h"
 #include "agent/health/registrar.h"
 #include "agent/session/session_pool.h"
@@ -166,8 +167,10 @@ struct Agent::Parts {
 
   absl::Status InstallSidecar(const std::string& database) {
     SLUICE_ASSIGN_OR_RETURN(Session session, pool.Borrow());
-    return Annotate(sidecar::InstallSidecar(*session, database, sidecar::Migrations()),
-                    "installing the sidecar");
+    SLUICE_RETURN_IF_ERROR(
+        Annotate(sidecar::InstallSidecar(*session, database, sidecar::Migrations()),
+                 "installing the sidecar"));
+    return gate::KeepServerClosed(*session);
   }
 
   // Of the thread that samples, which begins before the monitor stands.

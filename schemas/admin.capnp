@@ -92,6 +92,8 @@ struct SwitchTraffic {
   hold @6 :Bool;
   raiseCounters @7 :Bool;
   killBlockersAfterMs @8 :UInt32;
+  killBlockersRows @9 :UInt64;   # 0: the default
+  serverGate @10 :Bool;          # the old side is closed as a whole mysqld, not table by table
 }
 
 struct FinishWorkflow {

@@ -312,6 +312,12 @@ struct SetGateRequest {
                                # from the same session; up to 63 bytes, without '@'
   cutoverId @7 :Text;          # not empty: before the gate changes, the journal's record of this
   journal @8 :Text;            # cutover (JSON) is kept in this mysqld
+  kind @9 :GateKind;           # how an open gate is closed; it is opened as it was closed
+}
+
+enum GateKind {
+  tables @0;                   # by renaming the tables
+  server @1;                   # by read_only of the whole mysqld, kept over its restarts
 }
 
 # Who sits on the tables of a gate, before anybody is asked to wait for it.
@@ -361,11 +367,13 @@ struct ReadGateRequest {
   workflow @0 :Text;
   database @1 :Text;
   tables @2 :List(Text);
+  askServer @3 :Bool;          # could the mysqld be closed as a whole for this gate?
 }
 
 struct ReadGateReply {
   state @0 :GateState;
   epoch @1 :UInt64;
+  serverObstacles @2 :List(Text);  # where asked: why not; empty: it could
 }
 
 struct AwaitMarkerRequest {
@@ -398,6 +406,8 @@ struct WriteJournalRequest {
   cutoverId @0 :Text;
   workflow @1 :Text;
   record @2 :Text;             # JSON
+  guardDatabase @3 :Text;      # not empty: the workflow's closed gate in it is closed for good, so
+                               # the names of its tables are kept taken
 }
 
 # Drops or renames tables of a workflow that stand behind a closed gate; never an open table.

@@ -64,6 +64,7 @@ struct CutoverPlan {
   killBlockersAfterMs @27 :UInt32;
   killRowsMax @28 :UInt64;
   maxLagMs @29 :UInt32;
+  serverGate @30 :Bool;
 }
 
 struct CutoverSlot {

@@ -12,6 +12,7 @@
 #include "agent/health/registrar.h"
 #include "agent/sidecar/journal.h"
 #include "agent/target/time_conversion.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
@@ -81,8 +82,8 @@ void ControlService::RegisterWrites(rpc::Server& server) {
              schemas::RaiseCountersReply::Builder reply) { return RaiseCounters(request, reply); });
   server.Register<schemas::WriteJournalRequest, schemas::Empty>(
       schemas::Method::WRITE_JOURNAL,
-      [this](const Context&, schemas::WriteJournalRequest::Reader request,
-             schemas::Empty::Builder) { return WriteJournal(request); });
+      [this](const Context& context, schemas::WriteJournalRequest::Reader request,
+             schemas::Empty::Builder) { return WriteJournal(context, request); });
   server.Register<schemas::DropTablesRequest, schemas::DropTablesReply>(
       schemas::Method::DROP_TABLES,
       [this](const Context& context, schemas::DropTablesRequest::Reader request,
@@ -179,14 +180,29 @@ absl::Status ControlService::AwaitPosition(const rpc::RequestContext& context,
   }
 }
 
-absl::Status ControlService::WriteJournal(schemas::WriteJournalRequest::Reader request) {
+absl::Status ControlService::WriteJournal(const rpc::RequestContext& context,
+                                          schemas::WriteJournalRequest::Reader request) {
   SLUICE_RETURN_IF_ERROR(parts_.monitor.CheckAnyPrimary());
   if (request.getCutoverId().size() == 0) {
     return absl::InvalidArgumentError("journal: no cutover named");
   }
-  SLUICE_ASSIGN_OR_RETURN(Session session, parts_.pool.Borrow());
-  return sidecar::WriteJournal(*session, request.getCutoverId(), request.getWorkflow(),
-                               request.getRecord());
+  {
+    SLUICE_ASSIGN_OR_RETURN(Session session, parts_.pool.Borrow());
+    SLUICE_RETURN_IF_ERROR(sidecar::WriteJournal(*session, request.getCutoverId(),
+                                                 request.getWorkflow(), request.getRecord()));
+  }
+  if (request.getGuardDatabase().size() == 0) {
+    return absl::OkStatus();
+  }
+  const gate::GateId id = {.workflow = request.getWorkflow(),
+                           .database = request.getGuardDatabase()};
+  // What counts is done; the guard keeps those out who do not know of the gate.
+  const absl::Status guarded = parts_.gates.Guard(id, context.deadline);
+  if (!guarded.ok()) {
+    SLUICE_LOG(kWarning, "the names of closed tables are not all guarded",
+               {{"workflow", id.workflow}, {"database", id.database}, {"error", guarded}});
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace sluice::agent

@@ -55,7 +55,8 @@ class ControlService {
   absl::Status ReadPosition(schemas::ReadPositionReply::Builder reply);
   absl::Status AwaitPosition(const rpc::RequestContext& context,
                              schemas::AwaitPositionRequest::Reader request);
-  absl::Status WriteJournal(schemas::WriteJournalRequest::Reader request);
+  absl::Status WriteJournal(const rpc::RequestContext& context,
+                            schemas::WriteJournalRequest::Reader request);
 
   // gate_handlers.cc
   struct GateOf {

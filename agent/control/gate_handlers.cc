@@ -133,6 +133,8 @@ absl::Status ControlService::SetGate(const rpc::RequestContext& context,
   change.marker_id = request.getMarkerId();
   change.cutover_id = request.getCutoverId();
   change.journal = request.getJournal();
+  change.kind = request.getKind() == schemas::GateKind::SERVER ? gate::GateKind::kServer
+                                                               : gate::GateKind::kTables;
   const auto outcome = parts_.gates.Set(change, context.deadline);
   parts_.monitor.Kick();
   SLUICE_RETURN_IF_ERROR(outcome.status());
@@ -151,6 +153,11 @@ absl::Status ControlService::ReadGate(const rpc::RequestContext& context,
                           parts_.gates.Read(gate.id, tables, context.deadline));
   reply.setState(WireState(reading.state));
   reply.setEpoch(reading.epoch);
+  if (request.getAskServer()) {
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> obstacles,
+                            parts_.gates.ServerObstacles(gate.id, tables));
+    wire::Fill(reply.initServerObstacles(wire::Size(obstacles)), obstacles);
+  }
   return absl::OkStatus();
 }
 

@@ -390,15 +390,21 @@ absl::Status StreamStore::Begin() {
 }
 
 absl::Status StreamStore::Finish(PositionRow& row, CommitKind kind) {
-  SLUICE_ASSIGN_OR_RETURN(
-      const uint64_t changed,
-      connection_.Execute(
-          absl::StrCat("UPDATE _sluice.stream_position SET version = version + 1, position = ",
-                       PositionLiteral(row), ", transaction_us = ", row.transaction_us,
-                       ", transactions_applied = ", row.transactions_applied,
-                       ", rows_applied = ", row.rows_applied, ", markers = ", MarkersLiteral(row),
-                       " WHERE stream_id = ", row.stream_id, " AND version = ", row.version,
-                       " AND @@GLOBAL.read_only = 0")));
+  const auto advance = [&] {
+    return connection_.Execute(absl::StrCat(
+        "UPDATE _sluice.stream_position SET version = version + 1, position = ",
+        PositionLiteral(row), ", transaction_us = ", row.transaction_us,
+        ", transactions_applied = ", row.transactions_applied,
+        ", rows_applied = ", row.rows_applied, ", markers = ", MarkersLiteral(row),
+        " WHERE stream_id = ", row.stream_id, " AND version = ", row.version, " AND ", writable_));
+  };
+  SLUICE_ASSIGN_OR_RETURN(uint64_t changed, advance());
+  if (changed != 1) {
+    SLUICE_ASSIGN_OR_RETURN(const bool learned, LearnGate());
+    if (learned) {
+      SLUICE_ASSIGN_OR_RETURN(changed, advance());
+    }
+  }
   if (changed != 1) {
     return WhyNotAdvanced(row);
   }
@@ -412,12 +418,6 @@ absl::Status StreamStore::Finish(PositionRow& row, CommitKind kind) {
 void StreamStore::Rollback() {
   // On a lost connection the server does it by itself.
   connection_.Execute("ROLLBACK").status().IgnoreError();
-}
-
-absl::Status StreamStore::WhyNotAdvanced(const PositionRow& row) {
-  SLUICE_RETURN_IF_ERROR(CheckWritable());
-  return absl::AbortedError(
-      absl::StrCat("stream ", row.stream_id, " was taken over by another session of an agent"));
 }
 
 absl::Status StreamStore::WriteCopy(uint64_t id, const std::vector<CopyProgress>& progress) {
@@ -454,26 +454,25 @@ absl::Status StreamStore::FinishCopy(const PositionRow& row,
 absl::Status StreamStore::FinishPart(const PositionRow& row, CommitKind kind) {
   // A shared lock, so that sessions do not wait for each other's commits; Claim waits for all of
   // them, and those that come after it find another version.
-  SLUICE_ASSIGN_OR_RETURN(
-      const mysql::QueryResult fence,
-      connection_.Query(absl::StrCat(
-          "SELECT version FROM _sluice.stream_position WHERE stream_id = ", row.stream_id,
-          " AND version = ", row.version, " AND @@GLOBAL.read_only = 0 FOR SHARE")));
-  if (fence.rows.size() != 1) {
+  const auto fence = [&] {
+    return connection_.Query(absl::StrCat(
+        "SELECT version FROM _sluice.stream_position"
+        " WHERE stream_id = ",
+        row.stream_id, " AND version = ", row.version, " AND ", writable_, " FOR SHARE"));
+  };
+  SLUICE_ASSIGN_OR_RETURN(mysql::QueryResult fenced, fence());
+  if (fenced.rows.size() != 1) {
+    SLUICE_ASSIGN_OR_RETURN(const bool learned, LearnGate());
+    if (learned) {
+      SLUICE_ASSIGN_OR_RETURN(fenced, fence());
+    }
+  }
+  if (fenced.rows.size() != 1) {
     return WhyNotAdvanced(row);
   }
   ReachBeforeCommit(kind);
   SLUICE_RETURN_IF_ERROR(connection_.Execute("COMMIT").status());
   ReachAfterCommit(kind);
-  return absl::OkStatus();
-}
-
-absl::Status StreamStore::CheckWritable() {
-  SLUICE_ASSIGN_OR_RETURN(const std::string read_only,
-                          connection_.QueryScalar("SELECT @@GLOBAL.read_only"));
-  if (read_only != "0") {
-    return absl::UnavailableError("the target's mysqld is read-only");
-  }
   return absl::OkStatus();
 }
 

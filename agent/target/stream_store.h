@@ -33,7 +33,7 @@ struct CopyProgress {
 // Works on one connection, set up by ConfigureDataSession. Owned by one thread.
 class StreamStore {
  public:
-  explicit StreamStore(mysql::Connection& connection) : connection_(connection) {}
+  explicit StreamStore(mysql::Connection& connection);
 
   absl::StatusOr<std::vector<StreamRecord>> LoadAll();
   // NOT_FOUND names the stream.
@@ -79,7 +79,7 @@ class StreamStore {
                              const std::vector<OwedKey>& keys);
   absl::Status ForgetOwedKeys(uint64_t id, const std::string& table);
 
-  // UNAVAILABLE when this mysqld is read-only.
+  // UNAVAILABLE when this mysqld is read-only, other than by a gate that has closed it as a whole.
   absl::Status CheckWritable();
 
  private:
@@ -87,8 +87,10 @@ class StreamStore {
   absl::Status LoadCopy(uint64_t id, std::vector<CopyTable>& tables);
   absl::Status LoadOwedKeys(uint64_t id, std::vector<CopyTable>& tables);
   absl::Status WhyNotAdvanced(const PositionRow& row);
+  absl::StatusOr<bool> LearnGate();
 
   mysql::Connection& connection_;
+  std::string writable_;  // what a commit makes sure of
 };
 
 }  // namespace sluice::target

@@ -40,6 +40,10 @@ SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
   args.hold = request.getHold();
   args.raise_counters = request.getRaiseCounters();
   args.kill_blockers_after = absl::Milliseconds(request.getKillBlockersAfterMs());
+  if (request.getKillBlockersRows() != 0) {
+    args.kill_blockers_rows = request.getKillBlockersRows();
+  }
+  args.server_gate = request.getServerGate();
   return args;
 }
 

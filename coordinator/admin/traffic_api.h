@@ -29,6 +29,8 @@ struct SwitchArgs {
   bool hold = false;            // prepare all, then wait for a release
   bool raise_counters = false;  // AUTO_INCREMENT of the target above the source's
   absl::Duration kill_blockers_after = absl::ZeroDuration();  // zero: nobody is ended
+  uint64_t kill_blockers_rows = 10'000;  // transactions that changed more are never ended
+  bool server_gate = false;              // the old side is closed as a whole mysqld
 };
 
 struct FinishArgs {

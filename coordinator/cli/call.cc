@@ -59,6 +59,8 @@ void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request)
   // Here zero means never.
   request.setKillBlockersAfterMs(
       static_cast<uint32_t>(absl::ToInt64Milliseconds(command.kill_blockers_after)));
+  request.setKillBlockersRows(command.kill_blockers_rows);
+  request.setServerGate(command.server_gate);
 }
 
 void FillUpdate(const Command& command, schemas::WorkflowUpdate::Builder update) {

@@ -79,6 +79,8 @@ struct Command {
   bool hold = false;
   bool initialize_sequences = false;
   absl::Duration kill_blockers_after = absl::ZeroDuration();  // zero: nobody is ended
+  uint64_t kill_blockers_rows = 10'000;
+  bool server_gate = false;
   bool dry_run = false;
   bool keep_data = false;
   bool keep_routing_rules = false;

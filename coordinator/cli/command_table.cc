@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
@@ -87,6 +88,22 @@ absl::Status SetMaxLag(Command& command, const std::string& value) {
 absl::Status SetKillBlockersAfter(Command& command, const std::string& value) {
   SLUICE_ASSIGN_OR_RETURN(command.kill_blockers_after,
                           ParseDurationFlag("kill-blockers-after", value, absl::Milliseconds(100)));
+  return absl::OkStatus();
+}
+
+absl::Status SetKillBlockersRows(Command& command, const std::string& value) {
+  if (!absl::SimpleAtoi(value, &command.kill_blockers_rows) || command.kill_blockers_rows == 0) {
+    return UsageError(
+        absl::StrCat("--kill-blockers-rows: \"", value, "\" is no number of rows above 0"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetGate(Command& command, const std::string& value) {
+  if (!absl::EqualsIgnoreCase(value, "tables") && !absl::EqualsIgnoreCase(value, "server")) {
+    return UsageError(absl::StrCat("--gate: \"", value, "\" is neither tables nor server"));
+  }
+  command.server_gate = absl::EqualsIgnoreCase(value, "server");
   return absl::OkStatus();
 }
 
@@ -220,6 +237,10 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {Flag::kKillBlockersAfter, "kill-blockers-after", "", 0, "DURATION", "never",
      "end transactions that sit on the tables that long; never DDL, nor large ones",
      &SetKillBlockersAfter},
+    {Flag::kKillBlockersRows, "kill-blockers-rows", "", 0, "N", "10000",
+     "a transaction that changed more rows is a large one", &SetKillBlockersRows},
+    {Flag::kGate, "gate", "", 0, "KIND", "tables",
+     "close the old side's tables, or its whole server (read_only)", &SetGate},
     {Flag::kKeepData, "keep-data", "", 0, "", "false", "keep the tables that would be dropped",
      &SetBool<&Command::keep_data>},
     {Flag::kKeepRoutingRules, "keep-routing-rules", "", 0, "", "false",
@@ -251,9 +272,9 @@ constexpr FlagSet kMoveRef = SetOf({Flag::kWorkflow, Flag::kTargetKeyspace});
 constexpr FlagSet kWorkflowRef = SetOf({Flag::kWorkflow, Flag::kKeyspace});
 constexpr FlagSet kSomeShards = SetOf({Flag::kShards});
 constexpr FlagSet kSwitch =
-    kMoveRef |
-    SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag, Flag::kEnableReverse, Flag::kHold,
-           Flag::kInitializeSequences, Flag::kKillBlockersAfter, Flag::kDryRun});
+    kMoveRef | SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag, Flag::kEnableReverse,
+                      Flag::kHold, Flag::kInitializeSequences, Flag::kKillBlockersAfter,
+                      Flag::kKillBlockersRows, Flag::kGate, Flag::kDryRun});
 
 constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kMoveTablesCreate, "movetables", "create", "", Argument::kWorkflow,

@@ -46,6 +46,8 @@ enum class Flag : uint8_t {
   kHold,
   kInitializeSequences,
   kKillBlockersAfter,
+  kKillBlockersRows,
+  kGate,
   kKeepData,
   kKeepRoutingRules,
   kRenameTables,

@@ -256,6 +256,7 @@ EffectOutcome AgentEffects::SetGate(const Job& job, GateState state) {
   change.state = state;
   change.epoch = EpochOf(job.state, job.effect.kind);
   change.lock_wait_ms = job.plan.lock_wait_ms;
+  change.server = job.plan.server_gate && job.effect.kind == EffectKind::kCloseGate;
   if (job.effect.kind == EffectKind::kCloseGate) {
     change.marker_id = absl::StrCat(job.plan.id, "/", job.effect.index);
   } else if (job.effect.kind == EffectKind::kOpenGate) {
@@ -418,8 +419,12 @@ EffectOutcome AgentEffects::AwaitReplicas(const Job& job) {
 }
 
 EffectOutcome AgentEffects::Journal(const Job& job) {
-  return OutcomeOf(agents_.WriteJournal(job.agent, job.plan.id, job.plan.workflow,
-                                        JournalRecord(job.state), BudgetUntil(job.deadline)));
+  return OutcomeOf(agents_.WriteJournal(job.agent,
+                                        {.cutover_id = job.plan.id,
+                                         .workflow = job.plan.workflow,
+                                         .record = JournalRecord(job.state),
+                                         .guard_database = job.side->database},
+                                        BudgetUntil(job.deadline)));
 }
 
 }  // namespace sluice::cutover

@@ -86,6 +86,7 @@ void EncodePlan(const Plan& plan, schemas::CutoverPlan::Builder builder) {
   builder.setBlockerAgeMs(plan.blocker_age_ms);
   builder.setKillBlockersAfterMs(plan.kill_blockers_after_ms);
   builder.setKillRowsMax(plan.kill_rows_max);
+  builder.setServerGate(plan.server_gate);
   builder.setStartReverse(plan.start_reverse);
   builder.setSourceReadable(plan.source_readable);
   builder.setMoveReplica(plan.move_replica);
@@ -136,6 +137,7 @@ absl::StatusOr<Plan> DecodePlan(schemas::CutoverPlan::Reader reader) {
   plan.blocker_age_ms = reader.getBlockerAgeMs();
   plan.kill_blockers_after_ms = reader.getKillBlockersAfterMs();
   plan.kill_rows_max = reader.getKillRowsMax();
+  plan.server_gate = reader.getServerGate();
   plan.start_reverse = reader.getStartReverse();
   plan.source_readable = reader.getSourceReadable();
   plan.move_replica = reader.getMoveReplica();

@@ -71,6 +71,7 @@ struct Plan {
   uint32_t blocker_age_ms = 500;
   uint32_t kill_blockers_after_ms = 0;
   uint64_t kill_rows_max = 10'000;
+  bool server_gate = false;  // the sources are closed as whole mysqlds, not table by table
   bool start_reverse = true;
   bool source_readable = false;  // reads stay on the sources: readable instead of closed
 

@@ -176,6 +176,28 @@ absl::Status CheckGates(const Dependencies& parts, const SwitchCheck& check) {
                       "the side that takes over");
 }
 
+// What else a mysqld holds would be closed with it.
+absl::Status CheckServerGates(const Dependencies& parts, const SwitchCheck& check) {
+  for (const cutover::Side& side : check.direction.from) {
+    const auto reading =
+        parts.agents.ReadGate(workflow::AgentRef::Primary(side.keyspace, side.shard),
+                              {.workflow = workflow::WorkflowKey(check.records.original),
+                               .database = side.database,
+                               .tables = check.records.original.tables,
+                               .ask_server = true},
+                              {});
+    if (!reading.ok()) {
+      return Not(reading.status().message());
+    }
+    if (!reading->server_obstacles.empty()) {
+      return Not(absl::StrCat("the mysqld of ", side.keyspace, "/", side.shard,
+                              " can't be closed as a whole (--gate server): ",
+                              absl::StrJoin(reading->server_obstacles, "; ")));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckAll(const Dependencies& parts, const SwitchCheck& check) {
   const Direction& direction = check.direction;
   SLUICE_RETURN_IF_ERROR(CheckPrimaries(parts.topology, direction.from));
@@ -197,6 +219,9 @@ absl::Status CheckAll(const Dependencies& parts, const SwitchCheck& check) {
       return Not("there is no reverse workflow to switch by");
     }
     SLUICE_RETURN_IF_ERROR(CheckStreams(parts, *feeding, check.max_lag));
+  }
+  if (check.server_gate && check.types.writes) {
+    SLUICE_RETURN_IF_ERROR(CheckServerGates(parts, check));
   }
   return CheckGates(parts, check);
 }

@@ -20,6 +20,7 @@ struct SwitchCheck {
   const Direction& direction;
   TrafficTypes types;  // what is about to move
   absl::Duration max_lag;
+  bool server_gate = false;  // the side that writes leave is to be closed as whole mysqlds
 };
 
 // FAILED_PRECONDITION "cannot switch traffic for workflow customer.move at this time: <reason>":

@@ -58,6 +58,8 @@ cutover::Plan Base(const Records& records, bool reversal, const PlanNumbers& num
   plan.await_release = numbers.await_release;
   plan.raise_counters = numbers.raise_counters;
   plan.kill_blockers_after_ms = numbers.kill_blockers_after_ms;
+  plan.kill_rows_max = numbers.kill_rows_max;
+  plan.server_gate = numbers.server_gate;
   return plan;
 }
 

@@ -61,6 +61,8 @@ struct PlanNumbers {
   bool await_release = false;
   bool raise_counters = false;
   uint32_t kill_blockers_after_ms = 0;
+  uint64_t kill_rows_max = 10'000;
+  bool server_gate = false;
 };
 
 // `types` has reads only. REQUIRES: types.reads().

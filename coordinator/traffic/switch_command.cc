@@ -99,9 +99,11 @@ absl::StatusOr<std::string> SwitchCommand::Run(absl::Time deadline) {
                               .timeout = args_.timeout,
                               .start_reverse = args_.enable_reverse}));
   }
-  SLUICE_RETURN_IF_ERROR(CheckSwitch(
-      parts_,
-      {.records = records_, .direction = direction_, .types = types_, .max_lag = args_.max_lag}));
+  SLUICE_RETURN_IF_ERROR(CheckSwitch(parts_, {.records = records_,
+                                              .direction = direction_,
+                                              .types = types_,
+                                              .max_lag = args_.max_lag,
+                                              .server_gate = args_.server_gate}));
   if (args_.dry_run) {
     return DryRun();
   }
@@ -159,6 +161,8 @@ absl::StatusOr<cutover::Plan> SwitchCommand::MakePlan(bool writes, absl::Duratio
     numbers.raise_counters = args_.raise_counters;
     numbers.kill_blockers_after_ms =
         static_cast<uint32_t>(absl::ToInt64Milliseconds(args_.kill_blockers_after));
+    numbers.kill_rows_max = args_.kill_blockers_rows;
+    numbers.server_gate = args_.server_gate;
     return WritesPlan(records_, direction_.reversal, numbers);
   }
   return ReadsPlan(records_, direction_.reversal, types_, numbers);

@@ -287,6 +287,7 @@ absl::StatusOr<GateResult> AgentPool::SetGate(const AgentRef& agent, const GateC
         request.setMarkerId(change.marker_id);
         request.setCutoverId(change.cutover_id);
         request.setJournal(change.journal);
+        request.setKind(change.server ? schemas::GateKind::SERVER : schemas::GateKind::TABLES);
       },
       [&](auto reply) {
         result = {GateOf(reply.getState()), Str(reply.getPosition()), reply.getTookUs()};
@@ -304,9 +305,12 @@ absl::StatusOr<GateReading> AgentPool::ReadGate(const AgentRef& agent, const Gat
         request.setWorkflow(query.workflow);
         request.setDatabase(query.database);
         Fill(request.initTables(Size(query.tables)), query.tables);
+        request.setAskServer(query.ask_server);
       },
       [&](auto reply) {
-        reading = {GateOf(reply.getState()), reply.getEpoch()};
+        reading = {.state = GateOf(reply.getState()),
+                   .epoch = reply.getEpoch(),
+                   .server_obstacles = wire::Strs(reply.getServerObstacles())};
         return absl::OkStatus();
       })));
   return reading;
@@ -406,15 +410,15 @@ absl::Status AgentPool::AwaitPosition(const AgentRef& agent, const std::string& 
       &Nothing<schemas::Empty>);
 }
 
-absl::Status AgentPool::WriteJournal(const AgentRef& agent, const std::string& cutover_id,
-                                     const std::string& workflow, const std::string& record,
+absl::Status AgentPool::WriteJournal(const AgentRef& agent, const JournalEntry& entry,
                                      const CallBudget& budget) {
   return Call<schemas::WriteJournalRequest, schemas::Empty>(
       Find(agent), agent, Method::WRITE_JOURNAL, "writing the journal", budget,
       [&](auto request) {
-        request.setCutoverId(cutover_id);
-        request.setWorkflow(workflow);
-        request.setRecord(record);
+        request.setCutoverId(entry.cutover_id);
+        request.setWorkflow(entry.workflow);
+        request.setRecord(entry.record);
+        request.setGuardDatabase(entry.guard_database);
       },
       &Nothing<schemas::Empty>);
 }

@@ -51,6 +51,7 @@ struct GateChange {
   std::string marker_id;
   std::string cutover_id;  // not empty: its journal record is written before the gate changes
   std::string journal;
+  bool server = false;  // it is closed as a whole mysqld, not table by table
 };
 
 struct GateResult {
@@ -63,11 +64,21 @@ struct GateQuery {
   std::string workflow;
   std::string database;
   std::vector<std::string> tables;
+  bool ask_server = false;  // could the mysqld be closed as a whole?
 };
 
 struct GateReading {
   GateState state = GateState::kAbsent;
   uint64_t epoch = 0;
+  std::vector<std::string> server_obstacles;  // where asked: why the mysqld can't be closed
+};
+
+// The commit of a cutover, for the mysqld of a side.
+struct JournalEntry {
+  std::string cutover_id;
+  std::string workflow;
+  std::string record;
+  std::string guard_database;  // not empty: whose gate is closed for good now
 };
 
 // Whom to look for on the tables of a gate, and whom to end.
@@ -215,8 +226,7 @@ class Agents {
                                                    const CallBudget& budget) = 0;
   virtual absl::Status AwaitPosition(const AgentRef& agent, const std::string& gtid_set,
                                      const CallBudget& budget) = 0;
-  virtual absl::Status WriteJournal(const AgentRef& agent, const std::string& cutover_id,
-                                    const std::string& workflow, const std::string& record,
+  virtual absl::Status WriteJournal(const AgentRef& agent, const JournalEntry& entry,
                                     const CallBudget& budget) = 0;
   // The names dropped or renamed.
   virtual absl::StatusOr<std::vector<std::string>> DropTables(const AgentRef& agent,
@@ -276,8 +286,7 @@ class AgentPool : public Agents {
                                            const CallBudget& budget) override;
   absl::Status AwaitPosition(const AgentRef& agent, const std::string& gtid_set,
                              const CallBudget& budget) override;
-  absl::Status WriteJournal(const AgentRef& agent, const std::string& cutover_id,
-                            const std::string& workflow, const std::string& record,
+  absl::Status WriteJournal(const AgentRef& agent, const JournalEntry& entry,
                             const CallBudget& budget) override;
   absl::StatusOr<std::vector<std::string>> DropTables(const AgentRef& agent,
                                                       const DropRequest& request,

@@ -217,6 +217,8 @@ TEST_F(RunTest, ASwitchWaitsAMinuteLongerThanItsTimeout) {
     EXPECT_TRUE(args.getHold());
     EXPECT_TRUE(args.getRaiseCounters());
     EXPECT_EQ(args.getKillBlockersAfterMs(), 1'500U);
+    EXPECT_EQ(args.getKillBlockersRows(), 77U);
+    EXPECT_TRUE(args.getServerGate());
     EXPECT_TRUE(args.getDryRun());
     EXPECT_EQ(args.getTypes().size(), 1U);
     EXPECT_EQ(args.getTypes()[0], schemas::TabletType::RDONLY);
@@ -225,6 +227,7 @@ TEST_F(RunTest, ASwitchWaitsAMinuteLongerThanItsTimeout) {
   const Result result = Sluice({"movetables", "switchtraffic", "customer.w", "--timeout", "10s",
                                 "--max-replication-lag-allowed", "500ms", "--dry-run", "--hold",
                                 "--initialize-target-sequences", "--kill-blockers-after", "1.5s",
+                                "--kill-blockers-rows", "77", "--gate", "server",
                                 "--enable-reverse-replication=false", "--tablet-types", "rdonly"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_GT(left_ms, 60'000);

@@ -33,6 +33,7 @@ StoredCutover Example() {
   state.plan.blocker_age_ms = 8;
   state.plan.kill_blockers_after_ms = 9;
   state.plan.kill_rows_max = 10;
+  state.plan.server_gate = true;
   Transition transition = Step(std::move(state), Event::Begin());
   const Effect hold = transition.effects.at(0);
   transition = Step(std::move(transition.state), Event::Outcome(hold, Result::kRetry, "später"));

@@ -277,9 +277,8 @@ absl::Status FakeCluster::AwaitPosition(const AgentRef& agent, const std::string
                  [](FakeServer&, FakeServer&) { return absl::OkStatus(); });
 }
 
-absl::Status FakeCluster::WriteJournal(const AgentRef& agent, const std::string& /*cutover_id*/,
-                                       const std::string& /*workflow*/,
-                                       const std::string& /*record*/,
+absl::Status FakeCluster::WriteJournal(const AgentRef& agent,
+                                       const workflow::JournalEntry& /*entry*/,
                                        const CallBudget& /*budget*/) {
   return Request("write_journal", agent, [](FakeServer& server, FakeServer&) {
     ++server.journals;

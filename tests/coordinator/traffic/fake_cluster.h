@@ -121,8 +121,7 @@ class FakeCluster : public workflow::Agents {
                                            const workflow::CallBudget& budget) override;
   absl::Status AwaitPosition(const workflow::AgentRef& agent, const std::string& gtid_set,
                              const workflow::CallBudget& budget) override;
-  absl::Status WriteJournal(const workflow::AgentRef& agent, const std::string& cutover_id,
-                            const std::string& workflow, const std::string& record,
+  absl::Status WriteJournal(const workflow::AgentRef& agent, const workflow::JournalEntry& entry,
                             const workflow::CallBudget& budget) override;
   absl::StatusOr<std::vector<std::string>> DropTables(const workflow::AgentRef& agent,
                                                       const workflow::DropRequest& request,

@@ -34,6 +34,8 @@ struct AdminRequest {
     applyShardRoutingRules @23 :ApplyRoutingRules;
     cutoverRelease @24 :WorkflowRef;
     cutoverAbort @25 :WorkflowRef;
+    workflowDiagnose @26 :WorkflowRef;
+    workflowRepair @27 :WorkflowRepair;
   }
 }
 
@@ -45,6 +47,7 @@ struct WorkflowRef {
   keyspace @0 :Text;
   name @1 :Text;
   shards @2 :List(Text);         # show, status, start, stop: only streams into these; empty: all
+  attempt @3 :UInt32;            # cutover show: this one, 1 is the newest; 0: all
 }
 
 struct KeyspaceCreate {
@@ -64,6 +67,7 @@ struct MoveTablesCreate {
   dryRun @8 :Bool;
   options @9 :Control.StreamOptions;  # without targetTimeZone, which is UTC
   sourceShards @10 :List(Text);  # not empty: only these, with all their tables
+  parallelism @11 :UInt32;       # shards that are prepared at once; 0: the coordinator's default
 }
 
 # What is not said stays as it is; at least one thing is.
@@ -94,6 +98,13 @@ struct SwitchTraffic {
   killBlockersAfterMs @8 :UInt32;
   killBlockersRows @9 :UInt64;   # 0: the default
   serverGate @10 :Bool;          # the old side is closed as a whole mysqld, not table by table
+  force @11 :Bool;                # in spite of lag and of what does not serve
+  parallelism @12 :UInt32;       # as in MoveTablesCreate
+}
+
+struct WorkflowRepair {
+  workflow @0 :WorkflowRef;
+  yes @1 :Bool;                  # also what can't be taken back
 }
 
 struct FinishWorkflow {

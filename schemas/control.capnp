@@ -428,3 +428,23 @@ enum DropMode {
 struct DropTablesReply {
   dropped @0 :List(Text);
 }
+
+# What a mysqld keeps of a workflow's cutovers. Locks nothing.
+struct ReadJournalRequest {
+  workflow @0 :Text;
+  database @1 :Text;
+  limit @2 :UInt32;            # entries at most; 0: one
+}
+
+struct JournalEntry {
+  cutoverId @0 :Text;
+  record @1 :Text;             # as in WriteJournalRequest
+  writtenUs @2 :Int64;         # since 1970
+}
+
+struct ReadJournalReply {
+  entries @0 :List(JournalEntry);  # the newest first
+  gateState @1 :Text;          # of this database's gate as it was recorded last; empty: never was
+  gateWanted @2 :Text;
+  gateEpoch @3 :UInt64;
+}

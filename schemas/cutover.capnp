@@ -65,6 +65,7 @@ struct CutoverPlan {
   killRowsMax @28 :UInt64;
   maxLagMs @29 :UInt32;
   serverGate @30 :Bool;
+  parallelism @31 :UInt32 = 16;
 }
 
 struct CutoverSlot {

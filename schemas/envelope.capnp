@@ -63,6 +63,7 @@ enum Method {
   updateStream @24;            # control.UpdateStreamRequest / ControlStreamReply
   probeGate @25;               # control.ProbeGateRequest / ProbeGateReply
   raiseCounters @26;           # control.RaiseCountersRequest / RaiseCountersReply
+  readJournal @27;             # control.ReadJournalRequest / ReadJournalReply
 }
 
 struct Empty {}

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -24,6 +25,7 @@ namespace {
 
 // A long poll looks this often whether the server is closing.
 constexpr absl::Duration kWaitSlice = absl::Milliseconds(500);
+constexpr uint32_t kJournalEntriesMax = 32;
 
 }  // namespace
 
@@ -59,6 +61,11 @@ void ControlService::RegisterReads(rpc::Server& server) {
       schemas::Method::READ_GATE,
       [this](const Context& context, schemas::ReadGateRequest::Reader request,
              schemas::ReadGateReply::Builder reply) { return ReadGate(context, request, reply); },
+      /*remember=*/false);
+  server.Register<schemas::ReadJournalRequest, schemas::ReadJournalReply>(
+      schemas::Method::READ_JOURNAL,
+      [this](const Context&, schemas::ReadJournalRequest::Reader request,
+             schemas::ReadJournalReply::Builder reply) { return ReadJournal(request, reply); },
       /*remember=*/false);
 }
 
@@ -201,6 +208,30 @@ absl::Status ControlService::WriteJournal(const rpc::RequestContext& context,
   if (!guarded.ok()) {
     SLUICE_LOG(kWarning, "the names of closed tables are not all guarded",
                {{"workflow", id.workflow}, {"database", id.database}, {"error", guarded}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ControlService::ReadJournal(schemas::ReadJournalRequest::Reader request,
+                                         schemas::ReadJournalReply::Builder reply) {
+  SLUICE_ASSIGN_OR_RETURN(const size_t shard, ShardOf(wire::Str(request.getDatabase())));
+  const gate::GateId id = {.workflow = wire::Str(request.getWorkflow()),
+                           .database = parts_.config.shards[shard].database};
+  SLUICE_ASSIGN_OR_RETURN(Session session, parts_.pool.Borrow());
+  SLUICE_ASSIGN_OR_RETURN(const auto row, gate::ReadGateRow(*session, id));
+  const uint32_t limit = std::clamp(request.getLimit(), 1U, kJournalEntriesMax);
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<sidecar::JournalEntry> entries,
+                          sidecar::ReadJournal(*session, id.workflow, limit));
+  auto list = reply.initEntries(wire::Size(entries));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list[i].setCutoverId(entries[i].cutover_id);
+    list[i].setRecord(entries[i].record);
+    list[i].setWrittenUs(entries[i].written_us);
+  }
+  if (row.has_value()) {
+    reply.setGateState(row->state);
+    reply.setGateWanted(row->wanted);
+    reply.setGateEpoch(row->epoch);
   }
   return absl::OkStatus();
 }

@@ -29,9 +29,9 @@ struct ControlParts {
 };
 
 // Answers pingAgent, describeTables, prepareTarget, setGate, readGate, readPosition, awaitPosition,
-// writeJournal, probeGate, raiseCounters and dropTables (schemas/control.capnp). Commands that
-// write are for PRIMARYs only, and all but positions and journal for databases that this agent
-// serves. Thread-safe.
+// writeJournal, readJournal, probeGate, raiseCounters and dropTables (schemas/control.capnp).
+// Commands that write are for PRIMARYs only, and all but positions and journal for databases that
+// this agent serves. Thread-safe.
 class ControlService {
  public:
   explicit ControlService(ControlParts parts) : parts_(std::move(parts)) {}
@@ -57,6 +57,8 @@ class ControlService {
                              schemas::AwaitPositionRequest::Reader request);
   absl::Status WriteJournal(const rpc::RequestContext& context,
                             schemas::WriteJournalRequest::Reader request);
+  absl::Status ReadJournal(schemas::ReadJournalRequest::Reader request,
+                           schemas::ReadJournalReply::Builder reply);
 
   // gate_handlers.cc
   struct GateOf {

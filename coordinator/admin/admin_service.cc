@@ -44,6 +44,8 @@ SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
     args.kill_blockers_rows = request.getKillBlockersRows();
   }
   args.server_gate = request.getServerGate();
+  args.force = request.getForce();
+  args.parallelism = request.getParallelism();
   return args;
 }
 
@@ -157,11 +159,17 @@ absl::StatusOr<std::string> AdminService::DispatchWorkflow(AdminRequest::Reader 
     case AdminRequest::WORKFLOW_DELETE:
       return deps_.traffic.Delete(FinishArgsOf(request.getWorkflowDelete()), deadline);
     case AdminRequest::CUTOVER_SHOW:
-      return deps_.traffic.CutoverShow(RefOf(request.getCutoverShow()));
+      return deps_.traffic.CutoverShow(RefOf(request.getCutoverShow()),
+                                       request.getCutoverShow().getAttempt());
     case AdminRequest::CUTOVER_RELEASE:
       return deps_.traffic.CutoverRelease(RefOf(request.getCutoverRelease()), deadline);
     case AdminRequest::CUTOVER_ABORT:
       return deps_.traffic.CutoverAbort(RefOf(request.getCutoverAbort()), deadline);
+    case AdminRequest::WORKFLOW_DIAGNOSE:
+      return deps_.traffic.Diagnose(RefOf(request.getWorkflowDiagnose()), deadline);
+    case AdminRequest::WORKFLOW_REPAIR:
+      return deps_.traffic.Repair(RefOf(request.getWorkflowRepair().getWorkflow()),
+                                  request.getWorkflowRepair().getYes(), deadline);
     default:
       return absl::UnimplementedError(absl::StrCat("this coordinator does not know command number ",
                                                    static_cast<int>(request.which()),
@@ -206,6 +214,7 @@ absl::StatusOr<std::string> AdminService::CreateMoveTables(
   args.stop_after_copy = request.getStopAfterCopy();
   args.stream = stream::ReadStreamOptions(request.getOptions());
   SLUICE_ASSIGN_OR_RETURN(args.stream.tuning, stream::MergeTuning({}, args.stream.tuning));
+  args.parallelism = request.getParallelism();
   args.dry_run = request.getDryRun();
   return deps_.move_tables.Create(args, deadline);
 }

@@ -31,6 +31,8 @@ struct SwitchArgs {
   absl::Duration kill_blockers_after = absl::ZeroDuration();  // zero: nobody is ended
   uint64_t kill_blockers_rows = 10'000;  // transactions that changed more are never ended
   bool server_gate = false;              // the old side is closed as a whole mysqld
+  bool force = false;                    // in spite of lag and of what does not serve
+  uint32_t parallelism = 0;              // shards that are prepared at once; 0: a default
 };
 
 struct FinishArgs {
@@ -61,7 +63,15 @@ class TrafficApi {
                                             absl::Time deadline) = 0;
   virtual absl::StatusOr<std::string> Stop(const WorkflowRef& workflow, const Shards& shards,
                                            absl::Time deadline) = 0;
-  virtual absl::StatusOr<std::string> CutoverShow(const WorkflowRef& workflow) = 0;
+  // `attempt`: only this one, 1 is the newest; 0: all.
+  virtual absl::StatusOr<std::string> CutoverShow(const WorkflowRef& workflow,
+                                                  uint32_t attempt) = 0;
+  // How the workflow stands in the store, the databases, the rules and the proxies.
+  virtual absl::StatusOr<std::string> Diagnose(const WorkflowRef& workflow,
+                                               absl::Time deadline) = 0;
+  // Brings a half-done state to one of its two ends; with `yes` also by what can't be taken back.
+  virtual absl::StatusOr<std::string> Repair(const WorkflowRef& workflow, bool yes,
+                                             absl::Time deadline) = 0;
   // Lets a cutover that was prepared with --hold go on, or takes one back; answers at its end.
   virtual absl::StatusOr<std::string> CutoverRelease(const WorkflowRef& workflow,
                                                      absl::Time deadline) = 0;

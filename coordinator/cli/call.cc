@@ -31,6 +31,7 @@ void FillRef(const Command& command, schemas::WorkflowRef::Builder ref) {
   ref.setKeyspace(command.keyspace);
   ref.setName(command.workflow);
   Fill(ref.initShards(Size(command.shards)), command.shards);
+  ref.setAttempt(command.attempt);
 }
 
 void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder create) {
@@ -43,6 +44,7 @@ void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder creat
   create.setAutoStart(command.auto_start);
   create.setStopAfterCopy(command.stop_after_copy);
   Fill(create.initSourceShards(Size(command.source_shards)), command.source_shards);
+  create.setParallelism(command.parallelism);
   create.setDryRun(command.dry_run);
   stream::WriteStreamOptions(command.stream, create.initOptions());
 }
@@ -61,6 +63,8 @@ void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request)
       static_cast<uint32_t>(absl::ToInt64Milliseconds(command.kill_blockers_after)));
   request.setKillBlockersRows(command.kill_blockers_rows);
   request.setServerGate(command.server_gate);
+  request.setForce(command.force);
+  request.setParallelism(command.parallelism);
 }
 
 void FillUpdate(const Command& command, schemas::WorkflowUpdate::Builder update) {
@@ -113,6 +117,7 @@ bool ChangesSomething(Verb verb) {
     case Verb::kThrottleOn:
     case Verb::kThrottleOff:
     case Verb::kWorkflowDelete:
+    case Verb::kWorkflowRepair:
     case Verb::kApplyRoutingRules:
     case Verb::kApplyShardRoutingRules:
     case Verb::kKeyspaceCreate:
@@ -196,6 +201,13 @@ void FillRequest(const Command& command, schemas::AdminRequest::Builder request)
       return request.setWorkflowList(command.keyspace);
     case Verb::kWorkflowDelete:
       return FillFinish(command, request.initWorkflowDelete());
+    case Verb::kWorkflowDiagnose:
+      return FillRef(command, request.initWorkflowDiagnose());
+    case Verb::kWorkflowRepair: {
+      auto repair = request.initWorkflowRepair();
+      FillRef(command, repair.initWorkflow());
+      return repair.setYes(command.yes);
+    }
     case Verb::kGetRoutingRules:
       return request.setGetRoutingRules();
     case Verb::kApplyRoutingRules:

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ enum class Verb {
   kWorkflowUnthrottle,
   kWorkflowList,
   kWorkflowDelete,
+  kWorkflowDiagnose,
+  kWorkflowRepair,
   kGetRoutingRules,
   kApplyRoutingRules,
   kGetShardRoutingRules,
@@ -82,6 +85,10 @@ struct Command {
   uint64_t kill_blockers_rows = 10'000;
   bool server_gate = false;
   bool dry_run = false;
+  bool force = false;
+  uint32_t parallelism = 0;  // 0: the coordinator's own
+  bool yes = false;
+  uint32_t attempt = 0;  // of cutover show; 0: all
   bool keep_data = false;
   bool keep_routing_rules = false;
   bool rename_tables = false;

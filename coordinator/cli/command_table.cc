@@ -20,6 +20,8 @@ namespace sluice::cli {
 namespace {
 
 constexpr absl::Duration kLeastWait = absl::Seconds(1);
+constexpr uint32_t kParallelismMax = 32;
+constexpr uint32_t kAttemptMax = 100;
 
 template <std::string Command::*field>
 absl::Status SetText(Command& command, const std::string& value) {
@@ -104,6 +106,17 @@ absl::Status SetGate(Command& command, const std::string& value) {
     return UsageError(absl::StrCat("--gate: \"", value, "\" is neither tables nor server"));
   }
   command.server_gate = absl::EqualsIgnoreCase(value, "server");
+  return absl::OkStatus();
+}
+
+absl::Status SetParallelism(Command& command, const std::string& value) {
+  SLUICE_ASSIGN_OR_RETURN(command.parallelism,
+                          ParseNumberFlag("parallelism", value, kParallelismMax));
+  return absl::OkStatus();
+}
+
+absl::Status SetAttempt(Command& command, const std::string& value) {
+  SLUICE_ASSIGN_OR_RETURN(command.attempt, ParseNumberFlag("attempt", value, kAttemptMax));
   return absl::OkStatus();
 }
 
@@ -241,6 +254,13 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      "a transaction that changed more rows is a large one", &SetKillBlockersRows},
     {Flag::kGate, "gate", "", 0, "KIND", "tables",
      "close the old side's tables, or its whole server (read_only)", &SetGate},
+    {Flag::kForce, "force", "", 0, "", "false",
+     "switch in spite of lag, of tablets that do not serve and of proxies that refuse rules; gates "
+     "and the last changes are waited for all the same",
+     &SetBool<&Command::force>},
+    {Flag::kParallelism, "parallelism", "", 0, "N", "16",
+     "how many shards are prepared at once, 1 to 32; their gates still close together",
+     &SetParallelism},
     {Flag::kKeepData, "keep-data", "", 0, "", "false", "keep the tables that would be dropped",
      &SetBool<&Command::keep_data>},
     {Flag::kKeepRoutingRules, "keep-routing-rules", "", 0, "", "false",
@@ -265,6 +285,10 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      &SetShards<&Command::source_shards>},
     {Flag::kSkipRebuild, "skip-rebuild", "", 0, "", "false",
      "refused: proxies obey rules as soon as they are stored", &SetSkipRebuild},
+    {Flag::kYes, "yes", "", 'y', "", "false", "also do what can't be taken back",
+     &SetBool<&Command::yes>},
+    {Flag::kAttempt, "attempt", "", 0, "N", "all",
+     "only this one of the recorded cutovers; 1 is the newest", &SetAttempt},
 });
 
 constexpr FlagSet kRuleFlags = SetOf({Flag::kRules, Flag::kRulesFile, Flag::kDryRun});
@@ -272,17 +296,18 @@ constexpr FlagSet kMoveRef = SetOf({Flag::kWorkflow, Flag::kTargetKeyspace});
 constexpr FlagSet kWorkflowRef = SetOf({Flag::kWorkflow, Flag::kKeyspace});
 constexpr FlagSet kSomeShards = SetOf({Flag::kShards});
 constexpr FlagSet kSwitch =
-    kMoveRef | SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag, Flag::kEnableReverse,
-                      Flag::kHold, Flag::kInitializeSequences, Flag::kKillBlockersAfter,
-                      Flag::kKillBlockersRows, Flag::kGate, Flag::kDryRun});
+    kMoveRef |
+    SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag, Flag::kEnableReverse, Flag::kHold,
+           Flag::kInitializeSequences, Flag::kKillBlockersAfter, Flag::kKillBlockersRows,
+           Flag::kGate, Flag::kForce, Flag::kParallelism, Flag::kDryRun});
 
 constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kMoveTablesCreate, "movetables", "create", "", Argument::kWorkflow,
-     kMoveRef |
-         SetOf({Flag::kSourceKeyspace, Flag::kSourceShards, Flag::kTables, Flag::kAllTables,
-                Flag::kExcludeTables, Flag::kTabletTypes, Flag::kAutoStart, Flag::kStopAfterCopy,
-                Flag::kCells, Flag::kOnDdl, Flag::kDeferSecondaryKeys, Flag::kSourceTimeZone,
-                Flag::kAllowNoKey, Flag::kDropForeignKeys, Flag::kConfigOverrides, Flag::kDryRun}),
+     kMoveRef | SetOf({Flag::kSourceKeyspace, Flag::kSourceShards, Flag::kTables, Flag::kAllTables,
+                       Flag::kExcludeTables, Flag::kTabletTypes, Flag::kAutoStart,
+                       Flag::kStopAfterCopy, Flag::kCells, Flag::kOnDdl, Flag::kDeferSecondaryKeys,
+                       Flag::kSourceTimeZone, Flag::kAllowNoKey, Flag::kDropForeignKeys,
+                       Flag::kConfigOverrides, Flag::kParallelism, Flag::kDryRun}),
      SetOf({Flag::kSourceKeyspace}), "start copying tables into another keyspace"},
     {Verb::kWorkflowShow, "movetables", "show", "", Argument::kWorkflow, kMoveRef | kSomeShards, 0,
      "print everything known of a workflow, as JSON"},
@@ -322,6 +347,11 @@ constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kWorkflowDelete, "workflow", "delete", "", Argument::kWorkflow,
      kWorkflowRef | SetOf({Flag::kKeepData, Flag::kKeepRoutingRules, Flag::kDryRun}), 0,
      "delete a workflow that is not switched"},
+    {Verb::kWorkflowDiagnose, "workflow", "diagnose", "", Argument::kWorkflow, kWorkflowRef, 0,
+     "say whether store, databases, rules and proxies agree on a workflow"},
+    {Verb::kWorkflowRepair, "workflow", "repair", "", Argument::kWorkflow,
+     kWorkflowRef | SetOf({Flag::kYes}), 0,
+     "bring a half-done workflow to the end that the store's record shows"},
     {Verb::kGetRoutingRules, "getroutingrules", "", "", Argument::kNone, 0, 0,
      "print the table routing rules"},
     {Verb::kApplyRoutingRules, "applyroutingrules", "", "", Argument::kNone, kRuleFlags, 0,
@@ -336,7 +366,8 @@ constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kKeyspaceList, "keyspace", "list", "", Argument::kNone, 0, 0, "list the keyspaces"},
     {Verb::kKeyspaceShow, "keyspace", "show", "", Argument::kKeyspace, SetOf({Flag::kKeyspace}), 0,
      "show a keyspace's shards and tablets"},
-    {Verb::kCutoverShow, "cutover", "show", "", Argument::kWorkflow, kWorkflowRef, 0,
+    {Verb::kCutoverShow, "cutover", "show", "", Argument::kWorkflow,
+     kWorkflowRef | SetOf({Flag::kAttempt}), 0,
      "show the recorded cutovers of a workflow, step by step"},
     {Verb::kCutoverRelease, "cutover", "release", "", Argument::kWorkflow, kWorkflowRef, 0,
      "let a cutover that is prepared and held go on"},

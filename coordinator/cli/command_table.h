@@ -48,6 +48,8 @@ enum class Flag : uint8_t {
   kKillBlockersAfter,
   kKillBlockersRows,
   kGate,
+  kForce,
+  kParallelism,
   kKeepData,
   kKeepRoutingRules,
   kRenameTables,
@@ -58,6 +60,8 @@ enum class Flag : uint8_t {
   kShards,
   kSourceShards,
   kSkipRebuild,
+  kYes,
+  kAttempt,
 };
 
 struct FlagSpec {

@@ -80,12 +80,25 @@ absl::StatusOr<std::string> Render(const Command& command, absl::string_view jso
       return ThrottleText(answer);
     case Verb::kProxies:
       return ProxiesText(answer);
+    case Verb::kWorkflowDiagnose:
+      return DiagnosisText(answer);
+    case Verb::kWorkflowRepair:
+      return RepairText(answer);
     case Verb::kWorkflowShow:
     case Verb::kHelp:
     case Verb::kVersion:
       return Pretty(answer);
   }
   return Pretty(answer);
+}
+
+bool IsGood(const Command& command, absl::string_view json) {
+  if (command.verb != Verb::kWorkflowDiagnose && command.verb != Verb::kWorkflowRepair) {
+    return true;
+  }
+  const absl::StatusOr<Json> answer = ParseJson(json);
+  return answer.ok() &&
+         BoolOf(*answer, command.verb == Verb::kWorkflowDiagnose ? "consistent" : "done");
 }
 
 }  // namespace sluice::cli

@@ -14,4 +14,8 @@ namespace sluice::cli {
 // out. DATA_LOSS when the answer is not JSON.
 absl::StatusOr<std::string> Render(const Command& command, absl::string_view json);
 
+// Whether the answer is what the operator asked for: of diagnose, that all agrees; of repair, that
+// nothing is left to do. REQUIRES: JSON.
+bool IsGood(const Command& command, absl::string_view json);
+
 }  // namespace sluice::cli

@@ -50,10 +50,38 @@ std::string LagText(int64_t lag_ms) {
   return lag_ms < 10'000 ? absl::StrCat(lag_ms, " ms") : absl::StrCat(lag_ms / 1000, " s");
 }
 
+std::string Milliseconds(int64_t us) {
+  return absl::StrFormat("%.1f ms", static_cast<double>(us) / 1000);
+}
+
+// What a dry run has measured; nothing where it has not.
+std::string MeasuresText(const Json& answer) {
+  TextTable table({"  STEP", "PLACE", "EXPECTED", "BASIS", ""});
+  table.SetAlign(2, TextTable::Align::kRight);
+  for (const Json& measure : Member(answer, "measures")) {
+    const std::string detail = TextOf(measure, "detail");
+    table.Add({absl::StrCat("  ", TextOf(measure, "step")), TextOf(measure, "place"),
+               Milliseconds(IntOf(measure, "expected_us")), TextOf(measure, "basis"),
+               BoolOf(measure, "problem") ? absl::StrCat("PROBLEM: ", detail) : detail});
+  }
+  if (table.empty()) {
+    return "";
+  }
+  const int64_t pause_us = IntOf(answer, "expected_pause_us");
+  return absl::StrCat(table.ToText(), pause_us == 0
+                                          ? std::string()
+                                          : absl::StrCat("  Clients are expected to wait for ",
+                                                         Milliseconds(pause_us), "\n"));
+}
+
 }  // namespace
 
 std::string OutcomeText(const Json& answer) {
-  std::string text = absl::StrCat(Printable(TextOf(answer, "summary")), "\n");
+  std::string text;
+  if (const std::string warning = TextOf(answer, "warning"); !warning.empty()) {
+    absl::StrAppend(&text, "WARNING: ", Printable(warning), "\n");
+  }
+  absl::StrAppend(&text, Printable(TextOf(answer, "summary")), "\n");
   for (const auto& [key, title] :
        {std::pair<absl::string_view, absl::string_view>{"start_state", "Start State: "},
         {"current_state", "Current State: "}}) {
@@ -64,6 +92,7 @@ std::string OutcomeText(const Json& answer) {
   for (const Json& line : Member(answer, "dry_run_results")) {
     absl::StrAppend(&text, "  ", Printable(AsText(line)), "\n");
   }
+  text += MeasuresText(answer);
   for (const Json& detail : Member(answer, "details")) {
     absl::StrAppend(&text, "  ", Printable(DetailText(detail)), "\n");
   }

@@ -25,6 +25,10 @@ std::string WorkflowsText(const Json& answer, const std::string& keyspace);
 // {proxies:[…]}
 std::string ProxiesText(const Json& answer);
 std::string ThrottleText(const Json& answer);
+// {summary, traffic_state, findings:[{place, about, state, expected, verdict}]}
+std::string DiagnosisText(const Json& answer);
+// {summary, repairs:[{what, result}], remains[], findings[]}
+std::string RepairText(const Json& answer);
 // {attempts:[{…, steps:[…]}]}: one bar for each step, to the scale of its attempt.
 std::string TimelineText(const Json& answer, const std::string& workflow);
 

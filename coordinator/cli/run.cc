@@ -56,14 +56,15 @@ bool AsksCoordinator(const Command& command) {
   return command.verb != Verb::kHelp && command.verb != Verb::kVersion;
 }
 
-absl::Status Execute(Command command, const Environment& environment) {
+// False: the answer was printed, and it is not what the operator hopes for.
+absl::StatusOr<bool> Execute(Command command, const Environment& environment) {
   if (command.verb == Verb::kHelp) {
     environment.out << HelpText(command.topic);
-    return absl::OkStatus();
+    return true;
   }
   if (command.verb == Verb::kVersion) {
     environment.out << "sluice " << Version() << "\n";
-    return absl::OkStatus();
+    return true;
   }
   const std::string url = CoordinatorUrl(command, environment);
   if (!command.rules_file.empty()) {
@@ -71,12 +72,13 @@ absl::Status Execute(Command command, const Environment& environment) {
   }
   SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Client> client, rpc::Client::Dial(url, "cli"));
   if (command.verb == Verb::kWorkflowStatus && command.watch) {
-    return Watch(*client, command, environment);
+    SLUICE_RETURN_IF_ERROR(Watch(*client, command, environment));
+    return true;
   }
   SLUICE_ASSIGN_OR_RETURN(const std::string answer, Call(*client, command));
   SLUICE_ASSIGN_OR_RETURN(const std::string text, Render(command, answer));
   environment.out << text;
-  return absl::OkStatus();
+  return IsGood(command, answer);
 }
 
 int ReportUsage(const absl::Status& status, const Environment& environment) {
@@ -105,15 +107,15 @@ int Run(const std::vector<std::string>& args, const Environment& environment) {
         UsageError("which coordinator? Give --coordinator URL or set SLUICE_COORDINATOR"),
         environment);
   }
-  const absl::Status status = Execute(*std::move(command), environment);
-  if (!status.ok()) {
-    return ReportFailure(status, environment);
+  const absl::StatusOr<bool> good = Execute(*std::move(command), environment);
+  if (!good.ok()) {
+    return ReportFailure(good.status(), environment);
   }
   environment.out.flush();
   if (!environment.out.good()) {
     return ReportFailure(absl::DataLossError("the answer could not be written"), environment);
   }
-  return kExitDone;
+  return *good ? kExitDone : kExitFailed;
 }
 
 }  // namespace sluice::cli

@@ -19,7 +19,7 @@ struct Environment {
 };
 
 // `args` without the program's name. Returns the exit code: 0 done, 1 refused or failed with the
-// reason on `err`, 2 usage with the usage on `err`.
+// reason on `err`, or an answer that something is wrong, 2 usage with the usage on `err`.
 int Run(const std::vector<std::string>& args, const Environment& environment);
 
 }  // namespace sluice::cli

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -34,6 +35,18 @@ absl::StatusOr<absl::Duration> ParseDurationFlag(absl::string_view flag, absl::s
                                 absl::FormatDuration(kDurationMax)));
   }
   return duration;
+}
+
+absl::StatusOr<uint32_t> ParseNumberFlag(absl::string_view flag, absl::string_view text,
+                                         uint32_t max) {
+  int64_t number = 0;
+  if (!absl::SimpleAtoi(text, &number)) {
+    return UsageError(absl::StrCat("--", flag, ": \"", text, "\" is not a whole number"));
+  }
+  if (number < 1 || number > max) {
+    return Refusal(absl::StrCat("--", flag, " ", number, " is out of bounds: from 1 to ", max));
+  }
+  return static_cast<uint32_t>(number);
 }
 
 std::vector<std::string> ParseList(absl::string_view text) {

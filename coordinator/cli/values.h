@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,10 @@ namespace sluice::cli {
 // day. `flag` is named in the message.
 absl::StatusOr<absl::Duration> ParseDurationFlag(absl::string_view flag, absl::string_view text,
                                                  absl::Duration min);
+
+// A whole number from 1 to `max`. A usage error when it is no number; refused out of bounds.
+absl::StatusOr<uint32_t> ParseNumberFlag(absl::string_view flag, absl::string_view text,
+                                         uint32_t max);
 
 // "a, b,c" without the blanks and the empty ones.
 std::vector<std::string> ParseList(absl::string_view text);

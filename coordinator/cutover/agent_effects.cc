@@ -53,6 +53,28 @@ std::string DelaysText(const std::vector<rules::ProxyDelay>& delays) {
   });
 }
 
+// What became of an epoch in each proxy.
+std::vector<ProxyPart> PartsOf(const rules::RuleService& rules, uint64_t epoch,
+                               rules::ProxyProgress progress, absl::Time started,
+                               const std::vector<rules::ProxyDelay>& delays) {
+  std::vector<ProxyPart> parts;
+  for (const rules::ProxyArrival& arrival : rules.Arrivals(epoch, progress)) {
+    // It may have been there before it was waited for.
+    const absl::Time from = std::min(started, arrival.at);
+    if (arrival.at != absl::InfinitePast()) {
+      parts.push_back(
+          {.proxy = arrival.id, .started = from, .took = arrival.at - from, .detail = {}});
+    }
+  }
+  for (const rules::ProxyDelay& delay : delays) {
+    parts.push_back({.proxy = delay.id,
+                     .started = started,
+                     .took = absl::Now() - started,
+                     .detail = delay.reason});
+  }
+  return parts;
+}
+
 }  // namespace
 
 EffectOutcome OutcomeOf(const absl::Status& status) {
@@ -202,6 +224,7 @@ EffectOutcome AgentEffects::RunAtAgent(const Job& job) {
 }
 
 EffectOutcome AgentEffects::HoldRules(const Job& job) {
+  const absl::Time started = absl::Now();
   const auto epoch =
       rules_.Change([&](store::StoreTransaction& /*transaction*/, store::RuleState& rules) {
         RemoveHold(rules, job.plan.id);
@@ -217,7 +240,10 @@ EffectOutcome AgentEffects::HoldRules(const Job& job) {
   const absl::Time until =
       std::min(job.deadline, absl::Now() + absl::Milliseconds(job.plan.hold_ms));
   // Whoever has not drained by then meets the gate.
-  return Ok(DelaysText(rules_.AwaitProxies(*epoch, rules::ProxyProgress::kDrained, until)));
+  const auto delays = rules_.AwaitProxies(*epoch, rules::ProxyProgress::kDrained, until);
+  EffectOutcome outcome = Ok(DelaysText(delays));
+  outcome.proxies = PartsOf(rules_, *epoch, rules::ProxyProgress::kDrained, started, delays);
+  return outcome;
 }
 
 EffectOutcome AgentEffects::ReleaseRules(const Job& job) {
@@ -244,8 +270,13 @@ EffectOutcome AgentEffects::RouteRules(const Job& job) {
 }
 
 EffectOutcome AgentEffects::AwaitProxies() {
-  return Ok(DelaysText(rules_.AwaitProxies(rules_.epoch(), rules::ProxyProgress::kObeyed,
-                                           absl::Now() + kProxiesWait)));
+  const absl::Time started = absl::Now();
+  const uint64_t epoch = rules_.epoch();
+  const auto delays =
+      rules_.AwaitProxies(epoch, rules::ProxyProgress::kObeyed, started + kProxiesWait);
+  EffectOutcome outcome = Ok(DelaysText(delays));
+  outcome.proxies = PartsOf(rules_, epoch, rules::ProxyProgress::kObeyed, started, delays);
+  return outcome;
 }
 
 EffectOutcome AgentEffects::SetGate(const Job& job, GateState state) {
@@ -308,7 +339,8 @@ EffectOutcome AgentEffects::CheckStream(const Job& job) {
             .message = absl::StrCat("stream ", id, " is not running"),
             .value = {}};
   }
-  if (found->lag_ms < 0 || found->lag_ms > job.plan.max_lag_ms) {
+  if (job.plan.max_lag_ms != kAnyLagMs &&
+      (found->lag_ms < 0 || found->lag_ms > job.plan.max_lag_ms)) {
     return {.result = Result::kRetry,
             .message = absl::StrCat("stream ", id, " lags ", found->lag_ms, " ms"),
             .value = {}};

@@ -82,6 +82,7 @@ void EncodePlan(const Plan& plan, schemas::CutoverPlan::Builder builder) {
   builder.setAwaitRelease(plan.await_release);
   builder.setRaiseCounters(plan.raise_counters);
   builder.setMaxLagMs(plan.max_lag_ms);
+  builder.setParallelism(plan.parallelism);
   builder.setLockWaitMs(plan.lock_wait_ms);
   builder.setBlockerAgeMs(plan.blocker_age_ms);
   builder.setKillBlockersAfterMs(plan.kill_blockers_after_ms);
@@ -133,6 +134,7 @@ absl::StatusOr<Plan> DecodePlan(schemas::CutoverPlan::Reader reader) {
   plan.await_release = reader.getAwaitRelease();
   plan.raise_counters = reader.getRaiseCounters();
   plan.max_lag_ms = reader.getMaxLagMs();
+  plan.parallelism = reader.getParallelism();
   plan.lock_wait_ms = reader.getLockWaitMs();
   plan.blocker_age_ms = reader.getBlockerAgeMs();
   plan.kill_blockers_after_ms = reader.getKillBlockersAfterMs();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -10,10 +11,19 @@
 
 namespace sluice::cutover {
 
+// One proxy's part of an effect, for the timeline.
+struct ProxyPart {
+  std::string proxy;
+  absl::Time started;
+  absl::Duration took;
+  std::string detail;
+};
+
 struct EffectOutcome {
   Result result = Result::kOk;
   std::string message;  // the failure, or a remark for the timeline
-  std::string value;    // kCapturePosition: the position
+  std::string value;    // kSeal: the position
+  std::vector<ProxyPart> proxies = {};
 };
 
 // An error as the machine wants it: ABORTED and RESOURCE_EXHAUSTED had no effect and may be

@@ -35,6 +35,9 @@ struct StaleStream {
   friend bool operator==(const StaleStream&, const StaleStream&) = default;
 };
 
+// As max_lag_ms: however far a stream is behind, and when nobody knows.
+inline constexpr uint32_t kAnyLagMs = 0xffff'ffff;
+
 enum class Kind : uint16_t { kReads = 0, kWrites = 1 };
 
 // Traffic goes from `sources` to `targets`, whichever way the workflow was created: for a reversal
@@ -72,6 +75,8 @@ struct Plan {
   uint32_t kill_blockers_after_ms = 0;
   uint64_t kill_rows_max = 10'000;
   bool server_gate = false;  // the sources are closed as whole mysqlds, not table by table
+  // How many shards are prepared at once before anybody is held; the fence is one for all.
+  uint32_t parallelism = 16;
   bool start_reverse = true;
   bool source_readable = false;  // reads stay on the sources: readable instead of closed
 

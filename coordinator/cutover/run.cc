@@ -3,6 +3,7 @@
 #include "coordinator/cutover/run.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,6 +36,27 @@ store::CutoverStep StepOf(const Plan& plan, const Effect& effect, absl::Time sta
                     ? outcome.message
                     : absl::StrCat("attempt ", effect.attempt, ": ", outcome.message);
   return step;
+}
+
+// On one shard, before anybody is held. However many there are, only a few at a time use up the
+// servers.
+bool IsEarly(EffectKind kind) {
+  return kind == EffectKind::kPrepareReverse || kind == EffectKind::kRaiseCounters ||
+         kind == EffectKind::kProbeGate || kind == EffectKind::kCheckStream;
+}
+
+Steps PartsOf(const store::CutoverStep& step, const EffectOutcome& outcome) {
+  Steps parts;
+  for (const ProxyPart& part : outcome.proxies) {
+    store::CutoverStep each;
+    each.name = step.name;
+    each.started_us = absl::ToUnixMicros(part.started);
+    each.took_us = absl::ToInt64Microseconds(part.took);
+    each.detail = part.detail;
+    each.proxy = part.proxy;
+    parts.push_back(std::move(each));
+  }
+  return parts;
 }
 
 }  // namespace
@@ -140,6 +162,7 @@ void Run::Work() {
     report.effect = job->effect;
     report.outcome = effects_.Run(*job->state, job->effect, job->deadline);
     report.step = StepOf(job->state->plan, job->effect, started, report.outcome);
+    report.parts = PartsOf(report.step, report.outcome);
     SLUICE_CRASH_POINT(CrashPointName(kind, Boundary::kDone));
     reports_.Push(std::move(report));
   }
@@ -191,6 +214,9 @@ void Run::TakeReport(Report report) {
     return;
   }
   NoteFence(report);
+  if (IsEarly(report.effect.kind)) {
+    --early_at_work_;
+  }
   if (report.effect.kind == EffectKind::kAwaitRelease && report.outcome.result == Result::kOk) {
     StartClock();
   }
@@ -203,6 +229,7 @@ void Run::TakeReport(Report report) {
                 {"reason", report.outcome.message}});
   }
   steps_.push_back(std::move(report.step));
+  std::move(report.parts.begin(), report.parts.end(), std::back_inserter(steps_));
   Feed(Event::Outcome(report.effect, report.outcome.result, std::move(report.outcome.message),
                       std::move(report.outcome.value)));
 }
@@ -223,12 +250,14 @@ void Run::Feed(const Event& event) {
   cutover_.state = std::move(transition.state);
   dirty_ = true;
   // What undoing has overtaken and nobody has begun must not be begun.
-  std::erase_if(ready_, [&](const Ready& ready) {
+  const auto overtaken = [&](const Ready& ready) {
     return std::none_of(cutover_.state.slots.begin(), cutover_.state.slots.end(),
                         [&](const Slot& slot) {
                           return slot.effect == ready.effect && slot.progress == Progress::kIssued;
                         });
-  });
+  };
+  std::erase_if(ready_, overtaken);
+  std::erase_if(waves_, overtaken);
   for (const Effect& effect : transition.effects) {
     Queue(effect);
   }
@@ -300,12 +329,17 @@ void Run::Dispatch() {
   auto snapshot = std::make_shared<const State>(cutover_.state);
   std::vector<Ready> later;
   std::optional<Effect> commit;
-  for (const Ready& ready : std::exchange(ready_, {})) {
+  std::vector<Ready> due = std::exchange(waves_, {});
+  due.insert(due.end(), ready_.begin(), ready_.end());
+  for (const Ready& ready : due) {
     if (ready.due > now) {
       later.push_back(ready);
+    } else if (MustWait(ready.effect)) {
+      waves_.push_back(ready);
     } else if (ready.effect.kind == EffectKind::kCommit) {
       commit = ready.effect;
     } else {
+      early_at_work_ += IsEarly(ready.effect.kind) ? 1U : 0U;
       jobs_.Push({.effect = ready.effect,
                   .state = snapshot,
                   .deadline = preparing ? deadline_ : absl::InfiniteFuture()});
@@ -315,6 +349,11 @@ void Run::Dispatch() {
   if (commit) {
     Commit(*commit);
   }
+}
+
+// It is looked at again when one of those at work has ended.
+bool Run::MustWait(const Effect& effect) const {
+  return IsEarly(effect.kind) && early_at_work_ >= std::max(cutover_.state.plan.parallelism, 1U);
 }
 
 // The state after the commit is the commit's record, so that nothing stands between them.

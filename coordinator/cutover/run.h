@@ -61,6 +61,7 @@ class Run {
     Effect effect;
     EffectOutcome outcome;
     store::CutoverStep step;
+    Steps parts;        // of the step, a proxy each
     std::string abort;  // not empty: not of an effect, but a person's word
   };
   struct Ready {
@@ -78,6 +79,7 @@ class Run {
   absl::Status Save();
   void PutOffUnlessStored();
   void Dispatch();
+  [[nodiscard]] bool MustWait(const Effect& effect) const;
   void Commit(const Effect& effect);
   void Finish();
   void Publish();
@@ -100,8 +102,10 @@ class Run {
   // Of the driving thread.
   StoredCutover cutover_;
   std::vector<Ready> ready_;
-  Steps steps_;         // not stored yet
-  bool dirty_ = false;  // the stored state is older
+  std::vector<Ready> waves_;    // due, but so many of their kind are at work already
+  uint32_t early_at_work_ = 0;  // effects on shards before anybody is held
+  Steps steps_;                 // not stored yet
+  bool dirty_ = false;          // the stored state is older
   absl::Time deadline_ = absl::InfiniteFuture();
   int64_t fence_from_us_ = 0;
   int64_t fence_to_us_ = 0;

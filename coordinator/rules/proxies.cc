@@ -23,6 +23,13 @@ RuleService::Proxy& RuleService::TakePollLocked(schemas::PollRulesRequest::Reade
   Proxy& proxy = proxies_[wire::Str(request.getProxyId())];
   ProxyState& state = proxy.state;
   const bool refuses = request.getRefusedEpoch() > state.refused_epoch;
+  const absl::Time now = absl::Now();
+  if (request.getHaveEpoch() != state.epoch) {
+    proxy.obeyed_at = now;
+  }
+  if (request.getDrainedEpoch() != state.drained_epoch) {
+    proxy.drained_at = now;
+  }
   state.id = wire::Str(request.getProxyId());
   state.address = wire::Str(request.getAddress());
   state.epoch = request.getHaveEpoch();
@@ -31,7 +38,7 @@ RuleService::Proxy& RuleService::TakePollLocked(schemas::PollRulesRequest::Reade
   state.open_transactions = request.getOpenTransactions();
   state.refused_epoch = request.getRefusedEpoch();
   state.refused_reason = wire::Str(request.getRefusedReason()).substr(0, kReasonBytesMax);
-  state.last_heard = absl::Now();
+  state.last_heard = now;
   ++proxy.poll;
   ++proxy.polls_open;
   ++progress_;
@@ -161,6 +168,18 @@ std::vector<ProxyDelay> RuleService::AwaitProxies(uint64_t epoch, ProxyProgress 
     };
     mutex_.AwaitWithDeadline(absl::Condition(&news), wake);
   }
+}
+
+std::vector<ProxyArrival> RuleService::Arrivals(uint64_t epoch, ProxyProgress progress) const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  std::vector<ProxyArrival> arrivals;
+  for (const auto& [id, proxy] : proxies_) {
+    const bool drained = progress == ProxyProgress::kDrained;
+    if ((drained ? proxy.state.drained_epoch : proxy.state.epoch) >= epoch) {
+      arrivals.push_back({.id = id, .at = drained ? proxy.drained_at : proxy.obeyed_at});
+    }
+  }
+  return arrivals;
 }
 
 std::vector<ProxyState> RuleService::Proxies() const {

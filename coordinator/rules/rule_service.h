@@ -52,6 +52,12 @@ struct ProxyDelay {
 
 enum class ProxyProgress { kObeyed, kDrained };
 
+// When a proxy said that it had got somewhere.
+struct ProxyArrival {
+  std::string id;
+  absl::Time at;
+};
+
 // Thread-safe.
 class RuleService {
  public:
@@ -75,6 +81,10 @@ class RuleService {
   // have. Proxies that vanish while waiting are left out.
   std::vector<ProxyDelay> AwaitProxies(uint64_t epoch, ProxyProgress progress,
                                        absl::Time deadline) const;
+
+  // Those that have reached `progress` at `epoch` or a later one, and when they got to where they
+  // are; by id.
+  [[nodiscard]] std::vector<ProxyArrival> Arrivals(uint64_t epoch, ProxyProgress progress) const;
 
   [[nodiscard]] uint64_t epoch() const;
   [[nodiscard]] std::vector<ProxyState> Proxies() const;  // by id
@@ -108,6 +118,9 @@ class RuleService {
   struct Proxy {
     ProxyState state;
     uint64_t poll = 0;  // the number of its newest poll
+    // When it first said the epochs that it is at.
+    absl::Time obeyed_at = absl::InfinitePast();
+    absl::Time drained_at = absl::InfinitePast();
     int polls_open = 0;
   };
 

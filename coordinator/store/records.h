@@ -78,6 +78,7 @@ struct CutoverStep {
   int64_t started_us = 0;  // since 1970
   int64_t took_us = 0;
   std::string detail;
+  std::string proxy = {};  // not empty: this one's part of the step
   friend bool operator==(const CutoverStep&, const CutoverStep&) = default;
 };
 

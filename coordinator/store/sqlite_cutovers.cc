@@ -11,10 +11,11 @@ constexpr int64_t kAttemptsMax = 100;  // of a workflow
 
 }  // namespace
 
-absl::StatusOr<std::vector<CutoverStep>> SqliteTransaction::StepsOf(absl::string_view attempt_id) {
+absl::StatusOr<std::vector<CutoverStep>> SqliteTransaction::ListCutoverSteps(
+    absl::string_view attempt_id) {
   std::vector<CutoverStep> steps;
   SqliteQuery query = database_.Query(
-      "SELECT name, shard, started_us, took_us, detail FROM cutover_step WHERE attempt = ? "
+      "SELECT name, shard, started_us, took_us, detail, proxy FROM cutover_step WHERE attempt = ? "
       "ORDER BY number");
   query.Text(attempt_id);
   while (true) {
@@ -22,35 +23,38 @@ absl::StatusOr<std::vector<CutoverStep>> SqliteTransaction::StepsOf(absl::string
     if (!row) {
       return steps;
     }
-    steps.push_back(
-        {query.GetText(0), query.GetText(1), query.GetInt(2), query.GetInt(3), query.GetText(4)});
+    steps.push_back({query.GetText(0), query.GetText(1), query.GetInt(2), query.GetInt(3),
+                     query.GetText(4), query.GetText(5)});
+  }
+}
+
+absl::StatusOr<std::vector<CutoverAttempt>> SqliteTransaction::ListCutoverHeads(
+    absl::string_view workflow_key) {
+  std::vector<CutoverAttempt> result;
+  SqliteQuery query = database_.Query(
+      "SELECT id, workflow, direction, result, started_us, finished_us FROM cutover_attempt "
+      "WHERE workflow = ? ORDER BY number DESC");
+  query.Text(workflow_key);
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) {
+      return result;
+    }
+    result.push_back({query.GetText(0),
+                      query.GetText(1),
+                      query.GetText(2),
+                      query.GetText(3),
+                      query.GetInt(4),
+                      query.GetInt(5),
+                      {}});
   }
 }
 
 absl::StatusOr<std::vector<CutoverAttempt>> SqliteTransaction::ListCutoverAttempts(
     absl::string_view workflow_key) {
-  std::vector<CutoverAttempt> result;
-  {
-    SqliteQuery query = database_.Query(
-        "SELECT id, workflow, direction, result, started_us, finished_us FROM cutover_attempt "
-        "WHERE workflow = ? ORDER BY number DESC");
-    query.Text(workflow_key);
-    while (true) {
-      SLUICE_ASSIGN_OR_RETURN(const bool row, query.Step());
-      if (!row) {
-        break;
-      }
-      result.push_back({query.GetText(0),
-                        query.GetText(1),
-                        query.GetText(2),
-                        query.GetText(3),
-                        query.GetInt(4),
-                        query.GetInt(5),
-                        {}});
-    }
-  }
+  SLUICE_ASSIGN_OR_RETURN(std::vector<CutoverAttempt> result, ListCutoverHeads(workflow_key));
   for (CutoverAttempt& attempt : result) {
-    SLUICE_ASSIGN_OR_RETURN(attempt.steps, StepsOf(attempt.id));
+    SLUICE_ASSIGN_OR_RETURN(attempt.steps, ListCutoverSteps(attempt.id));
   }
   return result;
 }
@@ -93,14 +97,15 @@ absl::Status SqliteTransaction::AppendCutoverStep(absl::string_view attempt_id,
   }
   return database_
       .Query(
-          "INSERT INTO cutover_step (attempt, name, shard, started_us, took_us, detail) "
-          "VALUES (?, ?, ?, ?, ?, ?)")
+          "INSERT INTO cutover_step (attempt, name, shard, started_us, took_us, detail, proxy) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?)")
       .Text(attempt_id)
       .Text(step.name)
       .Text(step.shard)
       .Int(step.started_us)
       .Int(step.took_us)
       .Text(step.detail)
+      .Text(step.proxy)
       .Run();
 }
 

@@ -11,7 +11,7 @@
 namespace sluice::store {
 namespace {
 
-constexpr int64_t kSchemaVersion = 2;
+constexpr int64_t kSchemaVersion = 3;
 constexpr char kEpochCounter[] = "rule_epoch";
 constexpr char kNameEnd = '\0';  // which no name of a table holds
 
@@ -53,6 +53,13 @@ PRAGMA user_version = 2;
 COMMIT;
 )sql";
 
+constexpr char kThirdSchema[] = R"sql(
+BEGIN EXCLUSIVE;
+ALTER TABLE cutover_step ADD COLUMN proxy TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = 3;
+COMMIT;
+)sql";
+
 // Calls on_row for every row of the query.
 template <typename OnRow>
 absl::Status ForEach(SqliteQuery& query, OnRow on_row) {
@@ -82,7 +89,10 @@ absl::Status PrepareSchema(SqliteDatabase& database) {
   if (version < 1) {
     SLUICE_RETURN_IF_ERROR(database.Execute(kSchema));
   }
-  return version < 2 ? database.Execute(kSecondSchema) : absl::OkStatus();
+  if (version < 2) {
+    SLUICE_RETURN_IF_ERROR(database.Execute(kSecondSchema));
+  }
+  return version < 3 ? database.Execute(kThirdSchema) : absl::OkStatus();
 }
 
 absl::StatusOr<std::string> SqliteTransaction::FindSetting(absl::string_view name) {

@@ -32,6 +32,9 @@ class SqliteTransaction : public StoreTransaction {
   absl::StatusOr<std::vector<ProxyRecord>> ListProxies() override;
   absl::StatusOr<std::vector<CutoverAttempt>> ListCutoverAttempts(
       absl::string_view workflow_key) override;
+  absl::StatusOr<std::vector<CutoverAttempt>> ListCutoverHeads(
+      absl::string_view workflow_key) override;
+  absl::StatusOr<std::vector<CutoverStep>> ListCutoverSteps(absl::string_view attempt_id) override;
 
   absl::Status PutKeyspace(const KeyspaceRecord& keyspace) override;
   absl::Status PutTablet(const TabletRecord& tablet) override;
@@ -51,8 +54,6 @@ class SqliteTransaction : public StoreTransaction {
   absl::Status AppendCutoverStep(absl::string_view attempt_id, const CutoverStep& step) override;
 
  private:
-  absl::StatusOr<std::vector<CutoverStep>> StepsOf(absl::string_view attempt_id);
-
   SqliteDatabase& database_;
 };
 

@@ -46,6 +46,12 @@ class StoreReader {
   // Newest first, with their steps in the order of AppendCutoverStep.
   virtual absl::StatusOr<std::vector<CutoverAttempt>> ListCutoverAttempts(
       absl::string_view workflow_key) = 0;
+  // The same without their steps, of which there may be very many.
+  virtual absl::StatusOr<std::vector<CutoverAttempt>> ListCutoverHeads(
+      absl::string_view workflow_key) = 0;
+  // In the order of AppendCutoverStep.
+  virtual absl::StatusOr<std::vector<CutoverStep>> ListCutoverSteps(
+      absl::string_view attempt_id) = 0;
 };
 
 class StoreTransaction : public StoreReader {

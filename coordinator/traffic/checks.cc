@@ -70,8 +70,26 @@ absl::Status CheckReaders(const topology::Topology& topology, const Direction& d
   return absl::OkStatus();
 }
 
+absl::Status CheckLag(const Dependencies& parts, const StreamInfo& stream, absl::Duration max_lag) {
+  int64_t lag_ms = stream.lag_ms;
+  if (lag_ms < 0) {
+    const auto known = parts.topology.AwaitStream(
+        stream.id, [](const StreamInfo& info) { return info.lag_ms >= 0; },
+        absl::Now() + kLagKnownWithin);
+    if (!known.ok()) {
+      return Not(absl::StrCat("replication lag of stream ", stream.id, " is not known"));
+    }
+    lag_ms = known->lag_ms;
+  }
+  if (absl::Milliseconds(lag_ms) > max_lag) {
+    return Not(absl::StrCat("replication lag ", absl::FormatDuration(absl::Milliseconds(lag_ms)),
+                            " is higher than allowed lag ", absl::FormatDuration(max_lag)));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckStream(const Dependencies& parts, const StreamInfo& stream,
-                         absl::Duration max_lag) {
+                         const SwitchCheck& check) {
   const std::string name = absl::StrCat("stream ", stream.id);
   if (stream.frozen) {
     return Not("workflow is frozen");
@@ -90,25 +108,11 @@ absl::Status CheckStream(const Dependencies& parts, const StreamInfo& stream,
     case StreamState::kRunning:
       break;
   }
-  int64_t lag_ms = stream.lag_ms;
-  if (lag_ms < 0) {
-    const auto known = parts.topology.AwaitStream(
-        stream.id, [](const StreamInfo& info) { return info.lag_ms >= 0; },
-        absl::Now() + kLagKnownWithin);
-    if (!known.ok()) {
-      return Not(absl::StrCat("replication lag of ", name, " is not known"));
-    }
-    lag_ms = known->lag_ms;
-  }
-  if (absl::Milliseconds(lag_ms) > max_lag) {
-    return Not(absl::StrCat("replication lag ", absl::FormatDuration(absl::Milliseconds(lag_ms)),
-                            " is higher than allowed lag ", absl::FormatDuration(max_lag)));
-  }
-  return absl::OkStatus();
+  return check.force ? absl::OkStatus() : CheckLag(parts, stream, check.max_lag);
 }
 
 absl::Status CheckStreams(const Dependencies& parts, const WorkflowRecord& feeding,
-                          absl::Duration max_lag) {
+                          const SwitchCheck& check) {
   const std::string key = workflow::WorkflowKey(feeding);
   for (const std::string& shard : feeding.target_shards) {
     const auto agent = workflow::AgentRef::Primary(feeding.target_keyspace, shard);
@@ -125,7 +129,7 @@ absl::Status CheckStreams(const Dependencies& parts, const WorkflowRecord& feedi
       if (found == streams->end()) {
         return Not(absl::StrCat("stream ", record.id, " is missing on ", agent.ToString()));
       }
-      SLUICE_RETURN_IF_ERROR(CheckStream(parts, *found, max_lag));
+      SLUICE_RETURN_IF_ERROR(CheckStream(parts, *found, check));
     }
   }
   return absl::OkStatus();
@@ -202,13 +206,15 @@ absl::Status CheckAll(const Dependencies& parts, const SwitchCheck& check) {
   const Direction& direction = check.direction;
   SLUICE_RETURN_IF_ERROR(CheckPrimaries(parts.topology, direction.from));
   SLUICE_RETURN_IF_ERROR(CheckPrimaries(parts.topology, direction.to));
-  if (check.types.replica) {
+  if (check.types.replica && !check.force) {
     SLUICE_RETURN_IF_ERROR(CheckReaders(parts.topology, direction, TabletType::kReplica));
   }
-  if (check.types.rdonly) {
+  if (check.types.rdonly && !check.force) {
     SLUICE_RETURN_IF_ERROR(CheckReaders(parts.topology, direction, TabletType::kRdonly));
   }
-  SLUICE_RETURN_IF_ERROR(CheckProxies(parts.rules));
+  if (!check.force) {
+    SLUICE_RETURN_IF_ERROR(CheckProxies(parts.rules));
+  }
   if (workflow::IsPartial(check.records.original)) {
     SLUICE_RETURN_IF_ERROR(CheckOwnTables(parts.topology, check.records.original, direction.from));
   }
@@ -218,7 +224,7 @@ absl::Status CheckAll(const Dependencies& parts, const SwitchCheck& check) {
     if (feeding == nullptr) {
       return Not("there is no reverse workflow to switch by");
     }
-    SLUICE_RETURN_IF_ERROR(CheckStreams(parts, *feeding, check.max_lag));
+    SLUICE_RETURN_IF_ERROR(CheckStreams(parts, *feeding, check));
   }
   if (check.server_gate && check.types.writes) {
     SLUICE_RETURN_IF_ERROR(CheckServerGates(parts, check));

@@ -21,6 +21,9 @@ struct SwitchCheck {
   TrafficTypes types;  // what is about to move
   absl::Duration max_lag;
   bool server_gate = false;  // the side that writes leave is to be closed as whole mysqlds
+  // Lag, tablets for readers that do not serve, and proxies that refuse rules are no reason; gates,
+  // primaries and streams that do not run are.
+  bool force = false;
 };
 
 // FAILED_PRECONDITION "cannot switch traffic for workflow customer.move at this time: <reason>":

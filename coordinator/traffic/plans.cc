@@ -60,6 +60,9 @@ cutover::Plan Base(const Records& records, bool reversal, const PlanNumbers& num
   plan.kill_blockers_after_ms = numbers.kill_blockers_after_ms;
   plan.kill_rows_max = numbers.kill_rows_max;
   plan.server_gate = numbers.server_gate;
+  if (numbers.parallelism != 0) {
+    plan.parallelism = numbers.parallelism;
+  }
   return plan;
 }
 

@@ -63,6 +63,7 @@ struct PlanNumbers {
   uint32_t kill_blockers_after_ms = 0;
   uint64_t kill_rows_max = 10'000;
   bool server_gate = false;
+  uint32_t parallelism = 0;  // 0: the plan's default
 };
 
 // `types` has reads only. REQUIRES: types.reads().

@@ -17,6 +17,7 @@ Json CutoverJson(const store::CutoverAttempt& attempt) {
   for (const store::CutoverStep& step : attempt.steps) {
     steps.push_back({{"name", step.name},
                      {"shard", step.shard},
+                     {"proxy", step.proxy},
                      {"started_us", step.started_us},
                      {"took_us", step.took_us},
                      {"detail", step.detail}});
@@ -76,6 +77,21 @@ std::string ToJson(const CommandReply& reply) {
                    {"start_state", reply.start_state},
                    {"current_state", reply.current_state},
                    {"dry_run_results", reply.dry_run_results}};
+  if (!reply.measures.empty()) {
+    document["measures"] = Json::array();
+    for (const Measure& measure : reply.measures) {
+      document["measures"].push_back({{"step", measure.step},
+                                      {"place", measure.place},
+                                      {"expected_us", measure.expected_us},
+                                      {"basis", measure.basis},
+                                      {"detail", measure.detail},
+                                      {"problem", measure.problem}});
+    }
+    document["expected_pause_us"] = ExpectedFenceUs(reply.measures);
+  }
+  if (!reply.warning.empty()) {
+    document["warning"] = reply.warning;
+  }
   if (!reply.cutovers.empty()) {
     document["cutover"] = CutoverJson(reply.cutovers.back());
     document["cutovers"] = Json::array();

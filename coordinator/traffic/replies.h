@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "coordinator/store/records.h"
+#include "coordinator/traffic/measure.h"
 #include "coordinator/traffic/plans.h"
 
 namespace sluice::traffic {
@@ -19,16 +20,20 @@ struct TabletDetail {
 
 struct CommandReply {
   std::string summary;
+  std::string warning;
   std::string start_state;
   std::string current_state;
   bool dry_run = false;
   std::vector<std::string> dry_run_results;
+  std::vector<Measure> measures;                // of a dry run
   std::vector<store::CutoverAttempt> cutovers;  // in the order in which they ran
   std::vector<TabletDetail> details;
 };
 
 // {"summary","start_state","current_state","dry_run_results":[],"cutover":{"id","steps":[…]},
-// "cutovers":[…],"details":[…]}; the last three only where there is something in them.
+// "cutovers":[…],"details":[…],"warning","measures":[{"step","place","expected_us",
+// "basis","detail","problem"}],"expected_pause_us"}; those behind the results only where there is
+// something in them.
 std::string ToJson(const CommandReply& reply);
 
 // "SwitchTraffic dry run results for workflow customer.move at 02 Jan 06 15:04 UTC".

@@ -3,6 +3,7 @@
 #include "coordinator/traffic/switch_command.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -99,13 +100,9 @@ absl::StatusOr<std::string> SwitchCommand::Run(absl::Time deadline) {
                               .timeout = args_.timeout,
                               .start_reverse = args_.enable_reverse}));
   }
-  SLUICE_RETURN_IF_ERROR(CheckSwitch(parts_, {.records = records_,
-                                              .direction = direction_,
-                                              .types = types_,
-                                              .max_lag = args_.max_lag,
-                                              .server_gate = args_.server_gate}));
+  SLUICE_RETURN_IF_ERROR(Check());
   if (args_.dry_run) {
-    return DryRun();
+    return DryRun(deadline);
   }
   // Those of a partial workflow go with its writes, by the one rule of their shard.
   if (types_.reads() && !workflow::IsPartial(records_.original)) {
@@ -131,13 +128,49 @@ absl::Status SwitchCommand::Load() {
   return absl::OkStatus();
 }
 
+// What --force passes over is told all the same.
+absl::Status SwitchCommand::Check() {
+  SwitchCheck check = {.records = records_,
+                       .direction = direction_,
+                       .types = types_,
+                       .max_lag = args_.max_lag,
+                       .server_gate = args_.server_gate};
+  const absl::Status refused = CheckSwitch(parts_, check);
+  if (refused.ok() || !args_.force) {
+    return refused;
+  }
+  check.force = true;
+  SLUICE_RETURN_IF_ERROR(CheckSwitch(parts_, check));
+  warning_ = absl::StrCat("forced, although one ", refused.message(),
+                          ". Clients wait until the new side has every change, for --timeout at "
+                          "most; whoever reads or writes by what does not serve meets errors");
+  return absl::OkStatus();
+}
+
 absl::Status SwitchCommand::Reload() {
   SLUICE_ASSIGN_OR_RETURN(records_,
                           ReadAgain(parts_.store, workflow::WorkflowKey(records_.original)));
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> SwitchCommand::DryRun() {
+// A plan is made for it, whose numbers nobody will use again.
+absl::StatusOr<std::vector<Measure>> SwitchCommand::MeasureSteps(bool writes, absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(const cutover::Plan plan, MakePlan(writes, args_.timeout));
+  SLUICE_ASSIGN_OR_RETURN(const Probes probes, Probe(parts_, plan, deadline));
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<store::CutoverAttempt> last,
+                          LastCutovers(parts_.store, plan.workflow));
+  return Expect(plan, probes, HistoryOf(last, plan.reversal));
+}
+
+absl::StatusOr<std::string> SwitchCommand::DryRun(absl::Time deadline) {
+  for (const bool writes : {false, true}) {
+    const bool wanted =
+        writes ? types_.writes : types_.reads() && !workflow::IsPartial(records_.original);
+    if (wanted) {
+      SLUICE_ASSIGN_OR_RETURN(std::vector<Measure> measures, MeasureSteps(writes, deadline));
+      std::move(measures.begin(), measures.end(), std::back_inserter(measures_));
+    }
+  }
   SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> from, FactsOf(parts_, direction_.from, true));
   SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> to, FactsOf(parts_, direction_.to, false));
   return Reply(SwitchLines({.records = records_,
@@ -156,7 +189,10 @@ absl::StatusOr<cutover::Plan> SwitchCommand::MakePlan(bool writes, absl::Duratio
   numbers.timeout_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(timeout));
   numbers.start_reverse = args_.enable_reverse;
   if (writes) {
-    numbers.max_lag_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(args_.max_lag));
+    numbers.max_lag_ms = args_.force
+                             ? cutover::kAnyLagMs
+                             : static_cast<uint32_t>(absl::ToInt64Milliseconds(args_.max_lag));
+    numbers.parallelism = args_.parallelism;
     numbers.await_release = args_.hold;
     numbers.raise_counters = args_.raise_counters;
     numbers.kill_blockers_after_ms =
@@ -227,11 +263,13 @@ absl::Status SwitchCommand::Move(bool writes, absl::Time deadline) {
 std::string SwitchCommand::Reply(std::vector<std::string> lines) {
   CommandReply reply;
   const std::string key = workflow::WorkflowKey(args_.workflow.keyspace, args_.workflow.name);
+  reply.warning = warning_;
   reply.start_state = start_state_;
   reply.current_state = parts_.rules.TrafficState(records_.original);
   if (args_.dry_run) {
     reply.summary = DryRunSummary(CommandName(), key, absl::Now());
     reply.dry_run_results = std::move(lines);
+    reply.measures = measures_;
     return ToJson(reply);
   }
   reply.summary =

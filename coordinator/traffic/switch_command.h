@@ -10,6 +10,7 @@
 #include "coordinator/cutover/runner.h"
 #include "coordinator/traffic/checks.h"
 #include "coordinator/traffic/dependencies.h"
+#include "coordinator/traffic/measure.h"
 #include "coordinator/traffic/plans.h"
 #include "coordinator/traffic/replies.h"
 
@@ -27,7 +28,9 @@ class SwitchCommand {
 
  private:
   absl::Status Load();
-  absl::StatusOr<std::string> DryRun();
+  absl::Status Check();
+  absl::StatusOr<std::string> DryRun(absl::Time deadline);
+  absl::StatusOr<std::vector<Measure>> MeasureSteps(bool writes, absl::Time deadline);
   absl::Status Move(bool writes, absl::Time deadline);
   // One cutover, to its end, or to where it waits for a person.
   absl::StatusOr<cutover::State> Attempt(bool writes, absl::Duration timeout, absl::Time deadline);
@@ -51,6 +54,8 @@ class SwitchCommand {
   std::string start_state_;
   bool held_ = false;  // the cutover waits for a release
   std::vector<std::string> cutover_ids_;
+  std::vector<Measure> measures_;  // of a dry run
+  std::string warning_;            // what it is forced in spite of
 };
 
 // Moves reads back to the source of a workflow, as reversetraffic of REPLICA and RDONLY does. OK

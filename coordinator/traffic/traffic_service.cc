@@ -12,7 +12,10 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "coordinator/traffic/checks.h"
+#include "coordinator/traffic/diagnosis.h"
+#include "coordinator/traffic/diagnosis_json.h"
 #include "coordinator/traffic/finish_command.h"
+#include "coordinator/traffic/repair_command.h"
 #include "coordinator/traffic/switch_command.h"
 #include "coordinator/workflow/views.h"
 
@@ -20,6 +23,8 @@ namespace sluice::traffic {
 namespace {
 
 constexpr absl::Duration kControlTimeout = absl::Seconds(30);
+// What an answer needs to be there before nobody waits for it any more.
+constexpr absl::Duration kAnswerMargin = absl::Seconds(1);
 
 // One transaction on the record that a command named.
 absl::Status SetStartPending(store::Store& store, const workflow::WorkflowRecord& record,
@@ -139,13 +144,30 @@ absl::StatusOr<std::string> TrafficService::Delete(const admin::FinishArgs& args
   return Finish(args, FinishKind::kDelete, deadline);
 }
 
-absl::StatusOr<std::string> TrafficService::Finish(const admin::FinishArgs& args, FinishKind kind,
-                                                   absl::Time deadline) {
-  const FinishCommand::Adopt adopt = [this](cutover::Records records,
-                                            cutover::StoredTeardown teardown, Exclusion exclusion) {
+FinishCommand::Adopt TrafficService::Adopter() {
+  return [this](cutover::Records records, cutover::StoredTeardown teardown, Exclusion exclusion) {
     return Adopt(std::move(records), teardown, std::move(exclusion));
   };
-  return FinishCommand(parts_, runner_, adopt, args, kind).Run(deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::Finish(const admin::FinishArgs& args, FinishKind kind,
+                                                   absl::Time deadline) {
+  return FinishCommand(parts_, runner_, Adopter(), args, kind).Run(deadline);
+}
+
+absl::StatusOr<std::string> TrafficService::Diagnose(const admin::WorkflowRef& workflow,
+                                                     absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(const Resolved found, Resolve(parts_.store, workflow));
+  SLUICE_ASSIGN_OR_RETURN(
+      const Observation seen,
+      Observe(parts_, runner_, found.key(), /*own_command=*/"", deadline - kAnswerMargin));
+  return DiagnosisJson(found.key(), parts_.rules.TrafficState(seen.records.original),
+                       traffic::Diagnose(seen));
+}
+
+absl::StatusOr<std::string> TrafficService::Repair(const admin::WorkflowRef& workflow, bool yes,
+                                                   absl::Time deadline) {
+  return RepairCommand(parts_, runner_, Adopter(), yes).Run(workflow, deadline - kAnswerMargin);
 }
 
 absl::StatusOr<std::string> TrafficService::Start(const admin::WorkflowRef& workflow,
@@ -266,7 +288,8 @@ absl::StatusOr<std::string> TrafficService::CutoverAbort(const admin::WorkflowRe
   return AwaitEnd(*run, "abort", deadline);
 }
 
-absl::StatusOr<std::string> TrafficService::CutoverShow(const admin::WorkflowRef& workflow) {
+absl::StatusOr<std::string> TrafficService::CutoverShow(const admin::WorkflowRef& workflow,
+                                                        uint32_t attempt) {
   std::string key = workflow::WorkflowKey(workflow.keyspace, workflow.name);
   const absl::StatusOr<Resolved> found = Resolve(parts_.store, workflow);
   if (found.ok()) {
@@ -283,12 +306,17 @@ absl::StatusOr<std::string> TrafficService::CutoverShow(const admin::WorkflowRef
   if (attempts.empty() && !found.ok()) {
     return found.status();
   }
-  for (store::CutoverAttempt& attempt : attempts) {
-    if (attempt.result.empty()) {
-      attempt.result = runner_.Describe(attempt.id);
+  for (store::CutoverAttempt& each : attempts) {
+    if (each.result.empty()) {
+      each.result = runner_.Describe(each.id);
     }
   }
-  return workflow::CutoverAttemptsJson(attempts);
+  if (attempt > attempts.size()) {
+    return WithSubject(absl::NotFoundError(absl::StrCat("of workflow ", key, " ", attempts.size(),
+                                                        " cutovers are recorded; 1 is the newest")),
+                       key);
+  }
+  return workflow::CutoverAttemptsJson(attempts, attempt);
 }
 
 }  // namespace sluice::traffic

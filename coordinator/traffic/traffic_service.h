@@ -53,7 +53,12 @@ class TrafficService : public admin::TrafficApi {
                                     absl::Time deadline) override;
   absl::StatusOr<std::string> Stop(const admin::WorkflowRef& workflow, const admin::Shards& shards,
                                    absl::Time deadline) override;
-  absl::StatusOr<std::string> CutoverShow(const admin::WorkflowRef& workflow) override;
+  absl::StatusOr<std::string> CutoverShow(const admin::WorkflowRef& workflow,
+                                          uint32_t attempt) override;
+  absl::StatusOr<std::string> Diagnose(const admin::WorkflowRef& workflow,
+                                       absl::Time deadline) override;
+  absl::StatusOr<std::string> Repair(const admin::WorkflowRef& workflow, bool yes,
+                                     absl::Time deadline) override;
   absl::StatusOr<std::string> CutoverRelease(const admin::WorkflowRef& workflow,
                                              absl::Time deadline) override;
   absl::StatusOr<std::string> CutoverAbort(const admin::WorkflowRef& workflow,
@@ -68,6 +73,8 @@ class TrafficService : public admin::TrafficApi {
   absl::Status RecoverOne(const std::string& key, const std::string& bytes);
   std::shared_ptr<Teardown> Adopt(cutover::Records records, cutover::StoredTeardown teardown,
                                   Exclusion exclusion);
+  // How commands hand a decided end over.
+  FinishCommand::Adopt Adopter();
   absl::StatusOr<std::string> Finish(const admin::FinishArgs& args, FinishKind kind,
                                      absl::Time deadline);
   absl::StatusOr<std::string> ControlStreams(const admin::WorkflowRef& workflow,

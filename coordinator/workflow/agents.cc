@@ -22,6 +22,9 @@ using wire::Fill;
 using wire::Size;
 using wire::Str;
 
+// Of the journal; how a workflow stands is decided by its newest ones.
+constexpr uint32_t kJournalEntries = 8;
+
 // What a peer may wait, so that its own answer arrives before the caller gives up.
 uint32_t WaitMs(const CallBudget& budget) {
   const absl::Duration margin = std::min(budget.timeout / 10, absl::Milliseconds(200));
@@ -410,7 +413,7 @@ absl::Status AgentPool::AwaitPosition(const AgentRef& agent, const std::string& 
       &Nothing<schemas::Empty>);
 }
 
-absl::Status AgentPool::WriteJournal(const AgentRef& agent, const JournalEntry& entry,
+absl::Status AgentPool::WriteJournal(const AgentRef& agent, const JournalWrite& entry,
                                      const CallBudget& budget) {
   return Call<schemas::WriteJournalRequest, schemas::Empty>(
       Find(agent), agent, Method::WRITE_JOURNAL, "writing the journal", budget,
@@ -421,6 +424,28 @@ absl::Status AgentPool::WriteJournal(const AgentRef& agent, const JournalEntry& 
         request.setGuardDatabase(entry.guard_database);
       },
       &Nothing<schemas::Empty>);
+}
+
+absl::StatusOr<JournalReading> AgentPool::ReadJournal(const AgentRef& agent, const GateQuery& query,
+                                                      const CallBudget& budget) {
+  JournalReading reading;
+  SLUICE_RETURN_IF_ERROR((Call<schemas::ReadJournalRequest, schemas::ReadJournalReply>(
+      Find(agent), agent, Method::READ_JOURNAL, "reading the journal", budget,
+      [&](auto request) {
+        request.setWorkflow(query.workflow);
+        request.setDatabase(query.database);
+        request.setLimit(kJournalEntries);
+      },
+      [&](auto reply) {
+        for (const auto entry : reply.getEntries()) {
+          reading.entries.push_back({.cutover_id = Str(entry.getCutoverId()),
+                                     .record = Str(entry.getRecord()),
+                                     .written_us = entry.getWrittenUs()});
+        }
+        reading.gate_state = Str(reply.getGateState());
+        return absl::OkStatus();
+      })));
+  return reading;
 }
 
 absl::StatusOr<std::vector<std::string>> AgentPool::DropTables(const AgentRef& agent,

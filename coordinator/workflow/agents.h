@@ -74,11 +74,24 @@ struct GateReading {
 };
 
 // The commit of a cutover, for the mysqld of a side.
-struct JournalEntry {
+struct JournalWrite {
   std::string cutover_id;
   std::string workflow;
   std::string record;
   std::string guard_database;  // not empty: whose gate is closed for good now
+};
+
+// What a mysqld keeps of a workflow's cutovers.
+struct JournalEntry {
+  std::string cutover_id;
+  std::string record;      // JSON
+  int64_t written_us = 0;  // since 1970
+  friend bool operator==(const JournalEntry&, const JournalEntry&) = default;
+};
+
+struct JournalReading {
+  std::vector<JournalEntry> entries;  // the newest first
+  std::string gate_state;             // as it was recorded last; empty: never was
 };
 
 // Whom to look for on the tables of a gate, and whom to end.
@@ -226,8 +239,11 @@ class Agents {
                                                    const CallBudget& budget) = 0;
   virtual absl::Status AwaitPosition(const AgentRef& agent, const std::string& gtid_set,
                                      const CallBudget& budget) = 0;
-  virtual absl::Status WriteJournal(const AgentRef& agent, const JournalEntry& entry,
+  virtual absl::Status WriteJournal(const AgentRef& agent, const JournalWrite& entry,
                                     const CallBudget& budget) = 0;
+  // The last few entries of the query's workflow, and what is recorded of its gate.
+  virtual absl::StatusOr<JournalReading> ReadJournal(const AgentRef& agent, const GateQuery& query,
+                                                     const CallBudget& budget) = 0;
   // The names dropped or renamed.
   virtual absl::StatusOr<std::vector<std::string>> DropTables(const AgentRef& agent,
                                                               const DropRequest& request,
@@ -286,8 +302,10 @@ class AgentPool : public Agents {
                                            const CallBudget& budget) override;
   absl::Status AwaitPosition(const AgentRef& agent, const std::string& gtid_set,
                              const CallBudget& budget) override;
-  absl::Status WriteJournal(const AgentRef& agent, const JournalEntry& entry,
+  absl::Status WriteJournal(const AgentRef& agent, const JournalWrite& entry,
                             const CallBudget& budget) override;
+  absl::StatusOr<JournalReading> ReadJournal(const AgentRef& agent, const GateQuery& query,
+                                             const CallBudget& budget) override;
   absl::StatusOr<std::vector<std::string>> DropTables(const AgentRef& agent,
                                                       const DropRequest& request,
                                                       const CallBudget& budget) override;

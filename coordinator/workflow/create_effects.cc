@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
+#include "common/base/parallel.h"
 #include "common/base/status_macros.h"
 #include "coordinator/workflow/create_checks.h"
 #include "coordinator/workflow/move_rules.h"
@@ -72,20 +73,26 @@ absl::Status RecordCreating(const Services& services, WorkflowRecord& record) {
 }
 
 absl::Status CreateForward(const Services& services, WorkflowRecord& record,
-                           const TablesByStream& tables, absl::Time deadline) {
-  for (size_t i = 0; i < record.streams.size(); ++i) {
+                           const TablesByStream& tables, size_t at_once, absl::Time deadline) {
+  const size_t count = record.streams.size();
+  absl::Status status = ForEachAtOnce(count, at_once, [&](size_t i) -> absl::Status {
     const StreamRecord& stream = record.streams[i];
     SLUICE_RETURN_IF_ERROR(services.agents.PrepareTarget(
         TargetOf(record, stream), WorkflowKey(record), stream.target_database, tables[i],
         Budget(deadline, kPrepareMax)));
     SLUICE_CRASH_POINT("create_prepared");
-  }
-  for (const StreamRecord& stream : record.streams) {
+    return absl::OkStatus();
+  });
+  SLUICE_RETURN_IF_ERROR(status);
+  status = ForEachAtOnce(count, at_once, [&](size_t i) -> absl::Status {
+    const StreamRecord& stream = record.streams[i];
     SLUICE_RETURN_IF_ERROR(services.agents.CreateStream(TargetOf(record, stream),
                                                         SpecOf(record, stream), /*start=*/false,
                                                         Budget(deadline, kStreamMax)));
     SLUICE_CRASH_POINT("create_stream_created");
-  }
+    return absl::OkStatus();
+  });
+  SLUICE_RETURN_IF_ERROR(status);
   WorkflowRecord active = record;
   active.phase = WorkflowPhase::kActive;
   active.start_pending = record.options.auto_start;
@@ -155,13 +162,13 @@ absl::Status UndoCreate(const Services& services, const WorkflowRecord& record,
 absl::Status StartPending(const Services& services, WorkflowRecord& record, absl::Time deadline) {
   SLUICE_ASSIGN_OR_RETURN(const uint64_t epoch,
                           store::NextId(services.store, kCommandEpochCounter));
-  for (const StreamRecord& stream : record.streams) {
-    SLUICE_RETURN_IF_ERROR(services.agents
-                               .ControlStream(TargetOf(record, stream), stream.id,
-                                              StreamAction::kStart, epoch,
-                                              Budget(deadline, kStreamMax))
-                               .status());
-  }
+  SLUICE_RETURN_IF_ERROR(ForEachAtOnce(record.streams.size(), kShardsAtOnce, [&](size_t i) {
+    const StreamRecord& stream = record.streams[i];
+    return services.agents
+        .ControlStream(TargetOf(record, stream), stream.id, StreamAction::kStart, epoch,
+                       Budget(deadline, kStreamMax))
+        .status();
+  }));
   record.start_pending = false;
   return services.store.Transaction(
       [&](store::StoreTransaction& transaction) { return transaction.PutWorkflow(record); });

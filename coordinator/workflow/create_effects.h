@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,13 +12,17 @@
 
 namespace sluice::workflow {
 
+// Shards that are prepared at the same time, unless the operator says otherwise.
+inline constexpr size_t kShardsAtOnce = 16;
+
 // Gives the streams their ids and writes the record in phase creating, in one transaction that
 // checks once more against other workflows.
 absl::Status RecordCreating(const Services& services, WorkflowRecord& record);
 
 // Tables on the targets, streams (not started), then rules and phase active in one commit.
+// `at_once` streams at a time.
 absl::Status CreateForward(const Services& services, WorkflowRecord& record,
-                           const TablesByStream& tables, absl::Time deadline);
+                           const TablesByStream& tables, size_t at_once, absl::Time deadline);
 
 // The durable decision that there is no way forward, with the reason.
 absl::Status DecideToUndo(const Services& services, WorkflowRecord& record,

@@ -37,6 +37,7 @@ struct CreateArgs {
   bool auto_start = true;
   bool stop_after_copy = false;
   stream::StreamOptions stream;  // its target_time_zone is not looked at
+  uint32_t parallelism = 0;      // shards that are prepared at once; 0: kShardsAtOnce
   bool dry_run = false;
 };
 

@@ -153,18 +153,25 @@ std::string ListProxiesJson(const rules::RuleService& rules) {
   return Dump(json);
 }
 
-std::string CutoverAttemptsJson(const std::vector<store::CutoverAttempt>& attempts) {
+std::string CutoverAttemptsJson(const std::vector<store::CutoverAttempt>& attempts,
+                                uint32_t number) {
   Json list = Json::array();
-  for (const store::CutoverAttempt& attempt : attempts) {
+  for (size_t i = 0; i < attempts.size(); ++i) {
+    if (number != 0 && i + 1 != number) {
+      continue;
+    }
+    const store::CutoverAttempt& attempt = attempts[i];
     Json steps = Json::array();
     for (const store::CutoverStep& step : attempt.steps) {
       steps.push_back({{"name", step.name},
                        {"shard", step.shard},
+                       {"proxy", step.proxy},
                        {"started_us", step.started_us},
                        {"took_us", step.took_us},
                        {"detail", step.detail}});
     }
-    list.push_back({{"id", attempt.id},
+    list.push_back({{"attempt", i + 1},
+                    {"id", attempt.id},
                     {"workflow", attempt.workflow},
                     {"direction", attempt.direction},
                     {"result", attempt.result},

@@ -72,7 +72,8 @@ absl::StatusOr<std::string> MoveTables::Create(const CreateArgs& args, absl::Tim
   }
   SLUICE_RETURN_IF_ERROR(RecordCreating(services_, record));
   SLUICE_LOG(kInfo, "workflow is being created", {{"workflow", WorkflowKey(record)}});
-  const absl::Status forward = CreateForward(services_, record, plan.tables, deadline);
+  const size_t at_once = args.parallelism != 0 ? args.parallelism : kShardsAtOnce;
+  const absl::Status forward = CreateForward(services_, record, plan.tables, at_once, deadline);
   if (!forward.ok()) {
     return UndoAfter(record, forward, absl::Now() + kUndoWithin);
   }
@@ -137,7 +138,7 @@ absl::Status MoveTables::Recover(WorkflowRecord& record) {
   }
   SLUICE_ASSIGN_OR_RETURN(const TablesByStream tables,
                           DescribeSources(services_, record, deadline));
-  SLUICE_RETURN_IF_ERROR(CreateForward(services_, record, tables, deadline));
+  SLUICE_RETURN_IF_ERROR(CreateForward(services_, record, tables, kShardsAtOnce, deadline));
   return record.start_pending ? StartPending(services_, record, deadline) : absl::OkStatus();
 }
 

@@ -18,6 +18,12 @@ absl::StatusOr<OperationLocks::Guard> OperationLocks::TryLock(absl::string_view 
   return Guard(*this, std::string(key));
 }
 
+std::string OperationLocks::HolderOf(absl::string_view key) const {
+  const absl::MutexLock lock(&mutex_);
+  const auto held = held_.find(key);
+  return held == held_.end() ? std::string() : held->second;
+}
+
 OperationLocks::Guard::~Guard() {
   if (locks_ != nullptr) {
     const absl::MutexLock lock(&locks_->mutex_);

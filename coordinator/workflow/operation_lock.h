@@ -36,9 +36,11 @@ class OperationLocks {
   // `key` is OperationKey(record); `command` names the command for those who come second.
   // ABORTED "another command (switchtraffic) is running on customer.commerce2customer" when taken.
   absl::StatusOr<Guard> TryLock(absl::string_view key, absl::string_view command);
+  // The command that runs on it; empty when there is none.
+  [[nodiscard]] std::string HolderOf(absl::string_view key) const;
 
  private:
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, std::string> held_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,8 @@ std::string ListKeyspacesJson(const topology::Topology& topology);
 absl::StatusOr<std::string> ShowKeyspaceJson(const topology::Topology& topology,
                                              const std::string& name);
 std::string ListProxiesJson(const rules::RuleService& rules);
-std::string CutoverAttemptsJson(const std::vector<store::CutoverAttempt>& attempts);
+// `number`: only that one of them, the first is 1; 0: all.
+std::string CutoverAttemptsJson(const std::vector<store::CutoverAttempt>& attempts,
+                                uint32_t number = 0);
 
 }  // namespace sluice::workflow

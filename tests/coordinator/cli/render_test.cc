@@ -147,6 +147,65 @@ TEST(RenderTest, ACutoverIsATimelineToScale) {
             "No cutover of customer.commerce2customer is recorded\n");
 }
 
+TEST(RenderTest, StepsStandInTheOrderOfTheirBeginningWithAProxyEach) {
+  const std::string text = Text(Verb::kCutoverShow, R"({"attempts": [{"attempt": 2, "id": "x",
+      "steps": [
+        {"name": "close_gate", "shard": "commerce/0", "started_us": 20, "took_us": 10},
+        {"name": "hold_rules", "shard": "", "proxy": "p1", "started_us": 10, "took_us": 3},
+        {"name": "hold_rules", "shard": "", "started_us": 10, "took_us": 9},
+        {"name": "open_gate", "shard": "customer/0", "started_us": 60, "took_us": 5},
+        {"name": "close_gate", "shard": "commerce/80-", "started_us": 21, "took_us": 10}]}]})");
+  EXPECT_THAT(text, HasSubstr("2. Cutover x of"));
+  EXPECT_LT(text.find("proxy p1"), text.find("close_gate"));
+  EXPECT_THAT(text, HasSubstr("shard 0 took no writes for 45 us"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("shard 80- took")));
+}
+
+TEST(RenderTest, ADiagnosisNamesWhatDoesNotAgreeAndWhatItShouldBe) {
+  constexpr char kFound[] = R"json({"summary": "Workflow customer.move: of 2 findings 1 disagrees",
+      "traffic_state": "Reads Not Switched. Writes Not Switched", "consistent": false,
+      "findings": [
+        {"place": "commerce/0 (zone1-100)", "about": "gate", "state": "closed", "expected": "open",
+         "verdict": "disagrees"},
+        {"place": "proxy p1", "about": "rules", "state": "obeys epoch 3", "expected": "epoch 3",
+         "verdict": "agrees"}]
+})json";
+  EXPECT_EQ(Text(Verb::kWorkflowDiagnose, kFound),
+            "Workflow customer.move: of 2 findings 1 disagrees\n"
+            "Current State: Reads Not Switched. Writes Not Switched\n"
+            "  disagrees  commerce/0 (zone1-100)  gate   closed (expected: open)\n"
+            "  agrees     proxy p1                rules  obeys epoch 3\n");
+  Command command;
+  command.verb = Verb::kWorkflowDiagnose;
+  EXPECT_FALSE(IsGood(command, kFound));
+  EXPECT_TRUE(IsGood(command, R"({"consistent": true})"));
+  command.verb = Verb::kGetTablets;
+  EXPECT_TRUE(IsGood(command, kFound));
+}
+
+TEST(RenderTest, ARepairSaysWhatWasDoneAndWhatRemains) {
+  constexpr char kDone[] = R"({"summary": "Workflow customer.move: something remains",
+      "done": false, "repairs": [{"what": "open the gate", "irreversible": false,
+      "result": "done"}], "remains": ["stream 3 has failed"], "consistent": false,
+      "findings": [{"place": "store", "about": "record", "state": "frozen", "expected": "",
+      "verdict": "agrees"}]})";
+  EXPECT_EQ(Text(Verb::kWorkflowRepair, kDone),
+            "Workflow customer.move: something remains\n"
+            "  done: open the gate\n"
+            "  remains: stream 3 has failed\n"
+            "What stands now:\n"
+            "  agrees  store  record  frozen\n");
+  Command command;
+  command.verb = Verb::kWorkflowRepair;
+  EXPECT_FALSE(IsGood(command, kDone));
+  EXPECT_TRUE(IsGood(command, R"({"done": true})"));
+}
+
+TEST(RenderTest, AForcedSwitchWarnsFirst) {
+  EXPECT_THAT(Text(Verb::kSwitchTraffic, R"({"warning": "forced, although", "summary": "done"})"),
+              testing::StartsWith("WARNING: forced, although\ndone\n"));
+}
+
 TEST(RenderTest, ACutoverWithoutStepsOrWithoutTimeIsStillTold) {
   EXPECT_THAT(Text(Verb::kCutoverShow, R"({"attempts": [{"id": "x", "steps": []},
       {"id": "y", "steps": [{"name": "commit", "started_us": 5, "took_us": -3}]}]})"),
@@ -180,11 +239,12 @@ TEST(RenderTest, OddDocumentsNeverEndTheProgram) {
   for (const Verb verb :
        {Verb::kMoveTablesCreate, Verb::kSwitchTraffic, Verb::kCancel, Verb::kWorkflowList,
         Verb::kGetRoutingRules, Verb::kGetTablets, Verb::kKeyspaceList, Verb::kKeyspaceShow,
-        Verb::kCutoverShow, Verb::kProxies, Verb::kWorkflowShow}) {
+        Verb::kCutoverShow, Verb::kProxies, Verb::kWorkflowShow, Verb::kWorkflowDiagnose,
+        Verb::kWorkflowRepair}) {
     for (const char* json :
          {"null", "[]", "3", "\"x\"", "{}", R"({"rules": 1, "tablets": {"a": 2}, "shards": [3],
              "keyspaces": [null], "workflows": "w", "attempts": [4, {"steps": [5, {}]}],
-             "proxies": [[]], "details": [6, {}], "dry_run_results": 7, "summary": []})"}) {
+             "proxies": [[]], "findings": [7, {}], "repairs": "r", "remains": 1, "details": [6, {}], "dry_run_results": 7, "summary": []})"}) {
       EXPECT_FALSE(Text(verb, json).empty()) << static_cast<int>(verb) << " " << json;
     }
   }

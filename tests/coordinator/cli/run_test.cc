@@ -8,8 +8,6 @@
 #include <atomic>
 #include <cstdio>
 #include <fstream>
-#include <functional>
-#include <memory>
 #include <sstream>
 
 #include "absl/base/thread_annotations.h"
@@ -17,9 +15,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
-#include "common/rpc/server.h"
 #include "common/stream/stream_options.h"
 #include "schemas/admin.capnp.h"
+#include "tests/coordinator/cli/run_fixture.h"
 
 namespace sluice::cli {
 namespace {
@@ -29,49 +27,6 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-struct Result {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-class RunTest : public testing::Test {
- protected:
-  using Answer =
-      std::function<absl::StatusOr<std::string>(const rpc::RequestContext&, AdminRequest::Reader)>;
-
-  void Serve(Answer answer) {
-    server_ = std::make_unique<rpc::Server>(rpc::ServerOptions{.url = "tcp://127.0.0.1:0"});
-    server_->Register<AdminRequest, schemas::AdminReply>(
-        schemas::Method::ADMIN, [answer = std::move(answer)](const rpc::RequestContext& context,
-                                                             AdminRequest::Reader request,
-                                                             schemas::AdminReply::Builder reply) {
-          const absl::StatusOr<std::string> json = answer(context, request);
-          if (json.ok()) {
-            reply.setJson(*json);
-          }
-          return json.status();
-        });
-    const absl::Status started = server_->Start();
-    ASSERT_TRUE(started.ok()) << started;
-    url_ = server_->url();
-  }
-
-  Result Sluice(const std::vector<std::string>& args, bool terminal = false) {
-    std::ostringstream out;
-    std::ostringstream err;
-    const int code = cli::Run(args, {.coordinator = url_,
-                                     .out = out,
-                                     .err = err,
-                                     .out_is_terminal = terminal,
-                                     .watch_period = absl::Milliseconds(5)});
-    return {.code = code, .out = out.str(), .err = err.str()};
-  }
-
-  std::unique_ptr<rpc::Server> server_;
-  std::string url_;
-};
 
 std::string Str(capnp::Text::Reader text) {
   return {text.begin(), text.size()};
@@ -341,6 +296,8 @@ TEST_F(RunTest, EveryOtherVerbAsksForWhatItSays) {
       {{"cutover", "show", "k.w"}, AdminRequest::CUTOVER_SHOW},
       {{"cutover", "release", "k.w"}, AdminRequest::CUTOVER_RELEASE},
       {{"cutover", "abort", "k.w"}, AdminRequest::CUTOVER_ABORT},
+      {{"workflow", "diagnose", "k.w"}, AdminRequest::WORKFLOW_DIAGNOSE},
+      {{"Workflow", "k.w", "Repair"}, AdminRequest::WORKFLOW_REPAIR},
       {{"proxies"}, AdminRequest::PROXY_LIST},
   };
   for (const auto& [args, which] : cases) {
@@ -371,6 +328,36 @@ TEST_F(RunTest, ShardsAreSentWithWhatTheyAreMeantFor) {
       "-80\n");
   EXPECT_EQ(Sluice({"movetables", "switchtraffic", "k.w", "--shards", "-80"}).code, 2);
   EXPECT_EQ(Sluice({"movetables", "start", "k.w", "--shards", ","}).code, 2);
+}
+
+TEST_F(RunTest, AnAnswerThatSomethingIsWrongIsPrintedAndEndsWithOne) {
+  Serve([](const auto&, AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    const bool good = request.isWorkflowRepair()
+                          ? request.getWorkflowRepair().getYes()
+                          : Str(request.getWorkflowDiagnose().getName()) == "good";
+    return absl::StrCat(R"({"summary": "looked", "consistent": )", good ? "true" : "false",
+                        R"(, "done": )", good ? "true" : "false", "}");
+  });
+  for (const char* action : {"diagnose", "repair"}) {
+    const Result result = Sluice({"workflow", action, "k.bad", "--format", "json"});
+    EXPECT_EQ(result.code, 1) << action;
+    EXPECT_THAT(result.out, HasSubstr("looked"));
+    EXPECT_EQ(result.err, "");
+  }
+  EXPECT_EQ(Sluice({"workflow", "diagnose", "k.good"}).code, 0);
+  EXPECT_EQ(Sluice({"workflow", "repair", "k.bad", "--yes"}).code, 0);
+}
+
+TEST_F(RunTest, NumbersAreSentOnlyWhereTheyAreGiven) {
+  Serve([](const auto&, AdminRequest::Reader request) -> absl::StatusOr<std::string> {
+    const auto args = request.getSwitchTraffic();
+    return absl::StrCat(R"({"summary": ")", args.getForce(), " ", args.getParallelism(), " ",
+                        args.getKillBlockersAfterMs(), "\"}");
+  });
+  EXPECT_EQ(Sluice({"movetables", "switchtraffic", "k.w"}).out, "0 0 0\n");
+  EXPECT_EQ(Sluice({"movetables", "switchtraffic", "k.w", "--force", "--parallelism", "4"}).out,
+            "1 4 0\n");
+  EXPECT_EQ(Sluice({"movetables", "switchtraffic", "k.w", "--parallelism", "99"}).code, 1);
 }
 
 TEST_F(RunTest, RulesAreNotKeptFromTheProxies) {
@@ -408,74 +395,6 @@ TEST_F(RunTest, AnAnswerThatCannotBeWrittenIsAFailure) {
   std::ostringstream err;
   EXPECT_EQ(cli::Run({"gettablets"}, {.coordinator = url_, .out = full, .err = err}), 1);
   EXPECT_THAT(err.str(), HasSubstr("could not be written"));
-}
-
-// Answers with the rows copied so far, a thousand more each time.
-class Copy {
- public:
-  std::string Look(const std::string& status = "Copying") {
-    const absl::MutexLock lock(&mutex_);
-    rows_ += 1000;
-    return absl::StrCat(
-        R"({"workflow": "customer.w", "traffic_state": "Reads Not Switched.", "table_copy_state":
-           {"corder": {"rows_copied": )",
-        rows_, R"(, "rows_total": 3000, "phase": ")", rows_ == 3000 ? "COMPLETE" : "IN_PROGRESS",
-        R"("}}, "shard_streams": {"customer/0": {"streams": [{"id": 1, "tablet":
-           {"cell": "zone1", "uid": 200}, "status": ")",
-        status, R"("}]}}})");
-  }
-
- private:
-  absl::Mutex mutex_;
-  int64_t rows_ ABSL_GUARDED_BY(mutex_) = 0;
-};
-
-TEST_F(RunTest, AWatchedCopyIsALineForEachLookUntilItIsDone) {
-  Copy copy;
-  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> { return copy.Look(); });
-  const Result result = Sluice({"movetables", "status", "customer.w", "--watch"});
-  EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out,
-              AllOf(HasSubstr(" 33.3% 1000/3000 rows "), HasSubstr(" 66.7% 2000/3000 rows "),
-                    HasSubstr("ends in about"), HasSubstr(" 100.0% 3000/3000 rows "),
-                    HasSubstr("Traffic State: Reads Not Switched.")));
-}
-
-TEST_F(RunTest, OnATerminalAWatchedCopyIsRedrawnInItsPlace) {
-  Copy copy;
-  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> { return copy.Look(); });
-  const Result result = Sluice({"movetables", "progress", "--watch", "customer.w"}, true);
-  EXPECT_EQ(result.code, 0) << result.err;
-  // Nine lines each time.
-  EXPECT_THAT(result.out, HasSubstr("Traffic State: Reads Not Switched.\n\x1b[9A\x1b[J"));
-  EXPECT_THAT(result.out, HasSubstr("total"));
-}
-
-TEST_F(RunTest, AWatchInJsonIsADocumentOnEachLine) {
-  Copy copy;
-  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> { return copy.Look(); });
-  const Result result = Sluice({"--format=json", "movetables", "status", "--watch", "customer.w"});
-  EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 3);
-}
-
-TEST_F(RunTest, AWatchEndsWithOneWhenTheCopyDoesNotGoOn) {
-  Copy copy;
-  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> { return copy.Look("Stopped"); });
-  const Result result = Sluice({"movetables", "status", "customer.w", "--watch"});
-  EXPECT_EQ(result.code, 1);
-  EXPECT_THAT(result.err, HasSubstr("every stream is stopped"));
-}
-
-TEST_F(RunTest, AWatchWaitsForACoordinatorThatAnsweredOnce) {
-  Copy copy;
-  std::atomic<int> looks = 0;
-  Serve([&](const auto&, auto) -> absl::StatusOr<std::string> {
-    return ++looks == 2 ? absl::StatusOr<std::string>(absl::UnavailableError("restarting"))
-                        : copy.Look();
-  });
-  EXPECT_EQ(Sluice({"movetables", "status", "customer.w", "--watch"}).code, 0);
-  EXPECT_EQ(looks, 4);
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ StoredCutover Example() {
   state.plan.kill_blockers_after_ms = 9;
   state.plan.kill_rows_max = 10;
   state.plan.server_gate = true;
+  state.plan.parallelism = 11;
   Transition transition = Step(std::move(state), Event::Begin());
   const Effect hold = transition.effects.at(0);
   transition = Step(std::move(transition.state), Event::Outcome(hold, Result::kRetry, "später"));

@@ -267,11 +267,13 @@ TEST_P(StoreConformance, AttemptsComeNewestFirstWithTheirStepsInOrder) {
   Fixture f(GetParam());
   CutoverAttempt first{"id-1", "customer.c2c", "forward", "", 10, 0, {}};
   const CutoverStep hold{"HoldRules", "", 11, 5, "epoch 7"};
+  const CutoverStep part{"HoldRules", "", 11, 4, "", "p1"};
   const CutoverStep close{"CloseGate", "commerce/0", 16, 3, ""};
   ASSERT_THAT(f.Write([&](StoreTransaction& t) -> absl::Status {
     SLUICE_RETURN_IF_ERROR(t.PutCutoverAttempt(first));
-    SLUICE_RETURN_IF_ERROR(t.AppendCutoverStep("id-1", hold));
-    SLUICE_RETURN_IF_ERROR(t.AppendCutoverStep("id-1", close));
+    for (const CutoverStep& step : {hold, part, close}) {
+      SLUICE_RETURN_IF_ERROR(t.AppendCutoverStep("id-1", step));
+    }
     SLUICE_RETURN_IF_ERROR(t.PutCutoverAttempt({"id-2", "customer.c2c", "reverse", "", 20, 0, {}}));
     return t.PutCutoverAttempt({"id-3", "customer.other", "forward", "", 30, 0, {}});
   }),
@@ -280,9 +282,16 @@ TEST_P(StoreConformance, AttemptsComeNewestFirstWithTheirStepsInOrder) {
   first.finished_us = 40;
   ASSERT_THAT(f.Write([&](StoreTransaction& t) { return t.PutCutoverAttempt(first); }), IsOk());
   f.Reopen();
-  first.steps = {hold, close};
-  EXPECT_THAT(f.Attempts("customer.c2c"),
-              ElementsAre(CutoverAttempt{"id-2", "customer.c2c", "reverse", "", 20, 0, {}}, first));
+  const CutoverAttempt second{"id-2", "customer.c2c", "reverse", "", 20, 0, {}};
+  std::vector<CutoverAttempt> heads;
+  ASSERT_THAT(f.store().Read([&](StoreReader& reader) -> absl::Status {
+    SLUICE_ASSIGN_OR_RETURN(heads, reader.ListCutoverHeads("customer.c2c"));
+    return absl::OkStatus();
+  }),
+              IsOk());
+  EXPECT_THAT(heads, ElementsAre(second, first));
+  first.steps = {hold, part, close};
+  EXPECT_THAT(f.Attempts("customer.c2c"), ElementsAre(second, first));
   EXPECT_THAT(f.Write([&](StoreTransaction& t) { return t.AppendCutoverStep("id-9", hold); }),
               StatusIs(absl::StatusCode::kNotFound, "id-9"));
 }

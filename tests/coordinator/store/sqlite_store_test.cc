@@ -124,7 +124,10 @@ TEST(SqliteStoreTest, AFileOfTheFirstVersionGetsWhatItLacks) {
   {
     auto database = SqliteDatabase::Open(path);
     ASSERT_THAT(database, IsOk());
-    ASSERT_THAT((*database)->Execute("DROP TABLE setting; PRAGMA user_version = 1"), IsOk());
+    ASSERT_THAT(
+        (*database)->Execute("DROP TABLE setting; ALTER TABLE cutover_step DROP COLUMN proxy; "
+                             "PRAGMA user_version = 1"),
+        IsOk());
   }
   auto store = SqliteStore::Open(path);
   ASSERT_THAT(store, IsOk());

@@ -199,8 +199,11 @@ absl::StatusOr<workflow::GateResult> FakeCluster::SetGate(const AgentRef& agent,
                 if (was_open != opens) {
                   ++server.writes;
                 }
+                Copy(server.recorded_gate, workflow::GateStateName(change.state));
                 if (!change.cutover_id.empty()) {
                   ++server.journals;
+                  Copy(server.journal_id, change.cutover_id);
+                  Copy(server.journal, change.journal);
                 }
                 if (!change.marker_id.empty()) {
                   Copy(server.marker, change.marker_id);
@@ -277,13 +280,31 @@ absl::Status FakeCluster::AwaitPosition(const AgentRef& agent, const std::string
                  [](FakeServer&, FakeServer&) { return absl::OkStatus(); });
 }
 
-absl::Status FakeCluster::WriteJournal(const AgentRef& agent,
-                                       const workflow::JournalEntry& /*entry*/,
+absl::Status FakeCluster::WriteJournal(const AgentRef& agent, const workflow::JournalWrite& entry,
                                        const CallBudget& /*budget*/) {
-  return Request("write_journal", agent, [](FakeServer& server, FakeServer&) {
+  return Request("write_journal", agent, [&](FakeServer& server, FakeServer&) {
     ++server.journals;
+    Copy(server.journal_id, entry.cutover_id);
+    Copy(server.journal, entry.record);
     return absl::OkStatus();
   });
+}
+
+absl::StatusOr<workflow::JournalReading> FakeCluster::ReadJournal(
+    const AgentRef& agent, const workflow::GateQuery& /*query*/, const CallBudget& /*budget*/) {
+  workflow::JournalReading reading;
+  const absl::Status status = Request("read_journal", agent, [&](FakeServer& server, FakeServer&) {
+    reading.gate_state = server.recorded_gate;
+    if (server.journals > 0) {
+      reading.entries.push_back(
+          {.cutover_id = server.journal_id, .record = server.journal, .written_us = 1});
+    }
+    return absl::OkStatus();
+  });
+  if (!status.ok()) {
+    return status;
+  }
+  return reading;
 }
 
 absl::StatusOr<std::vector<std::string>> FakeCluster::DropTables(

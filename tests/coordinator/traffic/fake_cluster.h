@@ -35,6 +35,9 @@ struct FakeServer {
   uint64_t marker_at = 0;
   char marker[64] = {};
   uint32_t journals = 0;
+  char journal_id[64] = {};  // the last entry
+  char journal[2048] = {};
+  char recorded_gate[16] = {};
   uint64_t counter = 1;  // AUTO_INCREMENT of every table
   bool dropped = false;
   bool renamed = false;
@@ -121,8 +124,11 @@ class FakeCluster : public workflow::Agents {
                                            const workflow::CallBudget& budget) override;
   absl::Status AwaitPosition(const workflow::AgentRef& agent, const std::string& gtid_set,
                              const workflow::CallBudget& budget) override;
-  absl::Status WriteJournal(const workflow::AgentRef& agent, const workflow::JournalEntry& entry,
+  absl::Status WriteJournal(const workflow::AgentRef& agent, const workflow::JournalWrite& entry,
                             const workflow::CallBudget& budget) override;
+  absl::StatusOr<workflow::JournalReading> ReadJournal(const workflow::AgentRef& agent,
+                                                       const workflow::GateQuery& query,
+                                                       const workflow::CallBudget& budget) override;
   absl::StatusOr<std::vector<std::string>> DropTables(const workflow::AgentRef& agent,
                                                       const workflow::DropRequest& request,
                                                       const workflow::CallBudget& budget) override;

@@ -88,6 +88,7 @@ topology::StreamInfo FakeCluster::InfoOf(const FakeStream& stream) const {
   info.state = static_cast<StreamState>(stream.state);
   info.frozen = stream.frozen;
   info.lag_ms = lag_ms;
+  info.position = stream.awaits_position ? "" : PositionOf(stream.from);
   info.message = stream.frozen ? "FROZEN" : stream_message;
   topology::CopyProgress& copy = info.copy.emplace_back();
   copy.table = "customer";

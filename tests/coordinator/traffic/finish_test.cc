@@ -46,7 +46,7 @@ TEST_F(FinishTest, CompleteDropsTheOldSideAndLeavesNothing) {
   EXPECT_THAT(coordinator_->rules->Rules().homes,
               Contains(store::TableHome{.table = "customer", .keyspace = "customer"}));
   // The timeline can still be asked for.
-  EXPECT_TRUE(service().CutoverShow(SwitchOf().workflow).ok());
+  EXPECT_TRUE(service().CutoverShow(SwitchOf().workflow, 0).ok());
 }
 
 TEST_F(FinishTest, CompleteKeepsWhatItIsToldToKeep) {

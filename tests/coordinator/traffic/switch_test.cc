@@ -303,7 +303,7 @@ TEST_F(SwitchTest, GoesOnWhenNobodyWaitsForTheAnswer) {
   const auto second = service().Switch(SwitchOf(), Soon());
   ExpectRefused(second, absl::StatusCode::kAborted, "another command (switchtraffic) is running");
   {
-    const auto shown = service().CutoverShow(SwitchOf().workflow);
+    const auto shown = service().CutoverShow(SwitchOf().workflow, 0);
     ASSERT_TRUE(shown.ok());
     EXPECT_THAT(*shown, HasSubstr("waiting for seal of customer/0"));
     const absl::MutexLock lock(&mutex);
@@ -355,11 +355,11 @@ TEST_F(SwitchTest, StopsAndStartsStreams) {
 TEST_F(SwitchTest, ShowsTheAttempts) {
   Switch();
   Reverse();
-  const auto shown = service().CutoverShow(SwitchOf().workflow);
+  const auto shown = service().CutoverShow(SwitchOf().workflow, 0);
   ASSERT_TRUE(shown.ok()) << shown.status();
   EXPECT_THAT(*shown, HasSubstr("\"reverse\""));
   EXPECT_THAT(*shown, HasSubstr("close_gate"));
-  EXPECT_EQ(service().CutoverShow({.keyspace = "customer", .name = "x"}).status().code(),
+  EXPECT_EQ(service().CutoverShow({.keyspace = "customer", .name = "x"}, 0).status().code(),
             absl::StatusCode::kNotFound);
 }
 

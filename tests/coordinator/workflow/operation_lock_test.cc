@@ -23,5 +23,16 @@ TEST(OperationLocksTest, TheSecondCommandIsRefusedWithTheNameOfTheFirst) {
   EXPECT_THAT(locks.TryLock("customer.c2c", "cancel"), IsOk());
 }
 
+TEST(OperationLocksTest, TheCommandThatHoldsALockIsNamed) {
+  OperationLocks locks;
+  EXPECT_EQ(locks.HolderOf("customer.move"), "");
+  {
+    const auto held = locks.TryLock("customer.move", "switchtraffic");
+    EXPECT_EQ(locks.HolderOf("customer.move"), "switchtraffic");
+    EXPECT_EQ(locks.HolderOf("customer.other"), "");
+  }
+  EXPECT_EQ(locks.HolderOf("customer.move"), "");
+}
+
 }  // namespace
 }  // namespace sluice::workflow

@@ -66,7 +66,7 @@ TEST_F(RecoveryTest, ARecordedCreateGoesForward) {
 TEST_F(RecoveryTest, ACreateThatIsHalfDoneGoesForward) {
   CreatePlan plan = PlanCreate(bench_.services(), args_, Soon()).value();
   EXPECT_THAT(RecordCreating(bench_.services(), plan.record), IsOk());
-  EXPECT_THAT(CreateForward(bench_.services(), plan.record, plan.tables, Soon()), IsOk());
+  EXPECT_THAT(CreateForward(bench_.services(), plan.record, plan.tables, 1, Soon()), IsOk());
   bench_.Restart();
   RecoverUntil(&Started);
   EXPECT_EQ(bench_.target.Calls().back(), "start stream 1");

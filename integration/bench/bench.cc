@@ -46,7 +46,8 @@ Outcome Bench::Take(const MeasureSpec& spec) {
 
 std::vector<Group> AllGroups() {
   std::vector<Group> all;
-  for (auto* part : {CopyGroups, DrainGroups, DecodeGroups, RunningGroups, MemoryGroups}) {
+  for (auto* part :
+       {CopyGroups, DrainGroups, DecodeGroups, RunningGroups, MemoryGroups, CutoverGroups}) {
     for (Group& group : part()) {
       all.push_back(std::move(group));
     }

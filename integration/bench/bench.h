@@ -66,5 +66,6 @@ std::vector<Group> DrainGroups();
 std::vector<Group> DecodeGroups();
 std::vector<Group> RunningGroups();
 std::vector<Group> MemoryGroups();
+std::vector<Group> CutoverGroups();
 
 }  // namespace sluice::bench

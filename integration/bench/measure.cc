@@ -11,6 +11,11 @@
 
 namespace sluice::bench {
 
+MeasureSpec AtMost(const std::string& name, const std::string& unit, double target,
+                   const std::string& what) {
+  return {.name = name, .unit = unit, .target = target, .better = Better::kLower, .what = what};
+}
+
 double Median(std::vector<double> values) {
   if (values.empty()) {
     return 0;

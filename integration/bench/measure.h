@@ -34,6 +34,10 @@ struct Outcome {
   [[nodiscard]] bool met() const;
 };
 
+// The spec of a measure that is better when it is lower.
+MeasureSpec AtMost(const std::string& name, const std::string& unit, double target,
+                   const std::string& what);
+
 double Median(std::vector<double> values);
 
 // {"measures": [{"name", "value", "unit", "target", "better", "met", "runs", "rows_verified",

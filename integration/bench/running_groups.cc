@@ -257,11 +257,6 @@ absl::Status RunApplication(Bench& bench) {
   return absl::OkStatus();
 }
 
-MeasureSpec AtMost(const std::string& name, const std::string& unit, double target,
-                   const std::string& what) {
-  return {.name = name, .unit = unit, .target = target, .better = Better::kLower, .what = what};
-}
-
 }  // namespace
 
 std::vector<Group> RunningGroups() {

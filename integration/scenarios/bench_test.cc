@@ -54,12 +54,32 @@ TEST(BenchTest, NamesItsMeasures) {
   const auto result = cluster::RunCommand({Program(), "--list"}, {}, absl::Seconds(20));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->exit_code, 0);
-  for (const char* name :
-       {"copy-sysbench-vs-mydumper", "copy-wide-vs-load-data", "copy-single-vs-load-data",
-        "copy-many-tables", "copy-agents-cpu", "drain-write-only", "drain-multi-row-update",
-        "drain-random-updates", "drain-hot-rows", "drain-inserts", "decode-binlog", "lag-p99",
-        "idle-cpu", "idle-memory", "idle-binlog", "memory-blobs", "memory-transaction",
-        "application-queries"}) {
+  for (const char* name : {"copy-sysbench-vs-mydumper",
+                           "copy-wide-vs-load-data",
+                           "copy-single-vs-load-data",
+                           "copy-many-tables",
+                           "copy-agents-cpu",
+                           "drain-write-only",
+                           "drain-multi-row-update",
+                           "drain-random-updates",
+                           "drain-hot-rows",
+                           "drain-inserts",
+                           "decode-binlog",
+                           "lag-p99",
+                           "idle-cpu",
+                           "idle-memory",
+                           "idle-binlog",
+                           "memory-blobs",
+                           "memory-transaction",
+                           "application-queries",
+                           "cutover-one-shard",
+                           "cutover-one-shard-p99",
+                           "cutover-one-shard-errors",
+                           "cutover-16-shards",
+                           "cutover-256-shards",
+                           "cutover-256-shards-coordinator",
+                           "cutover-100-tables",
+                           "cutover-long-transaction"}) {
     EXPECT_THAT(result->output, ::testing::HasSubstr(std::string(name) + "\t"));
   }
 }
@@ -87,6 +107,26 @@ TEST(BenchTest, MeasuresTheDrainOfABacklogBesideAReplica) {
   ExpectMeasured(measures[0], 4000);
   ExpectMeasured(measures[1], 2000);
   ExpectMeasured(measures[2], 2000);
+}
+
+TEST(BenchTest, MeasuresWhatClientsFeelOfACutoverAndThatNoneOfThemFails) {
+  const auto measures =
+      Measure({"cutover-one-shard", "cutover-one-shard-p99", "cutover-one-shard-errors"});
+  ASSERT_EQ(measures.size(), 3U);
+  // Two tables of 500 rows, compared after each run.
+  ExpectMeasured(measures[0], 2000);
+  ExpectMeasured(measures[1], 2000);
+  EXPECT_EQ(measures[2]["name"], "cutover-one-shard-errors");
+  EXPECT_EQ(measures[2]["value"], 0) << measures[2];
+}
+
+TEST(BenchTest, MeasuresACutoverBesideALongTransaction) {
+  const auto measures = Measure({"cutover-long-transaction"});
+  ASSERT_EQ(measures.size(), 1U);
+  ExpectMeasured(measures[0], 2000);
+  const auto& details = measures[0]["details"];
+  EXPECT_GT(details["switch_ms"][0].get<double>(),
+            0.5 * details["transaction_ms"][0].get<double>());
 }
 
 }  // namespace

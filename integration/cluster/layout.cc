@@ -17,6 +17,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/status_macros.h"
 
 namespace sluice::cluster {
@@ -234,6 +235,19 @@ absl::Status WriteConfiguration(const Layout& layout) {
     SLUICE_RETURN_IF_ERROR(WriteFile(layout.Path(proxy.name + ".toml"), ProxyToml(layout, proxy)));
   }
   return absl::OkStatus();
+}
+
+absl::Status RewriteFile(const std::string& from, const std::string& to,
+                         const std::vector<std::pair<std::string, std::string>>& changes) {
+  std::stringstream text;
+  {
+    std::ifstream in(from);
+    if (!in) {
+      return absl::NotFoundError(absl::StrCat("can't read ", from));
+    }
+    text << in.rdbuf();
+  }
+  return WriteFile(to, absl::StrReplaceAll(text.str(), changes));
 }
 
 std::string LayoutToJson(const Layout& layout) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -66,6 +67,11 @@ absl::StatusOr<Layout> PlanLayout(const Topology& topology, const std::string& d
 
 // Writes the configuration files of coordinator, agents and proxies, and the secrets.
 absl::Status WriteConfiguration(const Layout& layout);
+
+// Copies a configuration file, each text on the left replaced by that on its right; `from` and `to`
+// may be the same.
+absl::Status RewriteFile(const std::string& from, const std::string& to,
+                         const std::vector<std::pair<std::string, std::string>>& changes);
 
 // The JSON that `sluice-cluster up` prints and cluster.json holds.
 std::string LayoutToJson(const Layout& layout);

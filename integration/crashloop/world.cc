@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -32,17 +30,6 @@ cluster::Topology TwoSides() {
   topology.tablets.push_back({.uid = kSourceUid, .keyspace = "source"});
   topology.tablets.push_back({.uid = kTargetUid, .keyspace = "target"});
   return topology;
-}
-
-absl::Status Rewrite(const std::string& from, const std::string& to,
-                     const std::vector<std::pair<std::string, std::string>>& changes) {
-  std::ifstream in(from);
-  std::stringstream text;
-  text << in.rdbuf();
-  std::ofstream out(to, std::ios::trunc);
-  out << absl::StrReplaceAll(text.str(), changes);
-  out.close();
-  return in && out ? absl::OkStatus() : absl::InternalError(absl::StrCat("can't write ", to));
 }
 
 }  // namespace
@@ -102,10 +89,11 @@ absl::Status World::WriteAgentFiles(uint32_t uid, Side side) {
                                               relay_port(Link::kAgents), "\""));
   }
   const std::string path = cluster_->layout().Path(tablet.agent_name() + ".toml");
-  SLUICE_RETURN_IF_ERROR(Rewrite(path, path + ".relayed", changes));
+  SLUICE_RETURN_IF_ERROR(cluster::RewriteFile(path, path + ".relayed", changes));
   // A rival listens elsewhere: the port is the stopped agent's.
-  return Rewrite(path + ".relayed", path + ".rival",
-                 {{listen, "listen = \"tcp://127.0.0.1:0\""}, {"advertise_url", "#advertise_url"}});
+  return cluster::RewriteFile(
+      path + ".relayed", path + ".rival",
+      {{listen, "listen = \"tcp://127.0.0.1:0\""}, {"advertise_url", "#advertise_url"}});
 }
 
 absl::Status World::TakeOver() {

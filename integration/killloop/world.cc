@@ -1,0 +1,394 @@
+// World: how a case begins, what is done to its victim, and what must hold afterwards.
+
+#include "integration/killloop/world.h"
+
+#include <thread>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "integration/demo/story.h"
+#include "integration/killloop/blocker.h"
+#include "integration/workload/compare.h"
+
+namespace sluice::killloop {
+namespace {
+
+constexpr uint32_t kCommerce = 100;
+constexpr uint32_t kCustomer = 200;
+constexpr uint64_t kOrders = 1000;
+constexpr uint64_t kFirstKey = 1'000'000'000;
+constexpr uint64_t kKeysOfAGeneration = 100'000'000;
+constexpr uint64_t kJudgedByOneGeneration = 20;
+constexpr char kThere[] = "All Reads Switched. Writes Switched";
+constexpr char kHere[] = "Reads Not Switched. Writes Not Switched";
+constexpr absl::Duration kReached = absl::Seconds(30);
+constexpr absl::Duration kRecovery = absl::Seconds(90);
+// What takes a fence back must find the blocker gone before it gives up.
+constexpr absl::Duration kBlocked = absl::Seconds(5);
+
+bool IsTeardown(const Case& one) {
+  return one.boundary.story == Story::kComplete || one.boundary.story == Story::kCancel;
+}
+
+cluster::Topology TwoSides() {
+  cluster::Topology topology;
+  topology.proxies = 2;
+  topology.tablets.push_back({.uid = kCommerce, .keyspace = "commerce"});
+  topology.tablets.push_back({.uid = kCustomer, .keyspace = "customer"});
+  return topology;
+}
+
+std::string SwitchVerb(const Case& one) {
+  return one.reverse ? "reversetraffic" : "switchtraffic";
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<World>> World::Start(const WorldOptions& options) {
+  std::unique_ptr<World> world(new World(options));
+  cluster::ClusterOptions cluster_options;
+  cluster_options.directory = options.directory;
+  cluster_options.bin_directory = options.bin_directory;
+  cluster_options.dies_with_parent = true;
+  SLUICE_ASSIGN_OR_RETURN(world->cluster_, cluster::Cluster::Up(TwoSides(), cluster_options));
+  cluster::Cluster& cluster = *world->cluster_;
+  SLUICE_ASSIGN_OR_RETURN(world->links_, Links::Weave(cluster));
+  for (const char* name : {"agent-100", "agent-200", "proxy-1", "proxy-2"}) {
+    SLUICE_RETURN_IF_ERROR(cluster.Kill(name));
+    SLUICE_RETURN_IF_ERROR(cluster.Start(name));
+  }
+  SLUICE_RETURN_IF_ERROR(cluster.AwaitServing(kRecovery));
+  SLUICE_RETURN_IF_ERROR(demo::LoadCommerce(cluster, kOrders));
+  world->operator_ = std::make_unique<Operator>(cluster);
+  SLUICE_RETURN_IF_ERROR(world->StartClients());
+  return world;
+}
+
+absl::Status World::StartClients() {
+  workload::WorkloadOptions options;
+  for (const cluster::ProxyLayout& proxy : cluster_->layout().proxies) {
+    mysql::ConnectionOptions session;
+    session.host = "127.0.0.1";
+    session.port = proxy.port;
+    session.user = cluster_->layout().app_user;
+    session.password = cluster_->layout().app_password;
+    options.proxies.push_back(session);
+  }
+  options.writers = 2;
+  options.readers = 1;
+  options.replica_reads = false;
+  options.think_time = absl::Milliseconds(10);
+  // What an earlier generation does not know the outcome of may still come.
+  options.first_key = kFirstKey + kKeysOfAGeneration * generations_++;
+  judged_ = 0;
+  SLUICE_ASSIGN_OR_RETURN(clients_, workload::Workload::Start(options));
+  return clients_->AwaitWrites(10, kRecovery);
+}
+
+uint32_t World::ToUid(const Case& one) const {
+  return one.reverse && !IsTeardown(one) ? move_->source_uid : move_->target_uid;
+}
+
+std::string World::NameOf(const Case& one, const std::string& role) const {
+  const uint32_t to = ToUid(one);
+  const uint32_t from = to == kCommerce ? kCustomer : kCommerce;
+  if (absl::StartsWith(role, "from-")) {
+    return absl::StrCat(role.substr(5), "-", from);
+  }
+  if (absl::StartsWith(role, "to-")) {
+    return absl::StrCat(role.substr(3), "-", to);
+  }
+  return role;
+}
+
+// Once there and back: only then does a switch find a stream that it replaces.
+absl::Status World::CreateMove() {
+  SLUICE_ASSIGN_OR_RETURN(const uint32_t owner, OwnerOfOrders());
+  Move move;
+  move.source = owner == kCommerce ? "commerce" : "customer";
+  move.target = owner == kCommerce ? "customer" : "commerce";
+  move.source_uid = owner;
+  move.target_uid = owner == kCommerce ? kCustomer : kCommerce;
+  move.name = absl::StrCat(move.target, ".move", ++moves_);
+  SLUICE_RETURN_IF_ERROR(operator_->Insist(
+      {"movetables", "create", move.name, "--source", move.source, "--tables", "customer,corder"},
+      kRecovery));
+  SLUICE_RETURN_IF_ERROR(operator_->AwaitRunning(move.name, kRecovery));
+  move_ = move;
+  SLUICE_RETURN_IF_ERROR(BringTraffic(true));
+  return BringTraffic(false);
+}
+
+// The move leads from customer to commerce where `reverse`.
+absl::Status World::TurnMove(bool reverse) {
+  const bool is_reverse = move_->source == "customer";
+  if (is_reverse == reverse) {
+    return absl::OkStatus();
+  }
+  SLUICE_RETURN_IF_ERROR(BringTraffic(true));
+  SLUICE_RETURN_IF_ERROR(operator_->Insist({"movetables", "complete", move_->name}, kRecovery));
+  move_.reset();
+  return CreateMove();
+}
+
+absl::Status World::BringTraffic(bool there) {
+  const absl::Time deadline = absl::Now() + kRecovery;
+  const char* wanted = there ? kThere : kHere;
+  absl::Status last;
+  do {
+    const absl::StatusOr<Standing> standing = operator_->Look(move_->name);
+    if (standing.ok() && standing->traffic_state == wanted) {
+      return operator_->AwaitRunning(there ? move_->ReverseName() : move_->name, kRecovery);
+    }
+    last = operator_->Insist(
+        {"movetables", there ? "switchtraffic" : "reversetraffic", move_->name, "--timeout", "20s"},
+        absl::Seconds(1));
+  } while (absl::Now() < deadline);
+  return Annotate(last, absl::StrCat("traffic can't be brought to \"", wanted, "\""));
+}
+
+absl::Status World::Prepare(const Case& one) {
+  if (!move_) {
+    SLUICE_RETURN_IF_ERROR(CreateMove());
+  }
+  if (IsTeardown(one)) {
+    SLUICE_RETURN_IF_ERROR(TurnMove(one.reverse));
+  }
+  const bool there = IsTeardown(one) ? one.boundary.story == Story::kComplete : one.reverse;
+  SLUICE_RETURN_IF_ERROR(BringTraffic(there));
+  if (one.boundary.story == Story::kReadsLast) {
+    SLUICE_RETURN_IF_ERROR(operator_->Insist(
+        {"movetables", SwitchVerb(one), move_->name, "--tablet-types", "primary"}, kRecovery));
+  }
+  SLUICE_RETURN_IF_ERROR(Arm(one));
+  const bool reads_last = one.boundary.story == Story::kReadsLast;
+  const bool back = reads_last ? !one.reverse : there;
+  return operator_->AwaitRunning(back ? move_->ReverseName() : move_->name, kRecovery);
+}
+
+absl::Status World::Arm(const Case& one) {
+  const std::string owner = NameOf(one, RoleOf(one.boundary.owner));
+  SLUICE_RETURN_IF_ERROR(cluster_->Kill(owner));
+  SLUICE_RETURN_IF_ERROR(cluster_->Start(
+      owner, {absl::StrCat(one.way == Way::kExit ? "SLUICE_CRASH_AT=" : "SLUICE_STOP_AT=",
+                           one.boundary.point, ":", one.boundary.nth)}));
+  return cluster_->AwaitServing(kRecovery);
+}
+
+void World::GiveCommand(const Case& one) const {
+  std::vector<std::string> arguments = {"movetables", SwitchVerb(one), move_->name};
+  const auto give = [&](const std::vector<std::string>& flags) {
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    operator_->Try(arguments);
+  };
+  switch (one.boundary.story) {
+    case Story::kSwitch:
+      return give({"--timeout", "5s", "--initialize-target-sequences"});
+    case Story::kHeld:
+      give({"--timeout", "5s", "--hold"});
+      // It is held by the next coordinator too, unless it never began.
+      return operator_->Insist({"cutover", "release", move_->name}, absl::Seconds(20))
+          .IgnoreError();
+    case Story::kUndone:
+      return give({"--timeout", "3s", "--tablet-types", "primary"});
+    case Story::kReadsUndone:
+      return give({"--timeout", "2s", "--tablet-types", "replica,rdonly"});
+    case Story::kReadsLast:
+      return give({"--timeout", "5s", "--tablet-types", "replica,rdonly"});
+    case Story::kComplete:
+      return operator_->Try({"movetables", "complete", move_->name});
+    case Story::kCancel:
+      return operator_->Try({"movetables", "cancel", move_->name});
+  }
+}
+
+absl::StatusOr<bool> World::Strike(const Case& one) {
+  std::unique_ptr<Blocker> blocker;
+  if (one.boundary.story == Story::kUndone || one.boundary.story == Story::kReadsUndone) {
+    SLUICE_ASSIGN_OR_RETURN(auto session, cluster_->ConnectMysqld(ToUid(one)));
+    SLUICE_ASSIGN_OR_RETURN(
+        blocker, Blocker::Start(std::move(session),
+                                one.boundary.story == Story::kUndone ? Blocker::Of::kCommits
+                                                                     : Blocker::Of::kViews,
+                                kBlocked));
+  }
+  const std::jthread command([this, &one] { GiveCommand(one); });
+  const std::string owner = NameOf(one, RoleOf(one.boundary.owner));
+  const absl::Status reached = one.way == Way::kExit ? cluster_->AwaitEnd(owner, kReached)
+                                                     : cluster_->AwaitStopped(owner, kReached);
+  if (!reached.ok()) {
+    return false;
+  }
+  SLUICE_RETURN_IF_ERROR(Inflict(one));
+  return true;
+}
+
+absl::Status World::Inflict(const Case& one) {
+  const std::string owner = NameOf(one, RoleOf(one.boundary.owner));
+  const std::string victim = NameOf(one, one.role);
+  switch (one.way) {
+    case Way::kExit:
+      return cluster_->Start(owner);
+    case Way::kKill:
+      SLUICE_RETURN_IF_ERROR(cluster_->Kill(victim));
+      if (victim != owner) {
+        SLUICE_RETURN_IF_ERROR(cluster_->Resume(owner));
+      }
+      return cluster_->Start(victim);
+    case Way::kStop:
+      if (victim != owner) {
+        SLUICE_RETURN_IF_ERROR(cluster_->Pause(victim));
+        SLUICE_RETURN_IF_ERROR(cluster_->Resume(owner));
+      }
+      absl::SleepFor(options_.stop_for);  // Delay: longer than any lease
+      return cluster_->Resume(victim);
+    case Way::kCut:
+      links_->Cut(victim);
+      SLUICE_RETURN_IF_ERROR(cluster_->Resume(owner));
+      absl::SleepFor(options_.cut_for);  // Delay: so long nobody reaches it
+      links_->Heal();
+      return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> World::Settle(const Case& one, bool reached) {
+  if (!reached) {  // it must not end there later
+    const std::string owner = NameOf(one, RoleOf(one.boundary.owner));
+    SLUICE_RETURN_IF_ERROR(cluster_->Kill(owner));
+    SLUICE_RETURN_IF_ERROR(cluster_->Start(owner));
+  }
+  for (const std::string& name : cluster_->ProcessNames()) {
+    if (!cluster_->IsRunning(name)) {
+      return absl::InternalError(
+          absl::StrCat(name, " ended by itself; see ", cluster_->layout().LogOf(name)));
+    }
+  }
+  SLUICE_RETURN_IF_ERROR(cluster_->AwaitServing(kRecovery));
+  if (IsTeardown(one)) {
+    SLUICE_RETURN_IF_ERROR(AwaitTornDown(one));
+    move_.reset();
+    SLUICE_RETURN_IF_ERROR(clients_->AwaitWrites(10, kRecovery));
+    return std::string("torn down");
+  }
+  SLUICE_ASSIGN_OR_RETURN(std::string end, operator_->AwaitCutoverOver(move_->name, kRecovery));
+  SLUICE_RETURN_IF_ERROR(clients_->AwaitWrites(10, kRecovery));
+  SLUICE_RETURN_IF_ERROR(CheckRecord());
+  return end;
+}
+
+// Once it is decided it goes on by itself; before that the operator asks again.
+absl::Status World::AwaitTornDown(const Case& one) {
+  const absl::Time deadline = absl::Now() + kRecovery;
+  absl::StatusOr<Standing> last;
+  do {
+    last = operator_->Look(move_->name);
+    if (last.ok() && last->phase.empty()) {
+      return absl::OkStatus();
+    }
+    if (last.ok() && last->phase != "completing" && last->phase != "cancelling") {
+      GiveCommand(one);
+    }
+    absl::SleepFor(absl::Milliseconds(50));  // Delay: between two looks
+  } while (absl::Now() < deadline);
+  return absl::DeadlineExceededError(absl::StrCat(
+      move_->name, " is not gone: ", last.ok() ? last->phase : last.status().ToString()));
+}
+
+absl::StatusOr<uint32_t> World::OwnerOfOrders() const {
+  std::vector<uint32_t> open;
+  for (const uint32_t uid : {kCommerce, kCustomer}) {
+    SLUICE_ASSIGN_OR_RETURN(const auto session, cluster_->ConnectMysqld(uid));
+    SLUICE_ASSIGN_OR_RETURN(
+        const mysql::QueryResult tables,
+        session->Query("SELECT table_name FROM information_schema.tables WHERE table_schema = "
+                       "DATABASE() AND table_name IN ('corder', 'customer') AND table_type = "
+                       "'BASE TABLE'"));
+    if (tables.rows.size() == 2) {
+      open.push_back(uid);
+    } else if (!tables.rows.empty()) {
+      return absl::DataLossError(absl::StrCat("one of two tables is open on ", uid));
+    }
+  }
+  if (open.size() != 1) {
+    return absl::DataLossError(absl::StrCat("open on ", open.size(), " sides"));
+  }
+  return open.front();
+}
+
+absl::Status World::CheckRecord() {
+  SLUICE_ASSIGN_OR_RETURN(const Standing standing, operator_->Look(move_->name));
+  SLUICE_ASSIGN_OR_RETURN(const uint32_t owner, OwnerOfOrders());
+  const bool there = absl::StrContains(standing.traffic_state, "Writes Switched");
+  if ((owner == move_->target_uid) != there) {
+    return absl::DataLossError(absl::StrCat("the record says \"", standing.traffic_state,
+                                            "\", but mysqld ", owner, " is open"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status World::CompareSides(uint32_t owner) {
+  SLUICE_ASSIGN_OR_RETURN(const auto open, cluster_->ConnectMysqld(owner));
+  SLUICE_ASSIGN_OR_RETURN(const auto closed,
+                          cluster_->ConnectMysqld(owner == kCommerce ? kCustomer : kCommerce));
+  for (const auto& [table, key] :
+       {std::pair<std::string, std::string>{"customer", "customer_id"}, {"corder", "order_id"}}) {
+    SLUICE_ASSIGN_OR_RETURN(
+        const workload::Comparison compared,
+        workload::AwaitEqualTables(*open, mysql::QuoteName(table), *closed,
+                                   mysql::QuoteName("_sluice_closed_" + table), key, kRecovery));
+    before_.rows_compared += compared.rows_compared;
+    if (compared.rows_different > 0) {
+      return absl::DataLossError(absl::StrCat(compared.rows_different, " rows of ", table,
+                                              " differ: ", absl::StrJoin(compared.findings, "; ")));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status World::Judge() {
+  clients_->Pause();
+  SLUICE_ASSIGN_OR_RETURN(const uint32_t owner, OwnerOfOrders());
+  SLUICE_ASSIGN_OR_RETURN(const auto session, cluster_->ConnectMysqld(owner));
+  SLUICE_ASSIGN_OR_RETURN(const workload::WorkloadReport report,
+                          clients_->Judge(*session, "corder"));
+  if (report.lost_writes + report.duplicated_writes + report.wrong_reads > 0) {
+    return absl::DataLossError(
+        absl::StrCat(report.lost_writes, " writes lost, ", report.duplicated_writes, " doubled, ",
+                     report.wrong_reads, " wrong reads: ", absl::StrJoin(report.findings, "; ")));
+  }
+  if (move_) {
+    SLUICE_RETURN_IF_ERROR(CompareSides(owner));
+  }
+  if (++judged_ < kJudgedByOneGeneration) {
+    clients_->Resume();
+    return absl::OkStatus();
+  }
+  // The tables must not grow for ever.
+  const Totals so_far = totals();
+  clients_.reset();
+  before_ = so_far;
+  SLUICE_RETURN_IF_ERROR(
+      session->Execute(absl::StrCat("DELETE FROM corder WHERE order_id >= ", kFirstKey)).status());
+  return StartClients();
+}
+
+Totals World::totals() const {
+  Totals totals = before_;
+  if (clients_ != nullptr) {
+    const workload::WorkloadReport report = clients_->Snapshot();
+    totals.acknowledged_writes += report.acknowledged_writes;
+    totals.unknown_writes += report.unknown_writes;
+    totals.reads += report.reads;
+    totals.client_errors += report.client_errors;
+  }
+  totals.connections_cut = links_->connections_cut();
+  return totals;
+}
+
+}  // namespace sluice::killloop

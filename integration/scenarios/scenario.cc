@@ -243,9 +243,13 @@ uint32_t Scenario::AwaitOwnerOfOrders(absl::Duration timeout) {
 }
 
 void Scenario::JudgeAll(bool compare_sides) {
+  const uint32_t owner = OwnerOfOrders();
+  ASSERT_NE(owner, 0U);
+  JudgeSides(owner, !compare_sides ? 0 : owner == 100 ? 200 : 100);
+}
+
+void Scenario::JudgeSides(uint32_t owner_uid, uint32_t other_uid) {
   clients_->Pause();
-  const uint32_t owner_uid = OwnerOfOrders();
-  ASSERT_NE(owner_uid, 0U);
   auto owner = cluster_->ConnectMysqld(owner_uid);
   ASSERT_TRUE(owner.ok()) << owner.status();
   const auto report = clients_->Judge(**owner, "corder");
@@ -254,21 +258,25 @@ void Scenario::JudgeAll(bool compare_sides) {
   EXPECT_EQ(report->duplicated_writes, 0U) << absl::StrJoin(report->findings, "\n");
   EXPECT_EQ(report->wrong_reads, 0U) << absl::StrJoin(report->findings, "\n");
   EXPECT_GT(report->acknowledged_writes, 0U);
-  if (compare_sides) {
-    auto other = cluster_->ConnectMysqld(owner_uid == 100 ? 200 : 100);
-    ASSERT_TRUE(other.ok()) << other.status();
-    for (const auto& [table, key] :
-         {std::pair<std::string, std::string>{"customer", "customer_id"}, {"corder", "order_id"}}) {
-      const auto compared = workload::AwaitEqualTables(**owner, mysql::QuoteName(table), **other,
-                                                       mysql::QuoteName("_sluice_closed_" + table),
-                                                       key, absl::Seconds(20));
-      ASSERT_TRUE(compared.ok()) << table << ": " << compared.status();
-      EXPECT_GT(compared->rows_compared, 0U);
-      EXPECT_EQ(compared->rows_different, 0U)
-          << table << ": " << absl::StrJoin(compared->findings, "\n");
-    }
+  if (other_uid != 0) {
+    CompareSides(**owner, other_uid);
   }
   clients_->Resume();
+}
+
+void Scenario::CompareSides(mysql::Connection& owner, uint32_t other_uid) {
+  auto other = cluster_->ConnectMysqld(other_uid);
+  ASSERT_TRUE(other.ok()) << other.status();
+  for (const auto& [table, key] :
+       {std::pair<std::string, std::string>{"customer", "customer_id"}, {"corder", "order_id"}}) {
+    const auto compared = workload::AwaitEqualTables(owner, mysql::QuoteName(table), **other,
+                                                     mysql::QuoteName("_sluice_closed_" + table),
+                                                     key, absl::Seconds(60));
+    ASSERT_TRUE(compared.ok()) << table << ": " << compared.status();
+    EXPECT_GT(compared->rows_compared, 0U);
+    EXPECT_EQ(compared->rows_different, 0U)
+        << table << ": " << absl::StrJoin(compared->findings, "\n");
+  }
 }
 
 }  // namespace sluice::scenario

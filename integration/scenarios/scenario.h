@@ -71,9 +71,12 @@ class Scenario {
   // Pauses the clients, judges their writes at the owner, and compares the tables of both sides;
   // no lost or doubled write, no wrong read, no difference.
   void JudgeAll(bool compare_sides = true);
+  // The same where the PRIMARYs are others by now: `owner` serves, `other` (0: none) follows it.
+  void JudgeSides(uint32_t owner, uint32_t other);
 
  private:
   std::vector<uint32_t> OpenSidesOfOrders();
+  void CompareSides(mysql::Connection& owner, uint32_t other_uid);
 
   std::unique_ptr<cluster::Cluster> cluster_;
   std::unique_ptr<workload::Workload> clients_;

@@ -238,7 +238,7 @@ class Lexer {
       ++at_;
     }
     // @@session.`name`
-    if (Peek() == '`' && sql_[at_ - 1] == '.') {
+    if ((Peek() == '`' || (Peek() == '"' && options_.ansi_quotes)) && sql_[at_ - 1] == '.') {
       return ReadQuoted(TokenKind::kVariable, begin);
     }
     Emit(TokenKind::kVariable, begin, at_);

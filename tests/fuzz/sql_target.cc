@@ -123,6 +123,7 @@ std::vector<std::string> Seeds() {
       "CALL shop.p(1, 'x')",
       "SELECT `a`op.`t`.b, op.`t`.c",
       "UPDATE .shop.customer(1)",
+      "SET @@global.\"x\".p = 1",
       "SELECT a > (SELECT .max(k) FROM corder)",
       "TRUNCATE customer",
       "EXPLAIN FORMAT=JSON SELECT * FROM t",

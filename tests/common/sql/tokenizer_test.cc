@@ -107,6 +107,7 @@ TEST(TokenizerOptionsTest, AnsiQuotesMakeNames) {
   TokenizerOptions options;
   options.ansi_quotes = true;
   EXPECT_EQ(Render(R"("a""b" 'c')", options), "q:a\"b s:'c'");
+  EXPECT_EQ(Render(R"(@@global."x".y)", options), "v:@@global.\"x\" p:. i:y");
 }
 
 TEST(TokenizerOptionsTest, WithoutBackslashEscapesABackslashIsAByte) {

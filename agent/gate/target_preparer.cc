@@ -248,7 +248,8 @@ class Preparation {
   // Called by several threads at once, each with a session of its own.
   absl::Status Create(mysql::Connection& session, size_t i) const {
     const std::string& table = observed_[i].table;
-    const absl::Status created = session.Execute(statements_[i]).status();
+    const absl::Status created =
+        mysql::CreateAsPrinted(session, statements_[i], mysql::QuoteName(ClosedName(table)));
     if (!created.ok() && MysqlErrnoOf(created) == kTableExists) {
       return WithSubject(
           absl::AbortedError(

@@ -1,10 +1,12 @@
-// ReadCreateStatement: SHOW CREATE TABLE, and what its character set loses.
+// ReadCreateStatement: SHOW CREATE TABLE, and what its character set loses. CreateAsPrinted: the
+// way back, for what strict mode refuses.
 
 #include "common/mysql/create_statement.h"
 
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
@@ -15,6 +17,7 @@ namespace sluice::mysql {
 namespace {
 
 constexpr absl::string_view kScratch = "`_sluice`.`_definition`";
+constexpr unsigned kDoubledMember = 1291;  // ER_DUPLICATED_VALUE_IN_TYPE
 
 // Reads the lines of columns: "  `name` type(…) …".
 class Scanner {
@@ -124,14 +127,18 @@ absl::StatusOr<std::string> ReadMembers(Connection& connection, const std::strin
   const std::string column = QuoteName(members.column);
   // A key of its own, for servers that demand one.
   const absl::string_view key = members.column == "_key" ? "_key2" : "_key";
-  for (const std::string& statement :
-       {absl::StrCat("DROP TEMPORARY TABLE IF EXISTS ", kScratch),
-        absl::StrCat("CREATE TEMPORARY TABLE ", kScratch, " (", key,
-                     " INT AUTO_INCREMENT PRIMARY KEY) AS SELECT ", column, " FROM ", table,
-                     " LIMIT 0"),
-        absl::StrCat("INSERT INTO ", kScratch, " (", column, ") VALUES ", Values(members))}) {
-    SLUICE_RETURN_IF_ERROR(connection.Execute(statement).status());
-  }
+  SLUICE_RETURN_IF_ERROR(
+      connection.Execute(absl::StrCat("DROP TEMPORARY TABLE IF EXISTS ", kScratch)).status());
+  SLUICE_RETURN_IF_ERROR(
+      CreateAsPrinted(connection,
+                      absl::StrCat("CREATE TEMPORARY TABLE ", kScratch, " (", key,
+                                   " INT AUTO_INCREMENT PRIMARY KEY) AS SELECT ", column, " FROM ",
+                                   table, " LIMIT 0"),
+                      kScratch));
+  SLUICE_RETURN_IF_ERROR(connection
+                             .Execute(absl::StrCat("INSERT INTO ", kScratch, " (", column,
+                                                   ") VALUES ", Values(members)))
+                             .status());
   SLUICE_ASSIGN_OR_RETURN(const QueryResult result,
                           connection.Query(absl::StrCat("SELECT HEX(", column, ") FROM ", kScratch,
                                                         " ORDER BY ", column, " + 0")));
@@ -153,6 +160,35 @@ absl::StatusOr<std::string> Restore(Connection& connection, const std::string& t
   }
   absl::StrAppend(&restored, create.substr(copied));
   return restored;
+}
+
+// The first warning of the last statement that is about neither doubled members nor an old way of
+// writing something; empty where there is none.
+absl::StatusOr<std::string> FirstChange(Connection& connection) {
+  SLUICE_ASSIGN_OR_RETURN(const QueryResult result, connection.Query("SHOW WARNINGS"));
+  for (const Row& row : result.rows) {
+    if (row.size() < 3) {
+      return absl::InternalError("SHOW WARNINGS answered with fewer than three columns");
+    }
+    const std::string text = row[2].value_or("");
+    if (row[1] != absl::StrCat(kDoubledMember) &&
+        !absl::StrContains(absl::AsciiStrToLower(text), "deprecated")) {
+      return text;
+    }
+  }
+  return "";
+}
+
+absl::Status CreateWithDoubledMembers(Connection& connection, absl::string_view create,
+                                      absl::string_view quoted) {
+  SLUICE_RETURN_IF_ERROR(connection.Execute(create).status());
+  SLUICE_ASSIGN_OR_RETURN(const std::string change, FirstChange(connection));
+  if (change.empty()) {
+    return absl::OkStatus();
+  }
+  SLUICE_RETURN_IF_ERROR(connection.Execute(absl::StrCat("DROP TABLE ", quoted)).status());
+  return absl::InternalError(
+      absl::StrCat("mysqld would change the definition of ", quoted, ": ", change));
 }
 
 }  // namespace
@@ -192,6 +228,28 @@ absl::StatusOr<std::string> ReadCreateStatement(Connection& connection, absl::st
                      restored.status().message(), ")"));
   }
   return restored;
+}
+
+absl::Status CreateAsPrinted(Connection& connection, absl::string_view create,
+                             absl::string_view quoted) {
+  absl::Status created = connection.Execute(create).status();
+  if (MysqlErrnoOf(created) != kDoubledMember) {
+    return created;
+  }
+  // Deprecations have too many numbers to know them other than by their text.
+  SLUICE_RETURN_IF_ERROR(
+      connection
+          .Execute(
+              "SET @sluice_mode = @@SESSION.sql_mode, @sluice_language = @@SESSION.lc_messages, "
+              "SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', "
+              "SESSION lc_messages = 'en_US'")
+          .status());
+  created = CreateWithDoubledMembers(connection, create, quoted);
+  const absl::Status restored =
+      connection
+          .Execute("SET SESSION sql_mode = @sluice_mode, SESSION lc_messages = @sluice_language")
+          .status();
+  return created.ok() ? restored : created;
 }
 
 }  // namespace sluice::mysql

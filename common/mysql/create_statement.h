@@ -37,4 +37,11 @@ absl::StatusOr<std::string> ShowCreateTable(Connection& connection, absl::string
 absl::StatusOr<std::string> ReadCreateStatement(Connection& connection, absl::string_view database,
                                                 absl::string_view table);
 
+// Runs a CREATE TABLE of a table that exists elsewhere; `quoted` is the name in it. An ENUM or SET
+// with the same member twice (or with members that its collation takes for the same) can be made
+// only without strict mode, which is left for that statement alone; when mysqld changes anything
+// else of the definition then, the table is dropped again: INTERNAL says what.
+absl::Status CreateAsPrinted(Connection& connection, absl::string_view create,
+                             absl::string_view quoted);
+
 }  // namespace sluice::mysql

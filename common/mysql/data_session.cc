@@ -57,6 +57,8 @@ absl::Status ConfigureDataSession(Connection& connection) {
               "sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES', "
               "foreign_key_checks = 0, unique_checks = 1, net_read_timeout = 600, "
               "net_write_timeout = 600, wait_timeout = 28800, "
+              // What is warned of is read, all of it, by its text.
+              "max_error_count = 65535, lc_messages = 'en_US', "
               "group_concat_max_len = 1073741824, "
               // A key may be the first 3072 bytes of long texts; a sort that looks at less of them
               // puts rows in another order than the key's, and who reads on from the last key then

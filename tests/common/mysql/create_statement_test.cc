@@ -107,5 +107,32 @@ TEST_F(ReadCreateStatementTest, AMissingPrivilegeIsNamed) {
   Run("DROP USER limited@'%'");
 }
 
+using CreateAsPrintedTest = ReadCreateStatementTest;
+
+TEST_F(CreateAsPrintedTest, MembersMayStandTwiceAndTheSessionStaysStrict) {
+  Run("SET SESSION sql_mode = ''");
+  Run("CREATE TABLE t (id INT PRIMARY KEY, s SET('','') CHARACTER SET ucs2, e ENUM('?','a','?'))");
+  Run("INSERT INTO t VALUES (1, 2, 3)");
+  Run("SET SESSION sql_mode = 'STRICT_ALL_TABLES'");
+  const auto create = ReadCreateStatement(*connection_, "d", "t");
+  ASSERT_TRUE(create.ok()) << create.status();
+  EXPECT_THAT(*create, HasSubstr("enum(x'3F',x'61',x'3F')"));
+  Run("RENAME TABLE t TO source");
+  const absl::Status created = CreateAsPrinted(*connection_, *create, "`t`");
+  ASSERT_TRUE(created.ok()) << created;
+  EXPECT_EQ(ReadCreateStatement(*connection_, "d", "t").value_or(""), *create);
+  EXPECT_EQ(connection_->QueryScalar("SELECT @@SESSION.sql_mode").value_or(""),
+            "STRICT_ALL_TABLES");
+}
+
+TEST_F(CreateAsPrintedTest, WhatMysqldWouldChangeIsRefused) {
+  const absl::Status created = CreateAsPrinted(
+      *connection_, "CREATE TABLE t (s SET('a','a'), v VARCHAR(70000) CHARACTER SET latin1)",
+      "`t`");
+  EXPECT_EQ(created.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(created.message(), HasSubstr("'v' from VARCHAR to TEXT"));
+  EXPECT_EQ(connection_->QueryScalar("SHOW TABLES LIKE 't'").value_or("none"), "none");
+}
+
 }  // namespace
 }  // namespace sluice::mysql

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/target/keyless_match.h"
@@ -51,7 +52,7 @@ absl::Status ChangeWriter::WriteKeylessChange(const KeylessChange& change) {
   }
   sql_ = plan.insert_head;
   SLUICE_RETURN_IF_ERROR(AppendRow(plan, plan.written, {change.after, change.map, true}));
-  return Run("");
+  return Run(plan, "");
 }
 
 absl::Status ChangeWriter::Write(const ChangeSlice& slice) {
@@ -158,10 +159,10 @@ absl::Status ChangeWriter::Delete(const ChangeSlice& slice) {
     SLUICE_RETURN_IF_ERROR(plan.key_in_list ? AppendRow(plan, plan.key, values)
                                             : AppendComparison(plan, values));
     error_enums_ = 0;  // only a value that is written needs to pass strict mode
-    SLUICE_RETURN_IF_ERROR(
-        RunIfFull(plan.key_in_list ? limits_.deletes_max : limits_.compared_deletes_max, tail));
+    SLUICE_RETURN_IF_ERROR(RunIfFull(
+        plan, plan.key_in_list ? limits_.deletes_max : limits_.compared_deletes_max, tail));
   }
-  return Run(tail);
+  return Run(plan, tail);
 }
 
 absl::Status ChangeWriter::Replace(const ChangeSlice& slice) {
@@ -176,25 +177,28 @@ absl::Status ChangeWriter::Replace(const ChangeSlice& slice) {
       sql_ = plan.replace_head;
     }
     SLUICE_RETURN_IF_ERROR(AppendRow(plan, plan.written, {row.image, row.map, true}));
-    SLUICE_RETURN_IF_ERROR(RunIfFull(limits_.rows_max, ""));
+    SLUICE_RETURN_IF_ERROR(RunIfFull(plan, limits_.rows_max, ""));
   }
-  return Run("");
+  return Run(plan, "");
 }
 
-absl::Status ChangeWriter::RunIfFull(size_t rows_max, absl::string_view tail) {
+absl::Status ChangeWriter::RunIfFull(const TablePlan& plan, size_t rows_max,
+                                     absl::string_view tail) {
   if (rows_ < rows_max && sql_.size() + long_bytes_ < limits_.bytes_max) {
     return absl::OkStatus();
   }
-  return Run(tail);
+  return Run(plan, tail);
 }
 
-absl::Status ChangeWriter::Run(absl::string_view tail) {
+absl::Status ChangeWriter::Run(const TablePlan& plan, absl::string_view tail) {
   if (rows_ == 0) {
     return absl::OkStatus();
   }
   sql_.append(tail.data(), tail.size());
   const absl::Time begun = absl::Now();
-  absl::Status status = error_enums_ == 0 ? sender_.Run(sql_, long_values_).status() : RunLenient();
+  absl::Status status = absl::StartsWith(sql_, plan.delete_head)
+                            ? sender_.Run(sql_, long_values_).status()
+                            : sender_.Write(plan, sql_, long_values_, error_enums_);
   times_.server += absl::Now() - begun;
   Clear();
   return status;
@@ -208,21 +212,6 @@ void ChangeWriter::Clear() {
   if (sql_.capacity() > 4 * limits_.bytes_max) {
     sql_ = std::string();  // one large row is no reason to keep its room
   }
-}
-
-// Strict mode refuses an ENUM's error value even from a source that has it; the number of warnings
-// proves that nothing else was let through.
-absl::Status ChangeWriter::RunLenient() {
-  constexpr size_t kVerbBytes = sizeof("REPLACE") - 1;
-  sql_.insert(kVerbBytes, absl::StrCat(" ", binlog::kLenientHint));
-  SLUICE_ASSIGN_OR_RETURN(const mysql::Connection::Outcome outcome,
-                          sender_.Run(sql_, long_values_));
-  if (outcome.warnings != error_enums_) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("rows with an invalid ENUM value gave ", outcome.warnings, " warnings where ",
-                     error_enums_, " are right, so a value may have been changed"));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace sluice::target

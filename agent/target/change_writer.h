@@ -70,9 +70,8 @@ class ChangeWriter {
   absl::Status AppendCell(const TablePlan& plan, size_t family, size_t ordinal,
                           const Values& values);
   absl::Status WriteKeylessChange(const KeylessChange& change);
-  absl::Status RunIfFull(size_t rows_max, absl::string_view tail);
-  absl::Status Run(absl::string_view tail);
-  absl::Status RunLenient();
+  absl::Status RunIfFull(const TablePlan& plan, size_t rows_max, absl::string_view tail);
+  absl::Status Run(const TablePlan& plan, absl::string_view tail);
   void Clear();
 
   RowSender sender_;

@@ -72,7 +72,6 @@ class CopiedRowWriter {
                                      uint64_t row_count);
   absl::Status AppendRow(const TablePlan& plan);
   absl::Status Run(const TablePlan& plan, CopyVerb& verb);
-  absl::Status RunOnce();
   void Clear();
 
   mysql::Connection& connection_;

@@ -1,4 +1,5 @@
-// RowSender: runs statements that write rows, long values beside their text.
+// RowSender: runs statements that write rows, long values beside their text, and proves that no
+// value was changed where strict mode can't be kept.
 
 #pragma once
 
@@ -10,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "agent/target/table_plan.h"
 #include "common/binlog/column_family.h"
 #include "common/mysql/connection.h"
 
@@ -24,12 +26,23 @@ class RowSender {
   // would be escaped, so copied, and could exceed the packet that the source took it by.
   static bool IsLong(binlog::ColumnFamily family, absl::string_view bytes);
 
-  // FAILED_PRECONDITION says so when a packet would be above what
-  // the server takes, whose own answer is to end the connection.
+  // FAILED_PRECONDITION says so when a packet would be above what the server takes, whose own
+  // answer is to end the connection.
   absl::StatusOr<mysql::Connection::Outcome> Run(const std::string& sql,
                                                  const std::vector<absl::string_view>& long_values);
 
+  // Runs an INSERT or REPLACE that begins with the plan's head, in which so many cells hold an
+  // ENUM's error value. Strict mode refuses these, and also a row whose generated column came to a
+  // value that does not fit, which a source without strict mode has cut short; such a statement is
+  // run without strict mode, and each of its warnings must be about one of these cells or about a
+  // generated column. FAILED_PRECONDITION otherwise: the caller rolls back.
+  absl::Status Write(const TablePlan& plan, const std::string& sql,
+                     const std::vector<absl::string_view>& long_values, uint64_t error_enums);
+
  private:
+  absl::Status WriteLeniently(const TablePlan& plan, const std::string& sql,
+                              const std::vector<absl::string_view>& long_values,
+                              uint64_t error_enums);
   absl::Status CheckPacket(size_t bytes);
 
   mysql::Connection& connection_;

@@ -17,7 +17,9 @@ struct OptionalVariable {
   const char* value;
   bool required;  // where the server has it
 };
-constexpr std::array<OptionalVariable, 4> kOptional = {{
+constexpr std::array<OptionalVariable, 5> kOptional = {{
+    // A statement's warnings are all looked at, or the statement is not trusted.
+    {"max_error_count", "65535", false},
     // Tables are made from the source's own CREATE statements.
     {"sql_generate_invisible_primary_key", "0", true},
     {"show_gipk_in_create_table_and_information_schema", "1", true},
@@ -57,8 +59,8 @@ absl::Status ConfigureDataSession(Connection& connection) {
               "sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES', "
               "foreign_key_checks = 0, unique_checks = 1, net_read_timeout = 600, "
               "net_write_timeout = 600, wait_timeout = 28800, "
-              // What is warned of is read, all of it, by its text.
-              "max_error_count = 65535, lc_messages = 'en_US', "
+              // What is warned of is read by its text.
+              "lc_messages = 'en_US', "
               "group_concat_max_len = 1073741824, "
               // A key may be the first 3072 bytes of long texts; a sort that looks at less of them
               // puts rows in another order than the key's, and who reads on from the last key then

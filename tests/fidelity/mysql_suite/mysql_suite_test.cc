@@ -18,9 +18,11 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/base/status.h"
 #include "common/mysql/table_schema.h"
 #include "integration/cluster/process.h"
 #include "tests/fidelity/mysql_suite/harvest.h"
@@ -97,22 +99,56 @@ class MysqlSuiteTest : public ::testing::Test {
     }
   }
 
-  // INSERT, DELETE and REPLACE of the original's rows.
-  void FillTwins(const std::vector<std::string>& tables) {
+  // Leaves out tables whose rows mysqld itself does not take a second time: IGNORE has made rows
+  // whose NOT NULL generated column has no value, or whose expression fails.
+  void LeaveOutUnrepeatable(std::vector<std::string>& tables) {
     const auto session = WritingSession(world_->source_mysqld(), "+00:00");
+    for (auto table = tables.begin(); table != tables.end();) {
+      const std::string names = Written(*table);
+      ASSERT_TRUE(session->Execute("BEGIN").ok());
+      absl::Status status;
+      // A row that is the first of its statement is not treated as the others are.
+      for (size_t skipped = 0; skipped < 3 && status.ok(); ++skipped) {
+        status =
+            session
+                ->Execute(absl::StrCat("REPLACE INTO ", Twin(*table), " (", names, ") SELECT ",
+                                       names, " FROM ", *table, " LIMIT 1000000 OFFSET ", skipped))
+                .status();
+      }
+      ASSERT_TRUE(session->Execute("ROLLBACK").ok());
+      if (status.ok()) {
+        ++table;
+        continue;
+      }
+      const unsigned number = MysqlErrnoOf(status);
+      EXPECT_TRUE(number == 1048 || number == 3140) << status;
+      unrepeatable_.push_back(harvest_->Origin(*table));
+      table = tables.erase(table);
+    }
+  }
+
+  // The names of the columns that are not generated.
+  std::string Written(const std::string& table) {
     const auto reader = ConnectTo(world_->source_mysqld(), kSourceDatabase);
-    ASSERT_TRUE(mysql::ConfigureDataSession(*reader).ok());
-    const auto schemas = mysql::ReadTableSchemas(*reader, kSourceDatabase, tables);
-    ASSERT_TRUE(schemas.ok()) << schemas.status();
-    for (const mysql::TableSchema& schema : *schemas) {
-      const std::string& table = schema.name;
-      std::vector<std::string> columns;
-      for (const mysql::ColumnSchema& column : schema.columns) {
+    EXPECT_TRUE(mysql::ConfigureDataSession(*reader).ok());
+    const auto schemas = mysql::ReadTableSchemas(*reader, kSourceDatabase, {table});
+    EXPECT_TRUE(schemas.ok()) << schemas.status();
+    std::vector<std::string> columns;
+    if (schemas.ok()) {
+      for (const mysql::ColumnSchema& column : schemas->front().columns) {
         if (!column.is_generated) {
           columns.push_back(mysql::QuoteName(column.name));
         }
       }
-      const std::string names = absl::StrJoin(columns, ", ");
+    }
+    return absl::StrJoin(columns, ", ");
+  }
+
+  // INSERT, DELETE and REPLACE of the original's rows.
+  void FillTwins(const std::vector<std::string>& tables) {
+    const auto session = WritingSession(world_->source_mysqld(), "+00:00");
+    for (const std::string& table : tables) {
+      const std::string names = Written(table);
       for (const std::string& statement : {absl::StrCat("INSERT INTO ", Twin(table), " (", names,
                                                         ") SELECT ", names, " FROM ", table),
                                            absl::StrCat("DELETE FROM ", Twin(table), " LIMIT 2"),
@@ -143,9 +179,16 @@ class MysqlSuiteTest : public ::testing::Test {
                status.message.find(absl::StrCat(name, ":")) != std::string::npos;
       });
       ASSERT_NE(refused, tables.end()) << status.message;
-      refused_.push_back(absl::StrCat(harvest_->Origin(*refused), ": ", status.message));
+      const std::string name = *refused;
       ASSERT_TRUE(world_->Control(stream_, schemas::StreamAction::DELETE, 1).ok());
       tables.erase(refused);
+      // What can't be proved to be unchanged is refused aloud; its twin would be as well.
+      if (absl::StrContains(status.message, "not about generated columns")) {
+        unproved_.push_back(harvest_->Origin(name));
+        tables.erase(std::remove(tables.begin(), tables.end(), Twin(name)), tables.end());
+        continue;
+      }
+      refused_.push_back(absl::StrCat(harvest_->Origin(name), ": ", status.message));
     }
   }
 
@@ -154,6 +197,8 @@ class MysqlSuiteTest : public ::testing::Test {
   std::unique_ptr<Harvest> harvest_;
   uint64_t stream_ = 0;
   std::vector<std::string> refused_;
+  std::vector<std::string> unrepeatable_;
+  std::vector<std::string> unproved_;
 };
 
 TEST_F(MysqlSuiteTest, EveryTableOfTheSuiteArrivesBitForBit) {
@@ -166,12 +211,18 @@ TEST_F(MysqlSuiteTest, EveryTableOfTheSuiteArrivesBitForBit) {
   std::vector<std::string> tables = harvest_->Tables();
   ASSERT_FALSE(tables.empty());
   ASSERT_NO_FATAL_FAILURE(CreateTwins(tables));
+  ASSERT_NO_FATAL_FAILURE(LeaveOutUnrepeatable(tables));
   std::vector<std::string> all = tables;
   for (const std::string& table : tables) {
     all.push_back(Twin(table));
   }
   ASSERT_NO_FATAL_FAILURE(CreateBehindGate(*world_, all));
   ASSERT_NO_FATAL_FAILURE(StartStream(all));
+  tables.erase(std::remove_if(tables.begin(), tables.end(),
+                              [&](const std::string& table) {
+                                return std::find(all.begin(), all.end(), Twin(table)) == all.end();
+                              }),
+               tables.end());
   ASSERT_NO_FATAL_FAILURE(FillTwins(tables));
   ASSERT_NO_FATAL_FAILURE(world_->Drain(stream_));
   ASSERT_TRUE(world_->Control(stream_, schemas::StreamAction::STOP, 2).ok());
@@ -194,8 +245,11 @@ TEST_F(MysqlSuiteTest, EveryTableOfTheSuiteArrivesBitForBit) {
   std::cout << "mysql suite: " << counts.scripts << " scripts, " << counts.statements
             << " statements run (" << counts.failed << " failed, as many are meant to), "
             << counts.tables << " tables with " << counts.rows
-            << " rows, each by copy and by binlog; " << found.rows << " rows, " << found.cells
-            << " cells compared, " << found.json_by_meaning << " JSON documents by meaning\n";
+            << " rows, each by copy and by binlog (" << unrepeatable_.size()
+            << " tables left out whose rows mysqld does not take again, " << unproved_.size()
+            << " refused as generated values can't be told from changed ones); " << found.rows
+            << " rows, " << found.cells << " cells compared, " << found.json_by_meaning
+            << " JSON documents by meaning\n";
 }
 
 }  // namespace

@@ -13,12 +13,8 @@ namespace {
 constexpr absl::Duration kIdleAgeMax = absl::Minutes(5);
 
 absl::Status SetUp(mysql::Connection& connection) {
-  SLUICE_RETURN_IF_ERROR(mysql::ConfigureDataSession(connection));
-  // Definitions carry text (defaults, comments) that must be read as text.
-  SLUICE_RETURN_IF_ERROR(
-      connection.Execute("SET NAMES utf8mb4, SESSION transaction_isolation = 'READ-COMMITTED'")
-          .status());
-  return absl::OkStatus();
+  SLUICE_RETURN_IF_ERROR(mysql::ConfigureDefinitionSession(connection));
+  return connection.Execute("SET SESSION transaction_isolation = 'READ-COMMITTED'").status();
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace sluice::sidecar {
 namespace {
 
-static_assert(target::kStreamTablesVersion == 4,
+static_assert(target::kStreamTablesVersion == 5,
               "changed stream tables need a migration of their own");
 
 // Version 1 copied a table from its start to its end in one go.
@@ -91,8 +91,14 @@ std::vector<Migration> Migrations() {
   Migration fifth = fourth;  // what stands there already is left as it is
   fifth.version = 5;
   Migration sixth{.version = 6, .statements = AddGateKind()};
-  return {std::move(first),  std::move(second), third,
-          std::move(fourth), std::move(fifth),  std::move(sixth)};
+  // LONGTEXT would refuse the bytes of literals of other character sets.
+  Migration seventh{
+      .version = 7,
+      .statements = {"ALTER TABLE _sluice.stream_ddl MODIFY statement LONGBLOB NOT NULL, MODIFY "
+                     "definition LONGBLOB NOT NULL",
+                     "ALTER TABLE _sluice.deferred_key MODIFY definition LONGBLOB NOT NULL"}};
+  return {std::move(first), std::move(second), third, std::move(fourth), std::move(fifth),
+          std::move(sixth), std::move(seventh)};
 }
 
 }  // namespace sluice::sidecar

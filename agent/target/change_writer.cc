@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/target/keyless_match.h"
@@ -196,9 +195,7 @@ absl::Status ChangeWriter::Run(const TablePlan& plan, absl::string_view tail) {
   }
   sql_.append(tail.data(), tail.size());
   const absl::Time begun = absl::Now();
-  absl::Status status = absl::StartsWith(sql_, plan.delete_head)
-                            ? sender_.Run(sql_, long_values_).status()
-                            : sender_.Write(plan, sql_, long_values_, error_enums_);
+  absl::Status status = sender_.Write(plan, sql_, long_values_, error_enums_);
   times_.server += absl::Now() - begun;
   Clear();
   return status;

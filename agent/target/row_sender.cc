@@ -132,9 +132,8 @@ absl::Status RowSender::Write(const TablePlan& plan, const std::string& sql,
 absl::Status RowSender::WriteLeniently(const TablePlan& plan, const std::string& sql,
                                        const std::vector<absl::string_view>& long_values,
                                        uint64_t error_enums) {
-  constexpr size_t kVerbBytes = sizeof("REPLACE") - 1;
   std::string lenient = sql;
-  lenient.insert(kVerbBytes, absl::StrCat(" ", binlog::kLenientHint, " "));
+  lenient.insert(lenient.find(' '), absl::StrCat(" ", binlog::kLenientHint));
   SLUICE_ASSIGN_OR_RETURN(const mysql::Connection::Outcome outcome, Run(lenient, long_values));
   uint64_t others = outcome.warnings;
   std::string first;

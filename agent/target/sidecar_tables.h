@@ -9,7 +9,7 @@
 namespace sluice::target {
 
 // Grows with every change of the statements below.
-inline constexpr int kStreamTablesVersion = 4;
+inline constexpr int kStreamTablesVersion = 5;
 
 // Each may be run again at any time.
 inline constexpr std::array<absl::string_view, 5> kStreamTables = {
@@ -63,12 +63,13 @@ inline constexpr std::array<absl::string_view, 5> kStreamTables = {
   PRIMARY KEY (stream_id, table_name, slot)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
 
-    // The statement of the source that a stream is about to run here (ddl_intent.h).
+    // The statement of the source that a stream is about to run here (ddl_intent.h). Statements and
+    // definitions are bytes: their literals may be of any character set.
     R"(CREATE TABLE IF NOT EXISTS _sluice.stream_ddl (
   stream_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
   gtid VARCHAR(128) NOT NULL,
-  statement LONGTEXT NOT NULL,
-  definition LONGTEXT NOT NULL
+  statement LONGBLOB NOT NULL,
+  definition LONGBLOB NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
 
     // One row per secondary key that a table does without until it is copied. definition: as SHOW
@@ -78,7 +79,7 @@ inline constexpr std::array<absl::string_view, 5> kStreamTables = {
   table_name VARCHAR(64) NOT NULL,
   key_name VARCHAR(64) NOT NULL,
   ordinal INT UNSIGNED NOT NULL,
-  definition LONGTEXT NOT NULL,
+  definition LONGBLOB NOT NULL,
   PRIMARY KEY (stream_id, table_name, key_name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
 };

@@ -140,6 +140,12 @@ class Connection {
 // first; the literals of common/binlog/row_image.h are made for it.
 absl::Status ConfigureDataSession(Connection& connection);
 
+// The same for a session that reads and runs definitions: statements are UTF-8, and answers are
+// sent as they are. mysqld prints a literal of another character set (_latin1'…', in a generated
+// column, a default or a CHECK) by its bytes, and would put question marks in their place if it
+// converted the text of the definition.
+absl::Status ConfigureDefinitionSession(Connection& connection);
+
 // 'text' quoted and escaped for a statement ('\'' included), for sql_mode without
 // NO_BACKSLASH_ESCAPES and connection charset utf8mb4 or binary.
 std::string QuoteString(absl::string_view text);

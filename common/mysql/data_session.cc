@@ -79,4 +79,9 @@ absl::Status ConfigureDataSession(Connection& connection) {
   return absl::OkStatus();
 }
 
+absl::Status ConfigureDefinitionSession(Connection& connection) {
+  SLUICE_RETURN_IF_ERROR(ConfigureDataSession(connection));
+  return connection.Execute("SET NAMES utf8mb4, SESSION character_set_results = NULL").status();
+}
+
 }  // namespace sluice::mysql

@@ -298,7 +298,7 @@ void Run::Persist() {
 }
 
 absl::Status Run::Save() {
-  const absl::Status saved = ledger_.Save(cutover_, steps_);
+  absl::Status saved = ledger_.Save(cutover_, steps_);
   if (!saved.ok()) {
     SLUICE_LOG(kError, "cutover state not stored",
                {{"cutover", cutover_.state.plan.id}, {"reason", saved}});

@@ -66,7 +66,8 @@ TEST_F(CutShortTest, WhatASourceCutShortArrivesAsItIs) {
   ASSERT_NO_FATAL_FAILURE(Follow());
   Write(1001, 500);
   world_->OnSource({"SET SESSION sql_mode = ''", "UPDATE t SET v = v + 1000, e = 0 WHERE n % 2 = 0",
-                    "UPDATE few SET n = n + 5000, s = CONCAT(s, 'x')"});
+                    "UPDATE few SET n = n + 5000, s = CONCAT(s, 'x')",
+                    "DELETE FROM few WHERE n < 5003"});
   const auto session = ConnectTo(world_->source_mysqld(), kSourceDatabase);
   const auto cut = session->QueryScalar("SELECT COUNT(*) > 100 FROM t WHERE narrow = 127");
   EXPECT_EQ(cut.ok() ? *cut : cut.status().ToString(), "1");
@@ -78,7 +79,7 @@ TEST_F(CutShortTest, WhatASourceCutShortArrivesAsItIs) {
   ASSERT_TRUE(target.ok()) << target.status();
   const RawDifferences found = Compare(*source, *target, [](uint64_t) { return true; });
   EXPECT_THAT(found.differences, IsEmpty()) << absl::StrJoin(found.differences, "\n");
-  EXPECT_EQ(found.rows, 1010U);
+  EXPECT_EQ(found.rows, 1008U);
 }
 
 TEST_F(CutShortTest, AValueThatIsNoGeneratedOneIsNeverCutShort) {

@@ -29,9 +29,11 @@ constexpr uint32_t kServerId = 987654;
 absl::Status DeleteAll(mysql::Connection& connection, const std::string& database,
                        const std::vector<std::string>& tables) {
   SLUICE_RETURN_IF_ERROR(mysql::ConfigureDataSession(connection));
+  // Strict mode would refuse to delete rows whose generated columns have been cut short.
   SLUICE_RETURN_IF_ERROR(
       connection
-          .Execute("SET SESSION binlog_row_image = 'FULL', binlog_row_value_options = '', "
+          .Execute("SET SESSION sql_mode = '', binlog_row_image = 'FULL', binlog_row_value_options "
+                   "= '', "
                    "binlog_transaction_compression = OFF, binlog_format = 'ROW', "
                    "GLOBAL binlog_row_metadata = 'FULL'")
           .status());

@@ -171,8 +171,7 @@ void CreateBehindGate(StreamWorld& world, const std::vector<std::string>& tables
   const auto source = ConnectTo(world.source_mysqld(), "");
   const auto target = ConnectTo(world.target_mysqld(), kTargetDatabase);
   for (mysql::Connection* session : {source.get(), target.get()}) {
-    ASSERT_TRUE(mysql::ConfigureDataSession(*session).ok());
-    ASSERT_NO_FATAL_FAILURE(Do(*session, "SET NAMES utf8mb4"));
+    ASSERT_TRUE(mysql::ConfigureDefinitionSession(*session).ok());
   }
   for (const std::string& table : tables) {
     const auto shown = mysql::ReadCreateStatement(*source, kSourceDatabase, table);

@@ -62,7 +62,9 @@ class DdlStreamTest : public ::testing::Test {
 
   std::string Definition(const Mysqld& server, const std::string& database,
                          const std::string& table) {
-    const auto result = ConnectTo(server, database)->Query("SHOW CREATE TABLE " + table);
+    const auto session = ConnectTo(server, database);
+    EXPECT_TRUE(mysql::ConfigureDefinitionSession(*session).ok());
+    const auto result = session->Query("SHOW CREATE TABLE " + table);
     EXPECT_TRUE(result.ok()) << result.status();
     const std::string text = result.ok() ? result->rows[0][1].value_or("") : "";
     return text.substr(text.find('('));
@@ -81,9 +83,14 @@ TEST_F(DdlStreamTest, ExecCarriesOutEveryChangeOfADefinitionInItsPlace) {
   world_->OnSource({
       "INSERT INTO t VALUES (3, 3, 'c')",
       "ALTER TABLE t ADD extra VARCHAR(10) DEFAULT 'ä' AFTER id",
-      "INSERT INTO t VALUES (4, 'x', 4, 'd')",
+      "SET NAMES latin1",
+      "ALTER TABLE t ADD odd VARCHAR(9) CHARACTER SET latin1 AS (CONCAT('\xc5', v)) STORED COMMENT "
+      "'\xe5', ADD INDEX ((CONCAT('\xc5', name)))",
+      "SET NAMES utf8mb4",
+      "INSERT INTO t (id, extra, v, name) VALUES (4, 'x', 4, 'd')",
       "UPDATE t SET extra = 'y' WHERE id = 1",
       "CREATE INDEX by_v ON t (v)",
+      "ALTER TABLE t DROP COLUMN odd, DROP INDEX functional_index",
       "ALTER TABLE vt_source.t DROP COLUMN v, MODIFY name VARCHAR(200) NOT NULL FIRST",
       "INSERT INTO t VALUES (REPEAT('long', 40), 5, NULL)",
       "ALTER TABLE t RENAME COLUMN extra TO other, CONVERT TO CHARACTER SET latin1",

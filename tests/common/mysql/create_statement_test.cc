@@ -107,6 +107,32 @@ TEST_F(ReadCreateStatementTest, AMissingPrivilegeIsNamed) {
   Run("DROP USER limited@'%'");
 }
 
+TEST_F(ReadCreateStatementTest, LiteralsOfAnyCharacterSetAreKept) {
+  ASSERT_TRUE(ConfigureDefinitionSession(*connection_).ok());
+  for (const char* literal : {"_latin1 x'c5'", "_gbk x'd2bb'", "_sjis x'955c'", "_utf16 x'2700'",
+                              "_utf8mb4 x'f09f9880'", "_binary x'00ff275c'"}) {
+    Run(absl::StrCat(
+        "CREATE TABLE t (ключ INT PRIMARY KEY DEFAULT (1), g VARBINARY(20) AS (CONCAT(", literal,
+        ")), d VARBINARY(20) DEFAULT (CONCAT(", literal,
+        ")), c VARCHAR(9) DEFAULT 'é€' COMMENT 'ß', CHECK (d = ", literal, "))"));
+    Run("INSERT INTO t (ключ) VALUES (1)");
+    const auto create = ReadCreateStatement(*connection_, "d", "t");
+    ASSERT_TRUE(create.ok()) << create.status();
+    Run("RENAME TABLE t TO source");
+    const absl::Status created = CreateAsPrinted(*connection_, *create, "`t`");
+    ASSERT_TRUE(created.ok()) << created;
+    Run("INSERT INTO t (ключ) VALUES (1)");
+    EXPECT_EQ(connection_
+                  ->QueryScalar("SELECT COUNT(*) FROM source JOIN t USING (ключ, g, d) WHERE "
+                                "HEX(source.c) = HEX(t.c) AND LENGTH(t.d) > 0")
+                  .value_or(""),
+              "1")
+        << literal;
+    EXPECT_EQ(ReadCreateStatement(*connection_, "d", "t").value_or(""), *create);
+    Run("DROP TABLE source, t");
+  }
+}
+
 using CreateAsPrintedTest = ReadCreateStatementTest;
 
 TEST_F(CreateAsPrintedTest, MembersMayStandTwiceAndTheSessionStaysStrict) {

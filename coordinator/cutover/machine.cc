@@ -47,10 +47,11 @@ constexpr std::array kWritesPreparing = {
 };
 
 // A source that is down after the commit must not prolong the pause. Streams and rules have nothing
-// to wait for in each other.
+// to wait for in each other. With the source's journal come the guards of its closed names, which a
+// stream that still reads its binlog would take for somebody's DDL.
 constexpr std::array kWritesCommitted = {
     First(kStopStream),
-    First(kJournalSource),
+    After(kJournalSource, kStopStream),
     After(kOpenGate, kStopStream),
     After(kRouteRules, kOpenGate),
     After(kStartReverse, kOpenGate),
@@ -175,6 +176,10 @@ void CheckBeforeIssue(const State& state, EffectKind kind) {
       SLUICE_CHECK((state.phase == Phase::kCommitted && AllDone(state, kCommit) &&
                     AllDone(state, kStopStream)) &&
                    "the new side opens after the commit, when nothing feeds it any more");
+      break;
+    case kJournalSource:
+      SLUICE_CHECK((state.phase == Phase::kCommitted && AllDone(state, kStopStream)) &&
+                   "nothing reads the source's binlog when its names are guarded");
       break;
     case kStartReverse:
     case kRouteRules:

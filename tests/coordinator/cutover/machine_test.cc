@@ -308,6 +308,28 @@ TEST(CutoverMachineTest, OpensTheNewSideWithoutWaitingForADeadOldOne) {
   EXPECT_EQ(drive.state().phase, Phase::kDone);
 }
 
+// The guards that come with the source's journal are DDL in its binlog.
+TEST(CutoverMachineTest, JournalsAtTheSourceWhenNoStreamReadsItAnyMore) {
+  Drive drive(explore::WritesPlan(2));
+  drive.SucceedUntil(kHoldRules);
+  std::vector<Effect> stops;
+  while (!AllDone(drive.state(), kCommit)) {
+    const Effect effect = drive.open().front();
+    drive.Take(effect.kind);
+    if (effect.kind == kStopStream) {
+      stops.push_back(effect);
+      continue;
+    }
+    drive.Feed(Event::Outcome(effect, Result::kOk, "", "uuid:1-9"));
+  }
+  ASSERT_EQ(stops.size(), 2U);
+  EXPECT_FALSE(Issued(drive.state(), kJournalSource));
+  drive.Feed(Event::Outcome(stops[0], Result::kOk));
+  EXPECT_FALSE(Issued(drive.state(), kJournalSource));
+  drive.Feed(Event::Outcome(stops[1], Result::kOk));
+  EXPECT_TRUE(Issued(drive.state(), kJournalSource));
+}
+
 TEST(CutoverMachineTest, ANewCoordinatorUndoesWhatWasNotCommitted) {
   Drive drive(explore::WritesPlan(1));
   drive.SucceedUntil(kHoldRules);

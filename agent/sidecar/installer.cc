@@ -90,12 +90,21 @@ absl::StatusOr<std::string> GrantName(mysql::Connection& connection, const std::
 absl::Status EnsureReader(mysql::Connection& connection, const std::string& database) {
   const std::string account = absl::StrCat(mysql::QuoteString(gate::kReaderUser), "@",
                                            mysql::QuoteString(gate::kReaderHost));
-  SLUICE_RETURN_IF_ERROR(
-      Annotate(connection
-                   .Query(absl::StrCat("CREATE USER IF NOT EXISTS ", account,
-                                       " IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK"))
-                   .status(),
-               absl::StrCat("creating account ", account)));
+  // CREATE USER is refused for whoever is the definer of a view, IF NOT EXISTS or not.
+  SLUICE_ASSIGN_OR_RETURN(
+      const bool exists,
+      Exists(connection, absl::StrCat("SELECT 1 FROM information_schema.USER_ATTRIBUTES WHERE USER"
+                                      " = ",
+                                      mysql::QuoteString(gate::kReaderUser),
+                                      " AND HOST = ", mysql::QuoteString(gate::kReaderHost))));
+  if (!exists) {
+    SLUICE_RETURN_IF_ERROR(
+        Annotate(connection
+                     .Query(absl::StrCat("CREATE USER IF NOT EXISTS ", account,
+                                         " IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK"))
+                     .status(),
+                 absl::StrCat("creating account ", account)));
+  }
   SLUICE_ASSIGN_OR_RETURN(const std::string name, GrantName(connection, database));
   return Annotate(
       connection.Execute(absl::StrCat("GRANT SELECT ON ", name, ".* TO ", account)).status(),

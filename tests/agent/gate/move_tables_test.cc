@@ -259,6 +259,19 @@ TEST_F(MoveTablesTest, UpgradesTheSidecarAndRefusesANewerOne) {
   EXPECT_THAT(std::string(refused.message()), HasSubstr(absl::StrCat("knows ", now)));
 }
 
+// An agent that starts while views of its reader stand finds all as it needs it.
+TEST_F(MoveTablesTest, InstallsTheSidecarBesideViewsOfTheReader) {
+  ASSERT_TRUE(Prepare().ok());
+  ASSERT_TRUE(Set(State::kReadable, 1).ok());
+  agent::SessionPool another(AgentOptions(mysqld_->Root().socket));
+  auto session = another.Borrow();
+  ASSERT_TRUE(session.ok()) << session.status();
+  const absl::Status installed =
+      sidecar::InstallSidecar(**session, "vt_commerce", sidecar::Migrations());
+  EXPECT_TRUE(installed.ok()) << installed;
+  EXPECT_EQ(AppErrno("SELECT * FROM customer"), 0U);
+}
+
 TEST_F(MoveTablesTest, WritesAJournalOnce) {
   auto session = pool_->Borrow();
   ASSERT_TRUE(session.ok()) << session.status();

@@ -230,14 +230,40 @@ class Preparation {
     switch (StateOf(names)) {
       case State::kClosed:
       case State::kReadable:
-        return absl::OkStatus();
-      case State::kOpen:
-        return TakeIn(names.table);
+        return Guard(session_, names);
+      case State::kOpen: {
+        SLUICE_RETURN_IF_ERROR(TakeIn(names.table));
+        TableNames taken = names;
+        taken.name = Object::kAbsent;
+        return Guard(session_, taken);
+      }
       case State::kAbsent:
       case State::kMixed:
         break;
     }
     return Create(session_, i);
+  }
+
+  // A table that somebody creates under the name, not knowing of the move, would be in the way of
+  // the cutover that opens the gate.
+  absl::Status Guard(mysql::Connection& session, TableNames names) const {
+    names.closed = Object::kTable;
+    for (const std::string& sql : PlanGuards(wanted_.id.database, {names})) {
+      SLUICE_RETURN_IF_ERROR(Appeared(session.Execute(sql).status(), names.table));
+    }
+    return absl::OkStatus();
+  }
+
+  static absl::Status Appeared(const absl::Status& created, const std::string& table) {
+    if (created.ok()) {
+      return absl::OkStatus();
+    }
+    if (MysqlErrnoOf(created) != kTableExists) {
+      return WithSubject(Annotate(created, "creating a table at the target"), table);
+    }
+    return WithSubject(absl::AbortedError(absl::StrCat(
+                           "a table appeared while the target was prepared: ", created.message())),
+                       table);
   }
 
   // CREATE statements name no schema.
@@ -248,19 +274,11 @@ class Preparation {
   // Called by several threads at once, each with a session of its own.
   absl::Status Create(mysql::Connection& session, size_t i) const {
     const std::string& table = observed_[i].table;
-    const absl::Status created =
-        mysql::CreateAsPrinted(session, statements_[i], mysql::QuoteName(ClosedName(table)));
-    if (!created.ok() && MysqlErrnoOf(created) == kTableExists) {
-      return WithSubject(
-          absl::AbortedError(
-              absl::StrCat("a table appeared while the target was prepared: ", created.message())),
-          table);
-    }
-    if (!created.ok()) {
-      return WithSubject(Annotate(created, "creating a table at the target"), table);
-    }
+    SLUICE_RETURN_IF_ERROR(Appeared(
+        mysql::CreateAsPrinted(session, statements_[i], mysql::QuoteName(ClosedName(table))),
+        table));
     SLUICE_CRASH_POINT("prepare.after_create");
-    return absl::OkStatus();
+    return Guard(session, observed_[i]);
   }
 
   // Closes an empty open table. A row that came in at the last moment turns it back.

@@ -53,7 +53,8 @@ TEST(CommandsTest, AMoveIsShownStoppedStartedAndCancelled) {
   scenario->Done({"workflow", kWorkflow, "start"});
   ASSERT_TRUE(scenario->AwaitRunning(kWorkflow));
   EXPECT_THAT(scenario->TableNames(200),
-              ElementsAre("_sluice_closed_corder", "_sluice_closed_customer"));
+              ElementsAre("_sluice_closed_corder", "_sluice_closed_customer", "corder", "customer"))
+      << "the tables, and the guards of their names";
   scenario->Done({"movetables", "cancel", kWorkflow});
   EXPECT_TRUE(scenario->TableNames(200).empty());
   EXPECT_EQ(scenario->OwnerOfOrders(), 100U);

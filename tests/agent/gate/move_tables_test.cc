@@ -31,7 +31,9 @@ class MoveTablesTest : public GateFixture {
 };
 
 constexpr const char* kBefore = "corder,customer";
-constexpr const char* kPrepared = "_sluice_closed_child,_sluice_closed_parent,corder,customer";
+// The tables, and the guards of their names.
+constexpr const char* kPrepared =
+    "_sluice_closed_child,_sluice_closed_parent,child,corder,customer,parent";
 
 TEST_F(MoveTablesTest, CreatesTheTablesBehindAClosedGate) {
   ASSERT_TRUE(Prepare().ok());
@@ -50,6 +52,38 @@ TEST_F(MoveTablesTest, CreatesTheTablesBehindAClosedGate) {
   EXPECT_EQ(Scalar("SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS"
                    " WHERE TABLE_NAME = 'child'"),
             "child_ibfk_1");
+}
+
+// Who does not know of the move may not write past it, nor put a table in the way of its end.
+TEST_F(MoveTablesTest, NothingIsWrittenUnderAPreparedName) {
+  Root("GRANT ALL ON vt_commerce.* TO app@'%'");
+  ASSERT_TRUE(Prepare().ok());
+  for (const auto& [sql, error] : std::vector<std::pair<const char*, unsigned>>{
+           {"CREATE TABLE parent (id BIGINT PRIMARY KEY)", 1050},
+           {"CREATE TABLE IF NOT EXISTS parent (id BIGINT PRIMARY KEY)", 0},
+           {"CREATE TABLE parent AS SELECT 1 AS id", 1050},
+           {"CREATE TABLE parent LIKE customer", 1050},
+           {"RENAME TABLE customer TO parent", 1050},
+           {"INSERT INTO parent VALUES (1, 'x')", 1356},
+           {"REPLACE INTO parent (id) VALUES (1)", 1356},
+           {"UPDATE parent SET v = 'x'", 1356},
+           {"DELETE FROM parent", 1356},
+           {"SELECT * FROM parent", 1356},
+           {"TRUNCATE TABLE parent", 1146},
+           {"DROP TABLE parent", 1051},
+           {"ALTER TABLE parent ADD COLUMN more INT", 1347}}) {
+    EXPECT_EQ(AppErrno(sql), error) << sql;
+  }
+  EXPECT_EQ(Tables(), kPrepared);
+  uint64_t epoch = 0;
+  for (const State state : {State::kReadable, State::kClosed, State::kOpen}) {
+    GateChange change = Change(state, ++epoch);
+    change.id = Preparation().id;
+    change.tables = {"child", "parent"};
+    ASSERT_TRUE(keeper_->Set(change, Soon()).ok()) << StateName(state);
+  }
+  EXPECT_EQ(AppErrno("INSERT INTO parent () VALUES ()"), 0U);
+  EXPECT_EQ(Tables(), "child,corder,customer,parent");
 }
 
 TEST_F(MoveTablesTest, RefusesTablesThatHaveRowsInTheWordsUsersKnow) {

@@ -22,16 +22,25 @@ constexpr absl::Duration kGateStep = absl::Milliseconds(20);
 constexpr absl::Duration kGatePatience = absl::Seconds(1);
 constexpr absl::Duration kConnectStep = absl::Milliseconds(50);
 
-// What mysqld says of a table behind a closed gate, or when it has stopped being writable.
+// What mysqld says of a table behind a closed gate, or when it has stopped being writable. The
+// gate's table may have another name now, with nothing or a view under its own; all of this is said
+// before the statement has changed anything.
 bool MeansClosedGate(const ErrorPacket& error) {
   switch (error.code) {
-    case 1146:  // the table has another name now
-    case 1356:  // a view that may only be read stands under the name
+    case 1051:  // DROP TABLE: unknown table
+    case 1146:
+    case 1176:  // an index hint: the view has no such key
+    case 1345:  // EXPLAIN of a view whose definer may not do that
+    case 1356:  // the view's definer may not do that
     case 1836:  // read-only mode
       return true;
+    case 1288:  // "The target table t of the LOAD is not updatable", among other statements
+      return absl::StrContains(error.message, "of the LOAD");
     case 1290:  // "running with the --read-only option", among other options
       return absl::StrContains(error.message, "read-only") ||
              absl::StrContains(error.message, "read_only");
+    case 1347:  // ALTER TABLE, CREATE INDEX, …: "is not BASE TABLE", or is not VIEW
+      return absl::StrContains(error.message, "BASE TABLE");
     default:
       return false;
   }
@@ -102,7 +111,9 @@ absl::Status Session::Execute(const Work& work) {
       return Fail(ready);
     }
     place.Leave();  // what is sent waits no more
-    const bool may_keep_back = plan->by_rule && transaction_.backend == nullptr && !gate.is_final;
+    // What a procedure did before it met the gate is committed.
+    const bool may_keep_back = plan->by_rule && transaction_.backend == nullptr && !gate.is_final &&
+                               work.statement.kind != sql::StatementKind::kCall;
     SLUICE_ASSIGN_OR_RETURN(const bool again,
                             Attempt(work, *snapshot, *backend, std::move(open), may_keep_back));
     if (!again) {

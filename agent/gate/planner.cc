@@ -89,6 +89,7 @@ struct Parts {
   std::vector<std::string> unused_views;  // dropped before anything else
   std::vector<std::string> moves;
   std::vector<std::string> views_aside;  // dropped at the end
+  std::vector<std::string> guards;       // come after that
 };
 
 // Adds one table's share to the plan.
@@ -142,6 +143,7 @@ class TablePlanner {
   void ToClosed() {
     if (names_.name == Object::kGateView) {
       PutViewAside();
+      parts_.guards.push_back(CreateGuard(name_));  // nobody waits for this change
     }
     if (names_.name == Object::kTable) {
       Move(name_, closed_);
@@ -244,6 +246,7 @@ absl::StatusOr<Plan> PlanGate(absl::string_view database, const std::vector<Tabl
     plan.rename = absl::StrCat("RENAME TABLE ", absl::StrJoin(parts.moves, ", "));
   }
   AddDropViews(parts.views_aside, plan.after);
+  plan.after.insert(plan.after.end(), parts.guards.begin(), parts.guards.end());
   return plan;
 }
 

@@ -24,12 +24,13 @@ constexpr unsigned kViewInvalid = 1356;
 class GateKeeperTest : public GateFixture {
  protected:
   // What an application may do in each state.
-  void ExpectState(State state) {
+  void ExpectState(State state, bool guarded = false) {
     EXPECT_EQ(ReadState(), state);
-    const unsigned read = state == State::kClosed ? kNoSuchTable : 0;
+    const unsigned none = guarded ? kViewInvalid : kNoSuchTable;
+    const unsigned read = state == State::kClosed ? none : 0;
     const unsigned write = state == State::kOpen       ? 0
                            : state == State::kReadable ? kViewInvalid
-                                                       : kNoSuchTable;
+                                                       : none;
     EXPECT_EQ(AppErrno("SELECT * FROM corder JOIN customer ON customer.id = customer_id"), read);
     EXPECT_EQ(AppErrno("INSERT INTO corder (customer_id) VALUES (1)"), write);
     EXPECT_EQ(AppErrno("UPDATE customer SET email = email WHERE id = 1"), write);
@@ -41,11 +42,12 @@ class GateKeeperTest : public GateFixture {
     }
   }
 
-  void ExpectNoLeftovers(State state) {
-    EXPECT_EQ(Tables(), state == State::kOpen     ? "corder,customer"
-                        : state == State::kClosed ? "_sluice_closed_corder,_sluice_closed_customer"
-                                                  : "_sluice_closed_corder,_sluice_closed_customer,"
-                                                    "corder,customer");
+  void ExpectNoLeftovers(State state, bool guarded) {
+    const bool bare = state == State::kClosed && !guarded;
+    EXPECT_EQ(Tables(), state == State::kOpen ? "corder,customer"
+                        : bare                ? "_sluice_closed_corder,_sluice_closed_customer"
+                                              : "_sluice_closed_corder,_sluice_closed_customer,"
+                                                "corder,customer");
   }
 };
 
@@ -59,8 +61,10 @@ TEST_F(GateKeeperTest, GoesFromEachStateToEachOther) {
     const auto outcome = Set(state, epoch, absl::StrCat("m", epoch));
     ASSERT_TRUE(outcome.ok()) << outcome.status();
     EXPECT_EQ(outcome->state, state);
-    ExpectState(state);
-    ExpectNoLeftovers(state);
+    // What was readable is closed when nobody waits, so its names are guarded.
+    const bool guarded = state == State::kClosed && epoch > 1 && way[epoch - 2] == State::kReadable;
+    ExpectState(state, guarded);
+    ExpectNoLeftovers(state, guarded);
     EXPECT_EQ(Scalar("SELECT CONCAT(state, wanted, epoch, connection_id) FROM _sluice.gate"),
               absl::StrCat(StateName(state), StateName(state), epoch, "0"));
     EXPECT_EQ(Scalar(absl::StrCat("SELECT GTID_SUBSET('", outcome->gtid_executed,
@@ -208,8 +212,11 @@ TEST_P(GateCrashTest, IsCarriedToItsEndOrBackAfterACrashAnywhere) {
       const State wanted = forward ? GetParam().to : GetParam().from;
       const auto outcome = forward ? Set(wanted, epoch, marker) : Set(wanted, ++epoch);
       ASSERT_TRUE(outcome.ok()) << outcome.status();
-      ExpectState(wanted);
-      ExpectNoLeftovers(wanted);
+      // The guards of what was readable are of no account: a crash may have left them out.
+      const bool guarded =
+          wanted == State::kClosed && AppErrno("SELECT * FROM corder") != kNoSuchTable;
+      ExpectState(wanted, guarded);
+      ExpectNoLeftovers(wanted, guarded);
       if (forward) {
         EXPECT_EQ(Scalar(absl::StrCat("SELECT COUNT(*) FROM _sluice.marker WHERE marker_id = '",
                                       MarkerName(marker, kId.database), "'")),

@@ -131,6 +131,19 @@ TEST(PlanGateTest, MovesAllTablesInOneStatement) {
             "RENAME TABLE `d`.`a` TO `d`.`_sluice_closed_a`, `d`.`b` TO `d`.`_sluice_view_b`");
 }
 
+TEST(PlanGateTest, GuardsWhatIsClosedBehindReaders) {
+  const auto plan = PlanGate("d", {Open("a"), Readable("b")}, State::kClosed);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  SchemaModel schema({Open("a"), Readable("b")});
+  EXPECT_EQ(schema.Run(plan->rename), "");
+  for (const std::string& sql : plan->after) {
+    EXPECT_EQ(schema.Run(sql), "");
+  }
+  EXPECT_EQ(schema.Names("a").name, Object::kAbsent) << "clients may be waiting";
+  EXPECT_EQ(schema.Names("b").name, Object::kGuard);
+  EXPECT_EQ(schema.Names("b").view, Object::kAbsent);
+}
+
 TEST(PlanGateTest, LeavesAGuardWhereItIsAndNeedsNoneWhereSomethingStands) {
   const auto plan = PlanGate("d", {Guarded("t")}, State::kClosed);
   ASSERT_TRUE(plan.ok()) << plan.status();

@@ -327,7 +327,8 @@ struct ProbeGateRequest {
   tables @2 :List(Text);
   ageMs @3 :UInt32;            # only who has been there that long counts
   killAfterMs @4 :UInt32;      # not 0: transactions that old are ended …
-  killRowsMax @5 :UInt64;      # … unless they changed more rows; never DDL, nor a prepared XA
+  killRowsMax @5 :UInt64;      # … unless they changed more rows; never DDL, backups, prepared XA.
+                               # Without killAfterMs: nobody is ended, but the account must be able
 }
 
 struct ProbeGateReply {

@@ -10,6 +10,7 @@
 #include "agent/control/describe.h"
 #include "agent/gate/closed_name.h"
 #include "agent/gate/counters.h"
+#include "agent/gate/gate_privileges.h"
 #include "agent/gate/probe.h"
 #include "agent/gate/table_dropper.h"
 #include "agent/gate/target_preparer.h"
@@ -62,11 +63,13 @@ gate::State ReadState(schemas::GateState state) {
 void WriteBlockers(const std::vector<gate::Blocker>& blockers,
                    capnp::List<schemas::Blocker>::Builder list) {
   for (unsigned i = 0; i < list.size(); ++i) {
-    list[i].setConnectionId(blockers[i].connection_id);
+    // A prepared XA transaction is none of its session's any more.
+    const bool outlives = blockers[i].kind == gate::BlockerKind::kPreparedXa;
+    list[i].setConnectionId(outlives ? 0 : blockers[i].connection_id);
     list[i].setUser(blockers[i].user);
     list[i].setHost(blockers[i].host);
     list[i].setAgeMs(static_cast<uint64_t>(std::max<int64_t>(blockers[i].age_ms, 0)));
-    list[i].setStatement(blockers[i].statement);
+    list[i].setStatement(gate::DescribeUse(blockers[i]));
   }
 }
 
@@ -171,6 +174,11 @@ absl::Status ControlService::ProbeGate(schemas::ProbeGateRequest::Reader request
   probe.age = absl::Milliseconds(request.getAgeMs());
   probe.kill_after = absl::Milliseconds(request.getKillAfterMs());
   probe.kill_rows_max = request.getKillRowsMax();
+  {
+    SLUICE_ASSIGN_OR_RETURN(const Session session, parts_.pool.Borrow());
+    SLUICE_RETURN_IF_ERROR(
+        gate::CheckPrivileges(*session, gate.id.database, {.kill = probe.kill_rows_max > 0}));
+  }
   SLUICE_ASSIGN_OR_RETURN(const gate::GateProbeResult result, gate::ProbeGate(parts_.pool, probe));
   WriteBlockers(result.blockers, reply.initBlockers(static_cast<unsigned>(result.blockers.size())));
   WriteBlockers(result.killed, reply.initKilled(static_cast<unsigned>(result.killed.size())));

@@ -8,22 +8,33 @@
 
 namespace sluice::gate {
 
+std::string DescribeUse(const Blocker& blocker) {
+  switch (blocker.kind) {
+    case BlockerKind::kBackupLock:
+      return "a backup under LOCK INSTANCE FOR BACKUP, which is never ended";
+    case BlockerKind::kReadLock:
+      return "under FLUSH TABLES WITH READ LOCK, which is never ended";
+    case BlockerKind::kSession:
+    case BlockerKind::kPreparedXa:
+      break;
+  }
+  return blocker.statement;
+}
+
 std::string DescribeBlockers(const std::vector<Blocker>& blockers) {
   if (blockers.empty()) {
     return "nobody that can be seen now";
   }
   return absl::StrJoin(blockers, "; ", [](std::string* out, const Blocker& blocker) {
-    if (blocker.connection_id == 0) {
+    if (blocker.kind == BlockerKind::kPreparedXa) {
       absl::StrAppend(out, "a prepared XA transaction (see XA RECOVER)");
       return;
     }
+    const std::string use = DescribeUse(blocker);
     absl::StrAppend(out, "connection ", blocker.connection_id, " (", blocker.user, "@",
                     blocker.host, ", for ",
-                    absl::FormatDuration(absl::Milliseconds(blocker.age_ms)));
-    if (!blocker.statement.empty()) {
-      absl::StrAppend(out, ": ", blocker.statement);
-    }
-    absl::StrAppend(out, ")");
+                    absl::FormatDuration(absl::Milliseconds(blocker.age_ms)),
+                    use.empty() ? "" : ": ", use, ")");
   });
 }
 

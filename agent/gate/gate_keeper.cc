@@ -22,8 +22,8 @@ namespace {
 
 constexpr absl::Duration kGuardLockWait = absl::Seconds(1);
 
-absl::StatusOr<Observation> Observe(mysql::Connection& session, const GateChange& change,
-                                    const GateEffect& effect) {
+absl::StatusOr<Observation> Observe(agent::SessionPool& pool, mysql::Connection& session,
+                                    const GateChange& change, const GateEffect& effect) {
   Observation observation;
   SLUICE_ASSIGN_OR_RETURN(observation.tables,
                           ObserveTables(session, change.id.database, change.tables));
@@ -37,7 +37,7 @@ absl::StatusOr<Observation> Observe(mysql::Connection& session, const GateChange
   const bool closes_server = change.kind == GateKind::kServer && change.wanted != State::kOpen;
   if (effect.look_at_server && closes_server && !observation.read_only) {
     SLUICE_ASSIGN_OR_RETURN(observation.server_obstacles,
-                            FindServerObstacles(session, change.id, change.tables));
+                            FindServerObstacles(pool, change.id, change.tables));
   }
   return observation;
 }
@@ -110,7 +110,7 @@ class GateKeeper::Runner {
       case GateEffectKind::kLock:
         return Lock(change, event);
       case GateEffectKind::kObserve: {
-        SLUICE_ASSIGN_OR_RETURN(event.observation, Observe(session(), change, effect));
+        SLUICE_ASSIGN_OR_RETURN(event.observation, Observe(pool_, session(), change, effect));
         return absl::OkStatus();
       }
       case GateEffectKind::kWriteJournal: {
@@ -236,8 +236,7 @@ absl::StatusOr<GateReading> GateKeeper::Read(const GateId& id,
 
 absl::StatusOr<std::vector<std::string>> GateKeeper::ServerObstacles(
     const GateId& id, const std::vector<std::string>& tables) {
-  SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool_.Borrow());
-  return FindServerObstacles(*session, id, tables);
+  return FindServerObstacles(pool_, id, tables);
 }
 
 absl::Status GateKeeper::Guard(const GateId& id, absl::Time deadline) {

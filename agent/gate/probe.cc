@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "agent/gate/closed_name.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
@@ -20,6 +21,10 @@ namespace sluice::gate {
 namespace {
 
 constexpr unsigned kNoSuchThread = 1094;
+constexpr unsigned kNotOwner = 1095;
+// mysqld shows its transactions as they were when somebody else has asked within the last 100 ms.
+constexpr absl::Duration kTransactionsAge = absl::Milliseconds(120);
+constexpr int kFreshTries = 10;
 
 bool RunsDdl(absl::string_view statement) {
   const auto tokens = sql::Tokenize(statement, {});
@@ -47,10 +52,25 @@ absl::StatusOr<std::map<uint64_t, uint64_t>> ReadRowsChanged(mysql::Connection& 
   return rows;
 }
 
+// The same as it is now: a transaction that begins here is among them. UNAVAILABLE when others ask
+// so often that mysqld never looks again.
+absl::StatusOr<std::map<uint64_t, uint64_t>> ReadRowsChangedNow(mysql::Connection& session) {
+  SLUICE_RETURN_IF_ERROR(session.Execute("START TRANSACTION WITH CONSISTENT SNAPSHOT").status());
+  for (int i = 0; i < kFreshTries; ++i) {
+    auto rows = ReadRowsChanged(session);
+    if (!rows.ok() || rows->contains(session.connection_id())) {
+      SLUICE_RETURN_IF_ERROR(session.Execute("COMMIT").status());
+      return rows;
+    }
+    absl::SleepFor(kTransactionsAge);  // Delay: until mysqld looks again
+  }
+  return absl::UnavailableError("mysqld shows transactions of some time ago only");
+}
+
 }  // namespace
 
 bool MayBeEnded(const GateProbe& probe, const Blocker& blocker, uint64_t rows_changed) {
-  return probe.kill_after > absl::ZeroDuration() && blocker.connection_id != 0 &&
+  return probe.kill_after > absl::ZeroDuration() && blocker.kind == BlockerKind::kSession &&
          absl::Milliseconds(blocker.age_ms) >= probe.kill_after &&
          rows_changed <= probe.kill_rows_max && !RunsDdl(blocker.statement);
 }
@@ -76,7 +96,9 @@ absl::StatusOr<GateProbeResult> ProbeGate(agent::SessionPool& pool, const GatePr
     result.blockers = std::move(present);
     return result;
   }
-  const auto changed_rows = ReadRowsChanged(*session);
+  SLUICE_ASSIGN_OR_RETURN(agent::Session mighty, pool.BorrowNew());
+  mighty.Discard();  // it is left in a transaction where that can't be told
+  const auto changed_rows = ReadRowsChangedNow(*mighty);
   if (!changed_rows.ok()) {
     return Annotate(changed_rows.status(),
                     "looking how large the transactions are that may be ended (it takes PROCESS)");
@@ -88,7 +110,13 @@ absl::StatusOr<GateProbeResult> ProbeGate(agent::SessionPool& pool, const GatePr
       continue;
     }
     const absl::Status killed =
-        session->Execute(absl::StrCat("KILL ", blocker.connection_id)).status();
+        mighty->Execute(absl::StrCat("KILL ", blocker.connection_id)).status();
+    if (MysqlErrnoOf(killed) == kNotOwner) {
+      return absl::PermissionDeniedError(absl::StrCat("ending connection ", blocker.connection_id,
+                                                      " (it takes CONNECTION_ADMIN, and of one"
+                                                      " with SYSTEM_USER that too): ",
+                                                      killed.message()));
+    }
     if (!killed.ok() && MysqlErrnoOf(killed) != kNoSuchThread) {
       return Annotate(killed, absl::StrCat("ending connection ", blocker.connection_id,
                                            " (it takes CONNECTION_ADMIN)"));

@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "agent/gate/closed_name.h"
+#include "agent/gate/gate_privileges.h"
 #include "agent/gate/observe.h"
-#include "agent/health/privileges.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -28,25 +28,18 @@ absl::StatusOr<std::vector<std::string>> List(mysql::Connection& connection,
   return values;
 }
 
-// Without these the agent could not write behind the gate, or could not see who else would.
-absl::StatusOr<std::vector<std::string>> MissingForServer(mysql::Connection& connection,
-                                                          const std::string& database) {
-  SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> grants, List(connection, "SHOW GRANTS"));
-  const agent::Privileges privileges = agent::Privileges::Parse(grants);
-  std::vector<std::string> missing;
-  for (const char* privilege :
-       {"SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN", "SHOW_ROUTINE", "SHOW DATABASES"}) {
-    if (!privileges.HasGlobal(privilege)) {
-      missing.push_back(absl::StrCat(privilege, " ON *.*"));
-    }
+// Without these the agent could not write behind the gate, or could not see who else would: mysqld
+// leaves out what an account may not see, and says nothing of it.
+absl::StatusOr<bool> LacksPrivileges(mysql::Connection& connection, const std::string& database,
+                                     std::vector<std::string>& obstacles) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const agent::MissingPrivileges missing,
+      FindMissingForGate(connection, database, {.kill = false, .server = true}));
+  if (missing.text.empty()) {
+    return false;
   }
-  if (!privileges.HasOn("mysql", "SELECT")) {
-    missing.emplace_back("SELECT ON mysql.*");
-  }
-  if (!privileges.HasOn(database, "EVENT")) {
-    missing.push_back(absl::StrCat("EVENT ON ", mysql::QuoteName(database), ".*"));
-  }
-  return missing;
+  obstacles.push_back(absl::StrCat("the agent's account lacks ", DescribeMissing(missing)));
+  return true;
 }
 
 absl::Status FindOtherTables(mysql::Connection& connection, const GateId& id,
@@ -76,6 +69,29 @@ absl::Status FindOtherTables(mysql::Connection& connection, const GateId& id,
   if (!staying.empty()) {
     obstacles.push_back(absl::StrCat("tables of ", id.database, " do not move (",
                                      absl::StrJoin(staying, ", "), ")"));
+  }
+  return absl::OkStatus();
+}
+
+// An XA transaction of a session that mysqld does not watch would not be seen.
+absl::Status FindUnwatched(mysql::Connection& connection, std::vector<std::string>& obstacles) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::vector<std::string> unwatched,
+      List(connection,
+           "SELECT CONCAT('consumer ', n.name) FROM (SELECT 'global_instrumentation' AS name"
+           " UNION ALL SELECT 'thread_instrumentation' UNION ALL SELECT"
+           " 'events_transactions_current') n LEFT JOIN performance_schema.setup_consumers c"
+           " ON c.NAME = n.name WHERE COALESCE(c.ENABLED, 'NO') <> 'YES'"
+           " UNION ALL SELECT 'instrument transaction' WHERE NOT EXISTS (SELECT 1 FROM"
+           " performance_schema.setup_instruments WHERE NAME = 'transaction' AND ENABLED = 'YES')"
+           " UNION ALL SELECT CONCAT('connection ', PROCESSLIST_ID) FROM"
+           " performance_schema.threads WHERE PROCESSLIST_ID IS NOT NULL AND TYPE = 'FOREGROUND'"
+           " AND INSTRUMENTED = 'NO'"));
+  if (!unwatched.empty()) {
+    obstacles.push_back(
+        absl::StrCat("XA transactions can't be seen, since performance_schema does"
+                     " not watch ",
+                     absl::StrJoin(unwatched, ", "), "; enable it"));
   }
   return absl::OkStatus();
 }
@@ -142,37 +158,41 @@ absl::Status ReadServerState(mysql::Connection& connection, Observation& observa
 }
 
 absl::StatusOr<std::vector<std::string>> FindServerObstacles(
-    mysql::Connection& connection, const GateId& id, const std::vector<std::string>& tables) {
-  SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> missing,
-                          MissingForServer(connection, id.database));
+    agent::SessionPool& pool, const GateId& id, const std::vector<std::string>& tables) {
   std::vector<std::string> obstacles;
-  if (!missing.empty()) {
-    // What follows can't be seen then.
-    obstacles.push_back(
-        absl::StrCat("the agent's account lacks ", absl::StrJoin(missing, ", "), "; grant it"));
+  // What the account has before a session begins, that session has.
+  SLUICE_ASSIGN_OR_RETURN(agent::Session before, pool.Borrow());
+  SLUICE_ASSIGN_OR_RETURN(const bool blind, LacksPrivileges(*before, id.database, obstacles));
+  if (blind) {
     return obstacles;
   }
+  SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool.BorrowNew());
+  mysql::Connection& connection = *session;
   SLUICE_RETURN_IF_ERROR(FindOtherTables(connection, id, tables, obstacles));
   SLUICE_RETURN_IF_ERROR(FindExempt(connection, id, obstacles));
   SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> open, FindOpenXa(connection));
   obstacles.insert(obstacles.end(), open.begin(), open.end());
+  // Unless it was taken away meanwhile.
+  SLUICE_RETURN_IF_ERROR(LacksPrivileges(connection, id.database, obstacles).status());
   return obstacles;
 }
 
 absl::StatusOr<std::vector<std::string>> FindOpenXa(mysql::Connection& connection) {
   std::vector<std::string> open;
-  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult prepared, connection.Query("XA RECOVER"));
-  if (!prepared.rows.empty()) {
-    open.push_back(absl::StrCat(prepared.rows.size(),
-                                " XA transaction(s) are prepared; commit or roll them back"));
-  }
+  SLUICE_RETURN_IF_ERROR(FindUnwatched(connection, open));
+  // In this order: one that is prepared between the two looks is found by the second. A session is
+  // said to be PREPARED for as long as it begins nothing else, also when the transaction is over.
   SLUICE_ASSIGN_OR_RETURN(
       const std::vector<std::string> running,
       List(connection,
            "SELECT t.PROCESSLIST_ID FROM performance_schema.events_transactions_current x"
            " JOIN performance_schema.threads t ON t.THREAD_ID = x.THREAD_ID"
-           " WHERE x.STATE = 'ACTIVE' AND x.XA_STATE IN ('ACTIVE', 'IDLE', 'PREPARED')"
-           " ORDER BY 1"));
+           " WHERE x.STATE = 'ACTIVE' AND x.XA_STATE IN ('ACTIVE', 'IDLE') ORDER BY 1"));
+  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult prepared, connection.Query("XA RECOVER"));
+  if (!prepared.rows.empty()) {
+    open.push_back(absl::StrCat(prepared.rows.size(),
+                                " XA transaction(s) are prepared; commit or roll them back"));
+  }
   if (!running.empty()) {
     open.push_back(absl::StrCat("XA transactions run on connection(s) ",
                                 absl::StrJoin(running, ", "),

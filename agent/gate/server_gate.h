@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agent/gate/gate_machine.h"
+#include "agent/session/session_pool.h"
 #include "common/mysql/connection.h"
 
 namespace sluice::gate {
@@ -17,12 +18,13 @@ absl::Status ReadServerState(mysql::Connection& connection, Observation& observa
 
 // Why read_only would stop what is not of this gate, or would not stop what it is to stop; each
 // with what to do about it. Empty: the server can be closed as a whole. Accounts of localhost that
-// may write to a read-only server are taken for administrators', and trusted.
+// may write to a read-only server are taken for administrators', and trusted. What can't be seen is
+// an obstacle too. Looks by a session that begins now: an older one lacks what was granted since.
 absl::StatusOr<std::vector<std::string>> FindServerObstacles(
-    mysql::Connection& connection, const GateId& id, const std::vector<std::string>& tables);
+    agent::SessionPool& pool, const GateId& id, const std::vector<std::string>& tables);
 
 // XA transactions that have begun: what they wrote is committed whether or not the server is
-// read-only. None can begin to write once it is.
+// read-only. None can begin to write once it is. Names it too when mysqld does not watch them all.
 absl::StatusOr<std::vector<std::string>> FindOpenXa(mysql::Connection& connection);
 
 // After a start of the agent, or of a mysqld that takes over as PRIMARY: the record of a gate that

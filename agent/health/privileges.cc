@@ -98,6 +98,14 @@ void Require(const Privileges& privileges, absl::string_view database,
 
 }  // namespace
 
+std::string QuoteAccount(absl::string_view account) {
+  const size_t at = account.rfind('@');
+  return at == absl::string_view::npos
+             ? mysql::QuoteString(account)
+             : absl::StrCat(mysql::QuoteString(account.substr(0, at)), "@",
+                            mysql::QuoteString(account.substr(at + 1)));
+}
+
 Privileges Privileges::Parse(const std::vector<std::string>& lines) {
   Privileges parsed;
   for (const std::string& line : lines) {
@@ -163,21 +171,37 @@ bool MatchesPattern(absl::string_view database, absl::string_view pattern) {
 }
 
 MissingPrivileges FindMissingPrivileges(const Privileges& privileges, absl::string_view database,
-                                        absl::string_view account, int version) {
+                                        absl::string_view account, int version,
+                                        const GateNeeds& needs) {
   std::vector<absl::string_view> global = {"REPLICATION SLAVE", "REPLICATION CLIENT",
                                            "CREATE USER"};
   global.emplace_back(version >= kSetAnyDefinerSince ? "SET_ANY_DEFINER" : "SET_USER_ID");
   global.emplace_back("XA_RECOVER_ADMIN");
   if (!privileges.HasGlobal("SYSTEM_VARIABLES_ADMIN")) {
-    global.emplace_back("SESSION_VARIABLES_ADMIN");
+    global.emplace_back(needs.server ? "SYSTEM_VARIABLES_ADMIN" : "SESSION_VARIABLES_ADMIN");
+  }
+  if (needs.kill) {
+    global.emplace_back("PROCESS");
+  }
+  if (needs.kill || needs.server) {
+    global.emplace_back("CONNECTION_ADMIN");
+  }
+  if (needs.server) {
+    // To see who else would write, and whom else it would stop.
+    global.insert(global.end(), {"SHOW_ROUTINE", "SHOW DATABASES"});
   }
   std::vector<std::string> texts;
   MissingPrivileges missing;
   Require(privileges, "*", global, account, texts, missing.remedies);
-  Require(privileges, database,
-          {"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER",
-           "CREATE VIEW", "SHOW VIEW", "TRIGGER", "GRANT OPTION"},
-          account, texts, missing.remedies);
+  std::vector<absl::string_view> on_database = {"SELECT", "INSERT",      "UPDATE",     "DELETE",
+                                                "CREATE", "DROP",        "REFERENCES", "INDEX",
+                                                "ALTER",  "CREATE VIEW", "SHOW VIEW",  "TRIGGER"};
+  if (needs.server) {
+    on_database.emplace_back("EVENT");
+    Require(privileges, "mysql", {"SELECT"}, account, texts, missing.remedies);
+  }
+  on_database.emplace_back("GRANT OPTION");
+  Require(privileges, database, on_database, account, texts, missing.remedies);
   Require(privileges, "_sluice",
           {"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER"}, account,
           texts, missing.remedies);

@@ -41,7 +41,17 @@ struct MissingPrivileges {
   std::string text;
   std::vector<std::string> remedies;
 };
+
+// What a cutover asks for beyond what an agent always needs.
+struct GateNeeds {
+  bool kill = false;    // to end those who sit on the tables (--kill-blockers-after)
+  bool server = false;  // to close the whole server (--gate server)
+};
 MissingPrivileges FindMissingPrivileges(const Privileges& privileges, absl::string_view database,
-                                        absl::string_view account, int version);
+                                        absl::string_view account, int version,
+                                        const GateNeeds& needs = {});
+
+// What CURRENT_USER() says, as GRANT wants it: 'user'@'host'.
+std::string QuoteAccount(absl::string_view account);
 
 }  // namespace sluice::agent

@@ -146,11 +146,7 @@ absl::StatusOr<MysqldFacts> ReadFacts(mysql::Connection& connection) {
 absl::Status ReadPrivileges(mysql::Connection& connection, MysqldFacts& facts) {
   SLUICE_ASSIGN_OR_RETURN(const std::string account,
                           connection.QueryScalar("SELECT CURRENT_USER()"));
-  const size_t at = account.rfind('@');
-  facts.account = at == std::string::npos
-                      ? mysql::QuoteString(account)
-                      : absl::StrCat(mysql::QuoteString(account.substr(0, at)), "@",
-                                     mysql::QuoteString(account.substr(at + 1)));
+  facts.account = QuoteAccount(account);
   SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult result, connection.Query("SHOW GRANTS"));
   std::vector<std::string> lines;
   for (const mysql::Row& row : result.rows) {

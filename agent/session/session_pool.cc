@@ -35,6 +35,10 @@ absl::StatusOr<Session> SessionPool::Borrow() {
       return Lend(std::move(idle));
     }
   }
+  return BorrowNew();
+}
+
+absl::StatusOr<Session> SessionPool::BorrowNew() {
   SLUICE_ASSIGN_OR_RETURN(auto connection, mysql::Connection::Connect(options_));
   SLUICE_RETURN_IF_ERROR(SetUp(*connection));
   return Lend(std::move(connection));

@@ -59,6 +59,10 @@ class SessionPool {
   // An idle session that still answers, else a new one. UNAVAILABLE when mysqld does not answer.
   absl::StatusOr<Session> Borrow() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // A session that begins now. One that began earlier does without the global privileges that its
+  // account was given since, though SHOW GRANTS lists them there too.
+  absl::StatusOr<Session> BorrowNew() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Ends what sessions on loan wait for (they get UNAVAILABLE) and refuses further loans.
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -306,14 +306,15 @@ EffectOutcome AgentEffects::SetGate(const Job& job, GateState state) {
 
 // Who sits on the tables is waited for while nobody waits for him.
 EffectOutcome AgentEffects::ProbeGate(const Job& job) {
-  const auto probed = agents_.ProbeGate(job.agent,
-                                        {.workflow = job.plan.workflow,
-                                         .database = job.side->database,
-                                         .tables = job.plan.tables,
-                                         .age_ms = job.plan.blocker_age_ms,
-                                         .kill_after_ms = job.plan.kill_blockers_after_ms,
-                                         .kill_rows_max = job.plan.kill_rows_max},
-                                        BudgetUntil(job.deadline));
+  const auto probed = agents_.ProbeGate(
+      job.agent,
+      {.workflow = job.plan.workflow,
+       .database = job.side->database,
+       .tables = job.plan.tables,
+       .age_ms = job.plan.blocker_age_ms,
+       .kill_after_ms = job.plan.kill_blockers_after_ms,
+       .kill_rows_max = job.plan.kill_blockers_after_ms > 0 ? job.plan.kill_rows_max : 0},
+      BudgetUntil(job.deadline));
   if (!probed.ok()) {
     return OutcomeOf(probed.status());
   }

@@ -132,20 +132,26 @@ void ProbeSide(const Dependencies& parts, const cutover::Plan& plan, const cutov
   absl::Time started = absl::Now();
   const auto position = parts.agents.ReadPosition(AgentOf(side), BudgetUntil(deadline));
   findings.Agent(NameOf(side), absl::ToInt64Microseconds(absl::Now() - started));
-  if (!closes || !position.ok()) {
+  if (!position.ok()) {
     return;
   }
   started = absl::Now();
-  const auto probed = parts.agents.ProbeGate(AgentOf(side),
-                                             {.workflow = plan.workflow,
-                                              .database = side.database,
-                                              .tables = plan.tables,
-                                              .age_ms = plan.blocker_age_ms},
-                                             BudgetUntil(deadline));
-  findings.Tried(kProbeGate, NameOf(side), started, probed.status(),
-                 probed.ok() && !probed->blockers.empty()
-                     ? absl::StrCat("the tables are used by ", probed->blockers)
-                     : std::string());
+  // Both sides' agents change gates; backups are in the way of an opening too.
+  const bool asks_killing = closes && plan.kill_blockers_after_ms > 0;
+  const auto probed =
+      parts.agents.ProbeGate(AgentOf(side),
+                             {.workflow = plan.workflow,
+                              .database = side.database,
+                              .tables = closes ? plan.tables : std::vector<std::string>(),
+                              .age_ms = plan.blocker_age_ms,
+                              .kill_after_ms = 0,
+                              .kill_rows_max = asks_killing ? plan.kill_rows_max : 0},
+                             BudgetUntil(deadline));
+  const std::string users = probed.ok() ? probed->blockers : "";
+  if (closes || !probed.ok() || !users.empty()) {
+    findings.Tried(kProbeGate, NameOf(side), started, probed.status(),
+                   users.empty() ? "" : absl::StrCat("the tables are used by ", users));
+  }
 }
 
 // As the cutover makes it: privileges, definitions, and that the source's binlog can be read. It is

@@ -7,11 +7,13 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "agent/gate/gate_privileges.h"
 #include "tests/agent/gate/gate_fixture.h"
 
 namespace sluice::gate {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -20,6 +22,7 @@ class ProbeTest : public GateFixture {
  protected:
   void SetUp() override {
     GateFixture::SetUp();
+    // The pool's sessions are older than this.
     Root("GRANT CONNECTION_ADMIN, PROCESS ON *.* TO sluice@localhost");
     Root("GRANT ALL ON vt_commerce.* TO app@'%'");
   }
@@ -177,6 +180,35 @@ TEST_F(ProbeTest, LeavesAPreparedXaTransactionAlone) {
   EXPECT_EQ(Scalar("SELECT email FROM vt_commerce.customer WHERE id = 1"), "xa");
 }
 
+TEST_F(ProbeTest, LeavesBackupsAlone) {
+  Root("GRANT BACKUP_ADMIN, RELOAD ON *.* TO app@'%'");
+  for (const auto& [lock, unlock] :
+       {std::pair<std::string, std::string>{"LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE"},
+        {"FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"}}) {
+    SCOPED_TRACE(lock);
+    const auto backup = App();
+    ASSERT_TRUE(backup->Execute(lock).ok());
+    // A small and old transaction on the tables makes it no less of a backup.
+    ASSERT_TRUE(backup->Execute("BEGIN").ok());
+    ASSERT_TRUE(backup->Query("SELECT * FROM customer").ok());
+    ASSERT_TRUE(backup->Execute("DO SLEEP(0.01)").ok());
+    const GateProbeResult result = Run(Probe());
+    EXPECT_THAT(result.killed, IsEmpty());
+    EXPECT_THAT(Ids(result.blockers), ElementsAre(backup->connection_id()));
+    EXPECT_THAT(DescribeBlockers(result.blockers), HasSubstr(lock + ", which is never ended"));
+    // No gate closes meanwhile, and who is in the way of its rename is named.
+    GateChange change = Change(State::kClosed, 1);
+    change.lock_wait = absl::Milliseconds(200);
+    const absl::Status waited = keeper_->Set(change, Soon()).status();
+    EXPECT_EQ(waited.code(), absl::StatusCode::kAborted);
+    EXPECT_THAT(std::string(waited.message()),
+                AnyOf(HasSubstr(lock), HasSubstr("recording the gate")));
+    ASSERT_TRUE(backup->Execute(unlock).ok()) << "its session was ended";
+    ASSERT_TRUE(backup->Execute("COMMIT").ok());
+  }
+  ASSERT_TRUE(Set(State::kClosed, 1).ok());
+}
+
 TEST_F(ProbeTest, SaysWhatItMayNotDo) {
   Root("REVOKE CONNECTION_ADMIN ON *.* FROM sluice@localhost");
   const auto app = InTransaction("SELECT * FROM customer");
@@ -185,6 +217,19 @@ TEST_F(ProbeTest, SaysWhatItMayNotDo) {
   EXPECT_THAT(std::string(refused.message()), HasSubstr("CONNECTION_ADMIN"));
   Root("REVOKE PROCESS ON *.* FROM sluice@localhost");
   EXPECT_THAT(std::string(ProbeGate(*pool_, Probe()).status().message()), HasSubstr("PROCESS"));
+  // Asked beforehand, it names all of it, with the remedy.
+  Root("REVOKE CREATE VIEW, DROP, ALTER ON `vt\\_commerce`.* FROM sluice@localhost");
+  auto session = pool_->Borrow();
+  ASSERT_TRUE(session.ok()) << session.status();
+  const auto missing = FindMissingForGate(**session, kId.database, {.kill = true});
+  ASSERT_TRUE(missing.ok()) << missing.status();
+  EXPECT_EQ(missing->text,
+            "PROCESS, CONNECTION_ADMIN on *.*; DROP, ALTER, CREATE VIEW on `vt_commerce`.*");
+  for (const std::string& remedy : missing->remedies) {
+    Root(remedy);
+  }
+  EXPECT_EQ(FindMissingForGate(**session, kId.database, {.kill = true})->text, "");
+  Root("REVOKE CONNECTION_ADMIN, PROCESS ON *.* FROM sluice@localhost");
   // To name them takes no more than the agent always has.
   GateProbe naming = Probe();
   naming.kill_after = absl::ZeroDuration();

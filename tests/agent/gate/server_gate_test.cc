@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "agent/health/probe.h"
 #include "common/base/status.h"
 #include "tests/agent/gate/gate_fixture.h"
@@ -237,7 +238,43 @@ TEST_F(ServerGateTest, RefusesWhereItWouldStopOthersOrNotStopSomebody) {
 TEST_F(ServerGateTest, NamesThePrivilegesThatItNeeds) {
   Root("REVOKE CONNECTION_ADMIN ON *.* FROM sluice@localhost");
   Root("REVOKE SELECT ON mysql.* FROM sluice@localhost");
-  EXPECT_THAT(Obstacles(), HasSubstr("lacks CONNECTION_ADMIN ON *.*, SELECT ON mysql.*"));
+  EXPECT_THAT(Obstacles(), HasSubstr("lacks CONNECTION_ADMIN on *.*; SELECT on `mysql`.*; GRANT"
+                                     " CONNECTION_ADMIN ON *.* TO 'sluice'@'localhost'; GRANT"
+                                     " SELECT ON `mysql`.* TO 'sluice'@'localhost'"));
+  EXPECT_EQ(Close(1).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Persisted(), "000");
+}
+
+// mysqld leaves out, without a word, what the account or the session may not see.
+TEST_F(ServerGateTest, IsNeverClosedBlindly) {
+  Root("CREATE DATABASE other");
+  for (const auto& [privilege, object] :
+       {std::pair<std::string, std::string>{"SHOW DATABASES", "*.*"},
+        {"SHOW_ROUTINE", "*.*"},
+        {"EVENT", "`vt\\_commerce`.*"}}) {
+    Root(absl::StrCat("REVOKE ", privilege, " ON ", object, " FROM sluice@localhost"));
+    EXPECT_THAT(Obstacles(), HasSubstr(absl::StrCat("lacks ", privilege)));
+    EXPECT_EQ(Close(1).status().code(), absl::StatusCode::kFailedPrecondition);
+    // A session of the pool that is older than the grant is not the one that looks.
+    Root(absl::StrCat("GRANT ", privilege, " ON ", object, " TO sluice@localhost"));
+    EXPECT_THAT(Obstacles(), HasSubstr("other databases (other)"));
+  }
+  Root("DROP DATABASE other");
+  EXPECT_EQ(Obstacles(), "");
+  // Of what performance_schema does not watch nobody knows whether it is an XA transaction.
+  const std::string consumer =
+      "UPDATE performance_schema.setup_consumers SET ENABLED = '%s' WHERE NAME ="
+      " 'events_transactions_current'";
+  Root(absl::StrReplaceAll(consumer, {{"%s", "NO"}}));
+  EXPECT_THAT(Obstacles(), HasSubstr("does not watch consumer events_transactions_current"));
+  EXPECT_EQ(Close(1).status().code(), absl::StatusCode::kFailedPrecondition);
+  Root(absl::StrReplaceAll(consumer, {{"%s", "YES"}}));
+  const auto app = App();
+  Root(
+      absl::StrCat("UPDATE performance_schema.threads SET INSTRUMENTED = 'NO' WHERE"
+                   " PROCESSLIST_ID = ",
+                   app->connection_id()));
+  EXPECT_THAT(Obstacles(), HasSubstr(absl::StrCat("connection ", app->connection_id())));
   EXPECT_EQ(Close(1).status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Persisted(), "000");
 }

@@ -2,6 +2,7 @@
 
 #include "agent/health/privileges.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace sluice::agent {
@@ -102,6 +103,21 @@ TEST(PrivilegesTest, ReadsPatterns) {
   EXPECT_TRUE(MatchesPattern("vt_commerce", "%merce"));
   EXPECT_FALSE(MatchesPattern("vt_commerce", "vt_comm"));
   EXPECT_FALSE(MatchesPattern("vt", "vt_"));
+}
+
+TEST(PrivilegesTest, AsksForMoreWhereBlockersAreEndedOrTheServerIsClosed) {
+  const Privileges privileges = Privileges::Parse(Complete());
+  const auto missing = [&](const GateNeeds& needs) {
+    return FindMissingPrivileges(privileges, "vt_commerce", kAccount, kVersion, needs);
+  };
+  EXPECT_EQ(missing({}).text, "");
+  EXPECT_EQ(missing({.kill = true}).text, "PROCESS, CONNECTION_ADMIN on *.*");
+  const MissingPrivileges server = missing({.server = true});
+  EXPECT_EQ(server.text,
+            "SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, SHOW_ROUTINE, SHOW DATABASES on *.*; "
+            "SELECT on `mysql`.*; EVENT on `vt_commerce`.*");
+  EXPECT_THAT(server.remedies,
+              ::testing::Contains(std::string("GRANT EVENT ON `vt_commerce`.* TO ") + kAccount));
 }
 
 TEST(PrivilegesTest, AsksForTheOldNameOnOldServers) {

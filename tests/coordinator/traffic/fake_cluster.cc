@@ -236,8 +236,9 @@ absl::StatusOr<workflow::ProbeResult> FakeCluster::ProbeGate(const AgentRef& age
                                                              const workflow::GateProbe& /*probe*/,
                                                              const CallBudget& /*budget*/) {
   workflow::ProbeResult result;
-  const absl::Status status =
-      Request("probe_gate", agent, [](FakeServer&, FakeServer&) { return absl::OkStatus(); });
+  const absl::Status status = Request("probe_gate", agent, [](FakeServer& server, FakeServer&) {
+    return server.lacks[0] == '\0' ? absl::OkStatus() : absl::PermissionDeniedError(server.lacks);
+  });
   if (!status.ok()) {
     return status;
   }

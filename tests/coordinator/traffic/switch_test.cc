@@ -14,6 +14,7 @@ namespace sluice::traffic::testing {
 namespace {
 
 using routing::TabletType;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -169,6 +170,20 @@ TEST_F(SwitchTest, ADryRunSaysWhatWouldHappenAndChangesNothing) {
   Switch();
   EXPECT_THAT(Done(service().Switch(args, Soon()))["dry_run_results"],
               ElementsAre("No changes required"));
+}
+
+TEST_F(SwitchTest, ADryRunNamesThePrivilegesThatAnAgentLacksOnEitherSide) {
+  admin::SwitchArgs args = SwitchOf();
+  args.dry_run = true;
+  const auto problem = [&] { return Done(service().Switch(args, Soon())).dump(); };
+  EXPECT_EQ(problem().find("PROCESS"), std::string::npos);
+  for (FakeServer* server : {&cluster_.source(), &cluster_.target()}) {
+    strcpy(server->lacks, "PROCESS on *.*; GRANT PROCESS");  // NOLINT(clang-analyzer-security*)
+    EXPECT_THAT(problem(),
+                AllOf(HasSubstr("PROCESS on *.*; GRANT PROCESS"), HasSubstr("\"problem\":true")));
+    server->lacks[0] = '\0';
+  }
+  ExpectUnchanged();
 }
 
 TEST_F(SwitchTest, RefusesWhatCannotBeSwitchedNow) {

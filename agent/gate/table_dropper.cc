@@ -3,13 +3,14 @@
 #include "agent/gate/table_dropper.h"
 
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "agent/gate/bounded_statement.h"
 #include "agent/gate/closed_name.h"
 #include "agent/gate/observe.h"
 #include "agent/gate/server_gate.h"
+#include "agent/gate/table_batches.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
@@ -18,7 +19,6 @@
 namespace sluice::gate {
 namespace {
 
-constexpr absl::Duration kLockWait = absl::Seconds(5);
 constexpr size_t kOldNameCharacters = 59;
 
 absl::string_view ModeName(DropMode mode) {
@@ -33,6 +33,18 @@ absl::string_view ModeName(DropMode mode) {
   return "drop";
 }
 
+absl::string_view DoneWord(DropMode mode) {
+  switch (mode) {
+    case DropMode::kDrop:
+      return "dropped";
+    case DropMode::kRenameOld:
+      return "renamed";
+    case DropMode::kKeep:
+      return "given back";
+  }
+  return "dropped";
+}
+
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -40,8 +52,12 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
 // One request on a locked gate. Owned by one thread.
 class Ending {
  public:
-  Ending(agent::SessionPool& pool, GateWork& work, const DropRequest& request)
-      : pool_(pool), work_(work), request_(request), session_(work.gate.session()) {}
+  Ending(agent::SessionPool& pool, GateWork& work, const DropRequest& request, absl::Time deadline)
+      : pool_(pool),
+        work_(work),
+        request_(request),
+        deadline_(deadline),
+        session_(work.gate.session()) {}
 
   absl::StatusOr<std::vector<std::string>> Run() {
     SLUICE_RETURN_IF_ERROR(
@@ -58,6 +74,7 @@ class Ending {
     }
     SLUICE_RETURN_IF_ERROR(CheckNames());
     SLUICE_RETURN_IF_ERROR(CheckReferences());
+    SLUICE_RETURN_IF_ERROR(CheckOldNames());
     SLUICE_RETURN_IF_ERROR(Record(kChanging, session_.connection_id()));
     SLUICE_CRASH_POINT("drop.before");
     SLUICE_RETURN_IF_ERROR(Act());
@@ -69,6 +86,9 @@ class Ending {
   }
 
  private:
+  using Tables = std::vector<TableNames>;
+  using Statements = std::vector<std::string>;
+
   absl::Status Refuse(absl::string_view text, const std::string& subject) const {
     return WithSubject(
         absl::FailedPreconditionError(absl::StrCat("workflow ", request_.id.workflow, ": ", text)),
@@ -105,11 +125,12 @@ class Ending {
           " is dropped",
           open.front().table);
     }
-    SLUICE_ASSIGN_OR_RETURN(const Plan plan, PlanGate(request_.id.database, open, State::kClosed));
-    for (const std::string& step : plan.before) {
-      SLUICE_RETURN_IF_ERROR(Bounded(step));
-    }
-    SLUICE_RETURN_IF_ERROR(Bounded(plan.rename));
+    SLUICE_RETURN_IF_ERROR(
+        TableBatches(pool_, work_.gate, request_.id,
+                     {.deadline = deadline_, .may_go_on = request_.may_go_on})
+            .Run(
+                open, [this](const Tables& batch) { return GateStatements(batch, State::kClosed); },
+                [](const TableNames&) {}));
     SLUICE_ASSIGN_OR_RETURN(observed_,
                             ObserveTables(session_, request_.id.database, request_.tables));
     return absl::OkStatus();
@@ -197,91 +218,134 @@ class Ending {
     return absl::OkStatus();
   }
 
+  // One batch would fail where others have been renamed by then.
+  absl::Status CheckOldNames() {
+    if (request_.mode != DropMode::kRenameOld) {
+      return absl::OkStatus();
+    }
+    std::map<std::string, std::string> tables;  // by old name
+    std::vector<std::string> old_names;
+    for (const TableNames& names : observed_) {
+      if (names.closed == Object::kTable) {
+        old_names.push_back(OldName(names.table));
+        const auto [same, is_new] = tables.emplace(old_names.back(), names.table);
+        if (!is_new) {
+          return Refuse(absl::StrCat("tables ", same->second, " and ", names.table,
+                                     " would both be ", old_names.back()),
+                        names.table);
+        }
+      }
+    }
+    SLUICE_ASSIGN_OR_RETURN(
+        const mysql::QueryResult result,
+        session_.Query(absl::StrCat("SELECT TABLE_NAME FROM information_schema.TABLES"
+                                    " WHERE TABLE_SCHEMA = ",
+                                    mysql::QuoteString(request_.id.database),
+                                    " AND TABLE_NAME IN (", QuotedList(old_names), ") LIMIT 1")));
+    if (!result.rows.empty()) {
+      const std::string taken = result.rows.front()[0].value_or("");
+      return Refuse(
+          absl::StrCat(taken, " exists in ", request_.id.database,
+                       " already; drop it or move it away, and the rest follows by itself"),
+          taken);
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status Act() {
     switch (request_.mode) {
       case DropMode::kDrop:
-        return Drop();
+        return InBatches([this](const Tables& batch) { return DropStatements(batch); });
       case DropMode::kRenameOld:
-        return RenameOld();
+        return InBatches([this](const Tables& batch) { return RenameStatements(batch); });
       case DropMode::kKeep:
-        return GiveBack();
+        return InBatches(
+            [this](const Tables& batch) { return GateStatements(batch, State::kOpen); });
     }
     return absl::OkStatus();
   }
 
-  absl::Status Drop() {
-    for (const TableNames& names : observed_) {
-      SLUICE_RETURN_IF_ERROR(DropViews(names));
+  // What stands under the names first: who begins anew after a crash in between meets closed
+  // tables.
+  [[nodiscard]] Statements DropStatements(const Tables& batch) const {
+    Statements statements = DropViewStatements(batch);
+    std::vector<std::string> closed;
+    for (const TableNames& names : batch) {
       if (names.closed != Object::kAbsent) {
-        SLUICE_RETURN_IF_ERROR(
-            Bounded(absl::StrCat("DROP TABLE ", Quoted(ClosedName(names.table)))));
-        done_.push_back(names.table);
-        SLUICE_CRASH_POINT("drop.after_first");
+        closed.push_back(Quoted(ClosedName(names.table)));
       }
     }
-    return absl::OkStatus();
+    if (!closed.empty()) {
+      statements.push_back(absl::StrCat("DROP TABLE ", absl::StrJoin(closed, ", ")));
+    }
+    return statements;
   }
 
-  absl::Status RenameOld() {
+  [[nodiscard]] Statements RenameStatements(const Tables& batch) const {
+    Statements statements = DropViewStatements(batch);
     std::vector<std::string> moves;
-    for (const TableNames& names : observed_) {
-      SLUICE_RETURN_IF_ERROR(DropViews(names));
+    for (const TableNames& names : batch) {
       if (names.closed == Object::kTable) {
         moves.push_back(
             absl::StrCat(Quoted(ClosedName(names.table)), " TO ", Quoted(OldName(names.table))));
-        done_.push_back(names.table);
       }
     }
-    return moves.empty() ? absl::OkStatus()
-                         : Bounded(absl::StrCat("RENAME TABLE ", absl::StrJoin(moves, ", ")));
+    if (!moves.empty()) {
+      statements.push_back(absl::StrCat("RENAME TABLE ", absl::StrJoin(moves, ", ")));
+    }
+    return statements;
   }
 
-  absl::Status GiveBack() {
-    std::vector<TableNames> present;
-    for (const TableNames& names : observed_) {
+  // Of those that are there.
+  [[nodiscard]] absl::StatusOr<Statements> GateStatements(const Tables& batch, State wanted) const {
+    Tables present;
+    for (const TableNames& names : batch) {
       if (StateOf(names) != State::kAbsent) {
         present.push_back(names);
       }
-      if (names.closed == Object::kTable) {
-        done_.push_back(names.table);
+    }
+    SLUICE_ASSIGN_OR_RETURN(const Plan plan, PlanGate(request_.id.database, present, wanted));
+    Statements statements = plan.before;
+    if (!plan.rename.empty()) {
+      statements.push_back(plan.rename);
+    }
+    statements.insert(statements.end(), plan.after.begin(), plan.after.end());
+    return statements;
+  }
+
+  [[nodiscard]] Statements DropViewStatements(const Tables& batch) const {
+    std::vector<std::string> views;
+    for (const TableNames& names : batch) {
+      if (names.name == Object::kGateView || names.name == Object::kGuard) {
+        views.push_back(Quoted(names.table));
+      }
+      if (names.view == Object::kGateView || names.view == Object::kGuard) {
+        views.push_back(Quoted(ViewName(names.table)));
       }
     }
-    SLUICE_ASSIGN_OR_RETURN(const Plan plan, PlanGate(request_.id.database, present, State::kOpen));
-    std::vector<std::string> steps = plan.before;
-    if (!plan.rename.empty()) {
-      steps.push_back(plan.rename);
-    }
-    steps.insert(steps.end(), plan.after.begin(), plan.after.end());
-    for (const std::string& step : steps) {
-      SLUICE_RETURN_IF_ERROR(Bounded(step));
-    }
-    return absl::OkStatus();
+    return views.empty() ? Statements()
+                         : Statements{absl::StrCat("DROP VIEW ", absl::StrJoin(views, ", "))};
   }
 
-  absl::Status DropViews(const TableNames& names) {
-    if (names.name == Object::kGateView || names.name == Object::kGuard) {
-      SLUICE_RETURN_IF_ERROR(Bounded(absl::StrCat("DROP VIEW ", Quoted(names.table))));
+  // Adds to `done_` what had a closed table; how far it is stands in the error that ends it early.
+  absl::Status InBatches(const PlanBatch& plan) {
+    absl::Status status = TableBatches(pool_, work_.gate, request_.id,
+                                       {.deadline = deadline_, .may_go_on = request_.may_go_on})
+                              .Run(observed_, plan, [&](const TableNames& names) {
+                                if (names.closed != Object::kAbsent) {
+                                  done_.push_back(names.table);
+                                }
+                              });
+    std::sort(done_.begin(), done_.end());
+    if (!absl::IsDeadlineExceeded(status)) {
+      return status;
     }
-    if (names.view == Object::kGateView || names.view == Object::kGuard) {
-      SLUICE_RETURN_IF_ERROR(Bounded(absl::StrCat("DROP VIEW ", Quoted(ViewName(names.table)))));
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status Bounded(std::string sql) {
-    BoundedStatement statement{
-        .sql = std::move(sql), .database = request_.id.database, .names = {}, .bound = kLockWait};
-    for (const std::string& table : request_.tables) {
-      statement.names.push_back(table);
-      statement.names.push_back(ClosedName(table));
-    }
-    SLUICE_ASSIGN_OR_RETURN(const BoundedOutcome outcome, RunBounded(pool_, session_, statement));
-    if (absl::IsCancelled(outcome.status) || absl::IsAborted(outcome.status)) {
-      return absl::AbortedError(absl::StrCat("workflow ", request_.id.workflow,
-                                             ": tables are in use by ",
-                                             DescribeBlockers(outcome.blockers)));
-    }
-    return outcome.status;
+    const auto before = static_cast<size_t>(
+        std::count_if(observed_.begin(), observed_.end(),
+                      [&](const TableNames& names) { return names.closed == Object::kAbsent; }));
+    return absl::DeadlineExceededError(absl::StrCat(before + done_.size(), " of ", observed_.size(),
+                                                    " tables of ", request_.id.database, " are ",
+                                                    DoneWord(request_.mode), " so far"));
   }
 
   [[nodiscard]] std::string Quoted(const std::string& table) const {
@@ -291,6 +355,7 @@ class Ending {
   agent::SessionPool& pool_;
   GateWork& work_;
   const DropRequest& request_;
+  const absl::Time deadline_;
   mysql::Connection& session_;
   std::vector<TableNames> observed_;
   std::vector<std::string> done_;
@@ -315,14 +380,14 @@ absl::StatusOr<std::vector<std::string>> DropTables(GateKeeper& keeper, const Dr
         absl::StrCat("workflow ", request.id.workflow, ": no tables named"));
   }
   auto dropped = keeper.WithGate(request.id, deadline, [&](GateWork& work) {
-    return Ending(keeper.pool(), work, request).Run();
+    return Ending(keeper.pool(), work, request, deadline).Run();
   });
   if (dropped.ok()) {
     SLUICE_LOG(kInfo, "gate ended",
                {{"workflow", request.id.workflow},
                 {"database", request.id.database},
                 {"mode", ModeName(request.mode)},
-                {"tables", absl::StrJoin(*dropped, ",")}});
+                {"tables", dropped->size()}});
   }
   return dropped;
 }

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "agent/gate/gate_keeper.h"
@@ -23,6 +25,8 @@ struct DropRequest {
   std::vector<std::string> tables;
   DropMode mode = DropMode::kDrop;
   uint64_t epoch = 0;
+  // Asked before each batch of tables; its error ends the request. May be null.
+  std::function<absl::Status()> may_go_on = nullptr;
 };
 
 // "_<first 59 characters>_old". Pure.
@@ -32,7 +36,9 @@ std::string OldName(const std::string& table);
 // but for its epoch. Proof before the first change: the gate's record holds each table, says closed
 // or readable (or this same request was interrupted), and mysqld's names say that each is closed,
 // readable or absent; with kKeep also open. FAILED_PRECONDITION names the table that stands open,
-// is not of the gate, or is referred to by a foreign key from outside; then nothing has changed.
+// is not of the gate, is referred to by a foreign key from outside, or has an old name that is
+// taken; then nothing has changed. Many tables are dealt with in batches (table_batches.h):
+// DEADLINE_EXCEEDED says how many are done, and the same request goes on with the others.
 absl::StatusOr<std::vector<std::string>> DropTables(GateKeeper& keeper, const DropRequest& request,
                                                     absl::Time deadline);
 

@@ -71,7 +71,7 @@ const std::map<std::string, std::string>& TestedElsewhere() {
       {"ddl.after_statement", "tests/agent/target/ddl_test.cc"},
       {"prepare.after_create", "tests/agent/gate/move_tables_test.cc"},
       {"drop.before", "tests/agent/gate/move_tables_test.cc"},
-      {"drop.after_first", "tests/agent/gate/move_tables_test.cc"},
+      {"drop.after_statement", "tests/agent/gate/move_tables_test.cc"},
   };
   return files;
 }

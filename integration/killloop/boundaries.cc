@@ -82,7 +82,7 @@ void AddAgents(std::vector<Boundary>& all) {
   all.push_back({.point = "stream.after_command", .owner = Owner::kFromAgent});
   all.push_back({.point = "stream.after_command", .owner = Owner::kToAgent});
   all.push_back({.point = "stream.after_delete", .owner = Owner::kFromAgent});
-  for (const char* point : {"drop.before", "drop.after_first"}) {
+  for (const char* point : {"drop.before", "drop.after_statement"}) {
     all.push_back({.point = point, .owner = Owner::kFromAgent, .story = Story::kComplete});
     all.push_back({.point = point, .owner = Owner::kToAgent, .story = Story::kCancel});
   }

@@ -138,6 +138,35 @@ DropRequest GateFixture::DropOfPrepared(DropMode mode, uint64_t epoch) {
   return {.id = Preparation().id, .tables = {"child", "parent"}, .mode = mode, .epoch = epoch};
 }
 
+TargetPreparation GateFixture::Many(size_t count) {
+  TargetPreparation many = {.id = {.workflow = "commerce.many", .database = "vt_commerce"},
+                            .keyspace = "commerce",
+                            .tables = {}};
+  for (size_t i = 0; i < count; ++i) {
+    const std::string name = absl::StrCat("many_", i);
+    const std::string refers =
+        i % 10 == 1
+            ? absl::StrCat(",\n  KEY `p` (`p`),\n  CONSTRAINT `", name,
+                           "_ibfk_1` FOREIGN KEY (`p`) REFERENCES `many_", i - 1, "` (`id`)")
+            : "";
+    many.tables.push_back(
+        {.name = name,
+         .create_statement = absl::StrCat("CREATE TABLE `", name,
+                                          "` (\n  `id` int NOT NULL,\n  `p` int DEFAULT NULL,\n"
+                                          "  PRIMARY KEY (`id`)",
+                                          refers, "\n) ENGINE=InnoDB")});
+  }
+  return many;
+}
+
+DropRequest GateFixture::EndOfMany(DropMode mode, uint64_t epoch, size_t count) {
+  DropRequest request = {.id = Many(0).id, .tables = {}, .mode = mode, .epoch = epoch};
+  for (const TargetTable& table : Many(count).tables) {
+    request.tables.push_back(table.name);
+  }
+  return request;
+}
+
 bool GateFixture::CrashAt(const std::string& point, const std::string& work) {
   const std::string socket = mysqld_->Root().socket;
   const pid_t child = fork();
@@ -165,6 +194,13 @@ class GateChild : public GateFixture {
     } else if (words.at(1) == "drop") {
       status = DropTables(keeper, DropOfPrepared(DropMode::kDrop, std::stoull(words.at(2))), Soon())
                    .status();
+    } else if (words.at(1) == "end") {
+      const DropMode mode = words.at(2) == "drop"     ? DropMode::kDrop
+                            : words.at(2) == "rename" ? DropMode::kRenameOld
+                                                      : DropMode::kKeep;
+      const DropRequest request =
+          EndOfMany(mode, std::stoull(words.at(3)), std::stoull(words.at(4)));
+      status = DropTables(keeper, request, Soon()).status();
     } else {
       State wanted = State::kMixed;
       for (const State state : {State::kOpen, State::kClosed, State::kReadable}) {

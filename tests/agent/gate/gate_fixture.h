@@ -43,12 +43,17 @@ class GateFixture : public ::testing::Test {
   State ReadState();
 
   // Does the work in a process of its own in which SLUICE_CRASH_AT names the point; true when that
-  // process died there. Work: "set <state> <epoch> [marker [server]]", "prepare", "drop <epoch>".
+  // process died there. Work: "set <state> <epoch> [marker [server]]", "prepare", "drop <epoch>",
+  // "end <drop|rename|keep> <epoch> <tables>" of Many().
   bool CrashAt(const std::string& point, const std::string& work);
 
   // Of tables parent and child, which refers to it, for workflow commerce.in.
   static TargetPreparation Preparation(const std::string& workflow = "commerce.in");
   static DropRequest DropOfPrepared(DropMode mode, uint64_t epoch);
+
+  // Tables many_0, many_1, … of one workflow; every tenth refers to the one before it.
+  static TargetPreparation Many(size_t count);
+  static DropRequest EndOfMany(DropMode mode, uint64_t epoch, size_t count);
 
   std::unique_ptr<testing::Mysqld> mysqld_;
   std::unique_ptr<mysql::Connection> root_;

@@ -173,7 +173,7 @@ TEST_F(MoveTablesTest, DropsOnceAndForgetsTheGate) {
 }
 
 TEST_F(MoveTablesTest, GoesOnAfterACrashInTheDrop) {
-  for (const char* point : {"drop.before", "drop.after_first"}) {
+  for (const char* point : {"drop.before", "drop.after_statement"}) {
     SCOPED_TRACE(point);
     ASSERT_TRUE(Prepare().ok());
     const uint64_t epoch = std::string(point) == "drop.before" ? 1 : 2;

@@ -5,10 +5,13 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -225,6 +228,35 @@ absl::Status StartReplication(uint16_t port, uint16_t source_port, const Account
               "START REPLICA"});
 }
 
+namespace {
+
+constexpr size_t kReservedMax = 256;
+
+// A name that only one process has at a time: other clusters that start at this moment leave the
+// port alone, though nobody listens on it yet. It ends with this process, or when so many others
+// have been picked that somebody listens by now.
+bool Reserve(uint16_t port) {
+  static std::deque<int> reserved;
+  const std::string name = absl::StrCat("sluice-port-", port);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  name.copy(&address.sun_path[1], sizeof(address.sun_path) - 1);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || bind(fd, reinterpret_cast<sockaddr*>(&address), length) != 0) {
+    close(fd);
+    return false;
+  }
+  reserved.push_back(fd);
+  if (reserved.size() > kReservedMax) {
+    close(reserved.front());
+    reserved.pop_front();
+  }
+  return true;
+}
+
+}  // namespace
+
 absl::StatusOr<uint16_t> PickPort() {
   static std::set<uint16_t> given;
   std::random_device random;
@@ -239,7 +271,7 @@ absl::StatusOr<uint16_t> PickPort() {
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 && Reserve(port)) {
       given.insert(port);
       return port;
     }

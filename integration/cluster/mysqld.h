@@ -55,7 +55,7 @@ absl::Status CreateAccounts(uint16_t port, const Accounts& accounts,
 absl::Status StartReplication(uint16_t port, uint16_t source_port, const Accounts& accounts);
 
 // A free TCP port on loopback below the range that the kernel hands out by itself, so that a server
-// which is started again finds its port free.
+// which is started again finds its port free. No other process picks it while this one lives.
 absl::StatusOr<uint16_t> PickPort();
 
 }  // namespace sluice::cluster

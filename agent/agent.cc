@@ -55,6 +55,15 @@ size_t SessionsMax(const AgentConfig& config) {
                           kSessionsMin + kSessionsPerShard * (config.shards.size() - 1));
 }
 
+// DDL with thousands of tables takes minutes on a slow disk. Who hangs up on it meets mysqld taking
+// it back, and begins anew with nothing done.
+constexpr absl::Duration kGateReadTimeout = absl::Hours(1);
+
+mysql::ConnectionOptions ForGates(mysql::ConnectionOptions options) {
+  options.read_timeout = kGateReadTimeout;
+  return options;
+}
+
 int Contexts(const AgentConfig& config) {
   return kContextsMin + kContextsPerShard * (static_cast<int>(config.shards.size()) - 1);
 }
@@ -90,7 +99,8 @@ struct Agent::Parts {
   explicit Parts(AgentConfig given)
       : config(std::move(given)),
         pool(config.mysql, std::max(SessionPool::kIdleMax, config.shards.size())),
-        gates(pool),
+        gate_pool(ForGates(config.mysql), std::max(SessionPool::kIdleMax, config.shards.size())),
+        gates(gate_pool),
         sampler({.connection = config.mysql, .lag = [this] { return Lag(); }}),
         source({.connection = config.mysql,
                 .databases = config.Databases(),
@@ -250,6 +260,7 @@ struct Agent::Parts {
 
   const AgentConfig config;
   SessionPool pool;
+  SessionPool gate_pool;
   gate::GateKeeper gates;
   throttle::ClusterView cluster;
   std::atomic<const Monitor*> started_monitor{nullptr};
@@ -290,6 +301,7 @@ void Agent::Stop() {
   parts.streams.Stop();
   parts.sampler.Stop();
   parts.pool.Close();
+  parts.gate_pool.Close();
 }
 
 }  // namespace sluice::agent

@@ -222,7 +222,10 @@ absl::Status ControlService::Drop(const rpc::RequestContext& context,
   SLUICE_ASSIGN_OR_RETURN(drop.mode, ReadMode(request.getMode()));
   drop.epoch = request.getEpoch();
   // What it may drop for minutes is only the PRIMARY's.
-  drop.may_go_on = [this, &gate] { return parts_.monitor.CheckPrimary(gate.shard); };
+  drop.may_go_on = [this, &gate, &context] {
+    return context.closing && context.closing() ? absl::UnavailableError("the agent is stopping")
+                                                : parts_.monitor.CheckPrimary(gate.shard);
+  };
   const auto dropped = gate::DropTables(parts_.gates, drop, context.deadline);
   parts_.monitor.Kick();
   SLUICE_RETURN_IF_ERROR(dropped.status());

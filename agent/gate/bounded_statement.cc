@@ -20,6 +20,7 @@ namespace {
 
 constexpr size_t kStatementBytesMax = 200;
 constexpr int kAbsorbTries = 3;
+constexpr absl::Duration kLookAgain = absl::Milliseconds(100);
 
 Blocker ToBlocker(const mysql::Row& row) {
   Blocker blocker;
@@ -51,12 +52,16 @@ class Watchdog {
 
   // Runs on the watchdog's thread.
   void Watch() {
-    const absl::Time deadline = absl::Now() + statement_.bound;
-    if (AwaitDone(deadline)) {
+    if (AwaitDone(absl::Now() + statement_.bound)) {
       return;
     }
-    auto blockers = ReadBlockers(own_, statement_.database, statement_.names,
-                                 {watched_, own_.connection_id()}, statement_.scope);
+    auto blockers = Look();
+    while (statement_.may_work_on && blockers.ok() && blockers->empty()) {
+      if (AwaitDone(absl::Now() + kLookAgain)) {
+        return;
+      }
+      blockers = Look();
+    }
     const absl::MutexLock lock(&mutex_);
     if (blockers.ok()) {
       blockers_ = *std::move(blockers);
@@ -89,6 +94,11 @@ class Watchdog {
   }
 
  private:
+  absl::StatusOr<std::vector<Blocker>> Look() {
+    return ReadBlockers(own_, statement_.database, statement_.names,
+                        {watched_, own_.connection_id()}, statement_.scope);
+  }
+
   bool AwaitDone(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex_) {
     const absl::MutexLock lock(&mutex_);
     return mutex_.AwaitWithDeadline(absl::Condition(&done_), deadline);
@@ -152,7 +162,8 @@ absl::StatusOr<std::vector<Blocker>> ReadBlockers(mysql::Connection& connection,
 absl::StatusOr<BoundedOutcome> RunBounded(agent::SessionPool& pool, mysql::Connection& session,
                                           const BoundedStatement& statement) {
   SLUICE_ASSIGN_OR_RETURN(agent::Session second, pool.Borrow());
-  const int64_t net_s = absl::ToInt64Seconds(absl::Ceil(statement.bound, absl::Seconds(1))) + 1;
+  const int64_t net_s =
+      std::max<int64_t>(absl::ToInt64Seconds(absl::Ceil(statement.bound, absl::Seconds(1))) + 1, 1);
   SLUICE_RETURN_IF_ERROR(
       session.Execute(absl::StrCat("SET SESSION lock_wait_timeout = ", net_s)).status());
   BoundedOutcome outcome;

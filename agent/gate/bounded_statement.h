@@ -31,6 +31,8 @@ struct BoundedStatement {
   std::vector<std::string> names;  // whose locks it needs
   absl::Duration bound;
   LockScope scope = LockScope::kNames;
+  // Only who waits for locks is ended: with them it may take what thousands of tables take.
+  bool may_work_on = false;
 };
 
 struct BoundedOutcome {

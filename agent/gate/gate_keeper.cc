@@ -170,7 +170,8 @@ class GateKeeper::Runner {
         .database = change.id.database,
         .names = {},
         .bound = effect.bound,
-        .scope = effect.waits_for_writers ? LockScope::kServer : LockScope::kNames};
+        .scope = effect.waits_for_writers ? LockScope::kServer : LockScope::kNames,
+        .may_work_on = !effect.waits_for_writers};
     for (const std::string& table : change.tables) {
       statement.names.push_back(table);
       statement.names.push_back(ClosedName(table));

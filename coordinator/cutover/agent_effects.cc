@@ -26,6 +26,7 @@ using workflow::StreamAction;
 // seldom have to be raised again while clients wait.
 constexpr uint64_t kCounterMargin = 1'000;
 constexpr absl::Duration kCallMax = absl::Seconds(5);
+constexpr absl::Duration kTableMax = absl::Milliseconds(50);  // of a rename with thousands of them
 constexpr absl::Duration kCallMin = absl::Milliseconds(100);
 constexpr absl::Duration kProxiesWait = absl::Seconds(2);
 constexpr absl::Duration kAgentWait = absl::Seconds(5);
@@ -296,7 +297,8 @@ EffectOutcome AgentEffects::SetGate(const Job& job, GateState state) {
   }
   const auto done = agents_.SetGate(
       job.agent, change,
-      BudgetUntil(job.deadline, absl::Milliseconds(job.plan.lock_wait_ms) + kCallMax));
+      BudgetUntil(job.deadline, absl::Milliseconds(job.plan.lock_wait_ms) + kCallMax +
+                                    static_cast<double>(change.tables.size()) * kTableMax));
   if (!done.ok()) {
     return OutcomeOf(done.status());
   }

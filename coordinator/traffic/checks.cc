@@ -23,6 +23,8 @@ using workflow::WorkflowRecord;
 
 // A stream that has just started to run has not measured its lag yet.
 constexpr absl::Duration kLagKnownWithin = absl::Seconds(3);
+// The names of thousands of tables are looked up, and a change under way is waited for.
+constexpr absl::Duration kGateTimeout = absl::Seconds(30);
 
 absl::Status Not(absl::string_view reason) {
   return absl::FailedPreconditionError(reason);
@@ -288,7 +290,7 @@ absl::StatusOr<GateState> GateOf(const Dependencies& parts, const WorkflowRecord
                             {.workflow = workflow::WorkflowKey(original),
                              .database = side.database,
                              .tables = original.tables},
-                            {}));
+                            {.timeout = kGateTimeout, .idempotency_id = {}}));
   return reading.state;
 }
 

@@ -27,10 +27,8 @@ using workflow::WorkflowRecord;
 // How long tables that are kept may wait for the last writes of the other side.
 constexpr absl::Duration kDrainWait = absl::Seconds(5);
 
-}  // namespace
-
-std::string FinishCommand::CommandName() const {
-  switch (kind_) {
+std::string CommandName(FinishKind kind) {
+  switch (kind) {
     case FinishKind::kComplete:
       return "Complete";
     case FinishKind::kCancel:
@@ -39,6 +37,24 @@ std::string FinishCommand::CommandName() const {
       return "Delete";
   }
   return "Complete";
+}
+
+}  // namespace
+
+cutover::StoredTeardown TeardownOf(const admin::FinishArgs& args, FinishKind kind) {
+  return {.kind = kind == FinishKind::kComplete ? cutover::TeardownKind::kComplete
+                                                : cutover::TeardownKind::kCancel,
+          .keep_data = args.keep_data,
+          .keep_routing_rules = args.keep_routing_rules,
+          .rename_tables = args.rename_tables,
+          .epoch = 0};
+}
+
+CommandReply EndOf(FinishKind kind, absl::string_view workflow) {
+  CommandReply reply;
+  reply.summary = absl::StrCat(CommandName(kind), " was successful for workflow ", workflow);
+  reply.current_state = "Workflow Not Found";
+  return reply;
 }
 
 absl::Status FinishCommand::Refused(absl::string_view reason) const {
@@ -73,7 +89,7 @@ absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
   if (args_.dry_run) {
     return DryRun();
   }
-  CommandReply reply;
+  CommandReply reply = EndOf(kind_, found.key());
   reply.start_state = parts_.rules.TrafficState(records_.original);
   const Direction direction = DirectionOf(records_, false);
   SLUICE_ASSIGN_OR_RETURN(
@@ -88,8 +104,6 @@ absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
   const std::shared_ptr<Teardown> teardown =
       adopt_(records_, teardown_, std::exchange(exclusion_, nullptr));
   SLUICE_RETURN_IF_ERROR(teardown->Await(deadline));
-  reply.summary = absl::StrCat(CommandName(), " was successful for workflow ", found.key());
-  reply.current_state = "Workflow Not Found";
   for (const ShardFacts& shard : dropped) {
     reply.details.push_back({.tablet = shard.tablet, .deleted = true});
   }
@@ -198,7 +212,7 @@ absl::StatusOr<std::string> FinishCommand::DryRun() {
   }
   CommandReply reply;
   const std::string key = workflow::WorkflowKey(records_.original);
-  reply.summary = DryRunSummary(CommandName(), key, absl::Now());
+  reply.summary = DryRunSummary(CommandName(kind_), key, absl::Now());
   reply.start_state = parts_.rules.TrafficState(records_.original);
   reply.current_state = reply.start_state;
   reply.dry_run_results = FinishLines(preview);
@@ -257,12 +271,8 @@ absl::Status FinishCommand::Decide() {
   }));
   SLUICE_ASSIGN_OR_RETURN(const uint64_t epoch,
                           store::NextId(parts_.store, workflow::kCommandEpochCounter));
-  teardown_ = {.kind = kind_ == FinishKind::kComplete ? cutover::TeardownKind::kComplete
-                                                      : cutover::TeardownKind::kCancel,
-               .keep_data = args_.keep_data,
-               .keep_routing_rules = args_.keep_routing_rules,
-               .rename_tables = args_.rename_tables,
-               .epoch = epoch};
+  teardown_ = TeardownOf(args_, kind_);
+  teardown_.epoch = epoch;
   SLUICE_CRASH_POINT(kind_ == FinishKind::kComplete ? "complete.begin" : "cancel.begin");
   return DecideTeardown(parts_.store, records_, teardown_);
 }

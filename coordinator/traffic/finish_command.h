@@ -18,6 +18,11 @@ namespace sluice::traffic {
 
 enum class FinishKind { kComplete, kCancel, kDelete };
 
+// What such a command decides; its epoch is not given yet.
+cutover::StoredTeardown TeardownOf(const admin::FinishArgs& args, FinishKind kind);
+// The answer when nothing is left of the workflow.
+CommandReply EndOf(FinishKind kind, absl::string_view workflow);
+
 // Used once, by one thread.
 class FinishCommand {
  public:
@@ -47,7 +52,6 @@ class FinishCommand {
   absl::StatusOr<std::string> DryRun();
   absl::Status Decide();
   void DrainReverse(absl::Time deadline) const;
-  [[nodiscard]] std::string CommandName() const;
   [[nodiscard]] absl::Status Refused(absl::string_view reason) const;
 
   const Dependencies& parts_;

@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
+#include "common/base/parallel.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "coordinator/cutover/ledger.h"
@@ -29,8 +30,12 @@ using workflow::GateState;
 using workflow::WorkflowPhase;
 
 constexpr absl::Duration kAgentWait = absl::Seconds(5);
-// Dropping a large table takes its time.
-constexpr absl::Duration kDropTimeout = absl::Seconds(60);
+constexpr size_t kShardsAtOnce = 16;
+// One request's share of many tables; the agent answers in time how many are done, which is shown,
+// and the next request goes on. A single large table may take longer than any of them.
+constexpr absl::Duration kDropSlice = absl::Seconds(10);
+// Definitions of thousands of tables.
+constexpr absl::Duration kDescribeTimeout = absl::Minutes(5);
 
 bool WaitingCures(const absl::Status& status) {
   switch (status.code()) {
@@ -131,6 +136,11 @@ bool Teardown::over() const {
   return over_ || stopped_;
 }
 
+bool Teardown::IsOf(absl::string_view workflow, StoredTeardown teardown) const {
+  teardown.epoch = teardown_.epoch;
+  return key_ == workflow && teardown_ == teardown;
+}
+
 absl::Status Teardown::Await(absl::Time deadline) const {
   const absl::MutexLock lock(&mutex_);
   mutex_.AwaitWithDeadline(absl::Condition(this, &Teardown::Settled), deadline);
@@ -191,14 +201,21 @@ bool Teardown::RunStep(const Step& step) {
     if (!Pause(delay)) {
       return false;
     }
-    delay = std::min(delay * 2, options_.retry_max);
+    // Who ran out of time has waited already, and may have come further.
+    delay = absl::IsDeadlineExceeded(status) ? options_.retry_min
+                                             : std::min(delay * 2, options_.retry_max);
   }
 }
 
 // Where it hangs is for those who wait and for those who ask later.
 void Teardown::Note(const Step& step, const absl::Status& status) {
-  SLUICE_LOG(kWarning, "teardown step failed",
-             {{"workflow", key_}, {"step", step.crash_point}, {"reason", status}});
+  if (absl::IsDeadlineExceeded(status)) {
+    SLUICE_LOG(kInfo, "teardown step goes on",
+               {{"workflow", key_}, {"step", step.crash_point}, {"reason", status}});
+  } else {
+    SLUICE_LOG(kWarning, "teardown step failed",
+               {{"workflow", key_}, {"step", step.crash_point}, {"reason", status}});
+  }
   const std::string message = absl::StrCat(step.crash_point, ": ", status.message());
   bool changed = false;
   {
@@ -228,7 +245,8 @@ bool Teardown::Pause(absl::Duration delay) {
 }
 
 absl::Status Teardown::DeleteStreams(const std::string& workflow, const std::vector<Side>& sides) {
-  for (const Side& side : sides) {
+  return ForEachAtOnce(sides.size(), kShardsAtOnce, [&](size_t i) -> absl::Status {
+    const Side& side = sides[i];
     SLUICE_RETURN_IF_ERROR(
         parts_.topology.AwaitPrimary(side.keyspace, side.shard, absl::Now() + kAgentWait).status());
     const AgentRef agent = AgentRef::Primary(side.keyspace, side.shard);
@@ -244,8 +262,8 @@ absl::Status Teardown::DeleteStreams(const std::string& workflow, const std::vec
         return status;
       }
     }
-  }
-  return absl::OkStatus();
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Teardown::DeleteReverseStreams() {
@@ -277,7 +295,8 @@ absl::Status Teardown::ReleaseGates() {
 }
 
 absl::Status Teardown::EndGates(const std::vector<Side>& sides, DropMode mode) {
-  for (const Side& side : sides) {
+  return ForEachAtOnce(sides.size(), kShardsAtOnce, [&](size_t i) -> absl::Status {
+    const Side& side = sides[i];
     SLUICE_RETURN_IF_ERROR(
         parts_.topology.AwaitPrimary(side.keyspace, side.shard, absl::Now() + kAgentWait).status());
     workflow::DropRequest request;
@@ -286,12 +305,11 @@ absl::Status Teardown::EndGates(const std::vector<Side>& sides, DropMode mode) {
     request.tables = records_.original.tables;
     request.mode = mode;
     request.epoch = teardown_.epoch;
-    SLUICE_RETURN_IF_ERROR(parts_.agents
-                               .DropTables(AgentRef::Primary(side.keyspace, side.shard), request,
-                                           {.timeout = kDropTimeout, .idempotency_id = {}})
-                               .status());
-  }
-  return absl::OkStatus();
+    return parts_.agents
+        .DropTables(AgentRef::Primary(side.keyspace, side.shard), request,
+                    {.timeout = kDropSlice, .idempotency_id = {}})
+        .status();
+  });
 }
 
 // What stands on the side that serves, for the homes of the epoch that has no rules of the move.
@@ -303,7 +321,8 @@ absl::Status Teardown::NoteServingTables() {
     SLUICE_ASSIGN_OR_RETURN(
         const std::vector<workflow::TableDescription> tables,
         parts_.agents.DescribeTables(AgentRef::Tablet(primary.alias), side.database,
-                                     records_.original.tables, {}));
+                                     records_.original.tables,
+                                     {.timeout = kDescribeTimeout, .idempotency_id = {}}));
     std::vector<std::string> open;
     for (const workflow::TableDescription& table : tables) {
       if (table.exists && !table.is_view) {

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "coordinator/cutover/codec.h"
@@ -44,6 +45,8 @@ class Teardown {
   // coordinator stops first.
   absl::Status Await(absl::Time deadline) const;
   [[nodiscard]] bool over() const;
+  // Whether it is that workflow's and ends it just so, whatever the epoch.
+  [[nodiscard]] bool IsOf(absl::string_view workflow, cutover::StoredTeardown teardown) const;
   // Leaves the rest to the next coordinator and joins. Close the agents first.
   void Stop();
 

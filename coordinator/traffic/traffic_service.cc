@@ -2,6 +2,7 @@
 
 #include "coordinator/traffic/traffic_service.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -152,7 +153,23 @@ FinishCommand::Adopt TrafficService::Adopter() {
 
 absl::StatusOr<std::string> TrafficService::Finish(const admin::FinishArgs& args, FinishKind kind,
                                                    absl::Time deadline) {
+  // Who says it again, because the connection was lost or a coordinator died, waits for the same
+  // end.
+  if (const std::shared_ptr<Teardown> running = FindTeardown(args, kind); running != nullptr) {
+    SLUICE_RETURN_IF_ERROR(running->Await(deadline));
+    return ToJson(EndOf(kind, workflow::WorkflowKey(args.workflow.keyspace, args.workflow.name)));
+  }
   return FinishCommand(parts_, runner_, Adopter(), args, kind).Run(deadline);
+}
+
+std::shared_ptr<Teardown> TrafficService::FindTeardown(const admin::FinishArgs& args,
+                                                       FinishKind kind) {
+  const std::string key = workflow::WorkflowKey(args.workflow.keyspace, args.workflow.name);
+  const absl::MutexLock lock(&mutex_);
+  const auto found = std::find_if(teardowns_.begin(), teardowns_.end(), [&](const auto& each) {
+    return !args.dry_run && each->IsOf(key, TeardownOf(args, kind)) && !each->over();
+  });
+  return found == teardowns_.end() ? nullptr : *found;
 }
 
 absl::StatusOr<std::string> TrafficService::Diagnose(const admin::WorkflowRef& workflow,

@@ -75,6 +75,9 @@ class TrafficService : public admin::TrafficApi {
                                   Exclusion exclusion);
   // How commands hand a decided end over.
   FinishCommand::Adopt Adopter();
+  // One that runs and is what the command would begin; null when there is none.
+  std::shared_ptr<Teardown> FindTeardown(const admin::FinishArgs& args, FinishKind kind)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::string> Finish(const admin::FinishArgs& args, FinishKind kind,
                                      absl::Time deadline);
   absl::StatusOr<std::string> ControlStreams(const admin::WorkflowRef& workflow,

@@ -50,6 +50,10 @@ StreamSpec SpecOf(const WorkflowRecord& record, const StreamRecord& stream) {
   return spec;
 }
 
+absl::Status UnlessNotFound(absl::Status status) {
+  return absl::IsNotFound(status) ? absl::OkStatus() : std::move(status);
+}
+
 }  // namespace
 
 absl::Status RecordCreating(const Services& services, WorkflowRecord& record) {
@@ -127,31 +131,30 @@ absl::Status UndoCreate(const Services& services, const WorkflowRecord& record,
                         absl::Time deadline) {
   SLUICE_ASSIGN_OR_RETURN(const uint64_t epoch,
                           store::NextId(services.store, kCommandEpochCounter));
-  for (const StreamRecord& stream : record.streams) {
-    absl::Status status =
-        services.agents
-            .ControlStream(TargetOf(record, stream), stream.id, StreamAction::kDelete, epoch,
-                           Budget(deadline, kStreamMax))
-            .status();
-    if (!status.ok() && !absl::IsNotFound(status)) {
-      return status;
-    }
-  }
+  SLUICE_RETURN_IF_ERROR(
+      ForEachAtOnce(record.streams.size(), kShardsAtOnce, [&](size_t i) -> absl::Status {
+        const StreamRecord& stream = record.streams[i];
+        return UnlessNotFound(services.agents
+                                  .ControlStream(TargetOf(record, stream), stream.id,
+                                                 StreamAction::kDelete, epoch,
+                                                 Budget(deadline, kStreamMax))
+                                  .status());
+      }));
   SLUICE_CRASH_POINT("create_undo_streams");
-  for (const StreamRecord& stream : record.streams) {
-    DropRequest request;
-    request.workflow = WorkflowKey(record);
-    request.database = stream.target_database;
-    request.tables = record.tables;
-    request.mode = DropMode::kDrop;
-    request.epoch = epoch;
-    absl::Status status =
-        services.agents.DropTables(TargetOf(record, stream), request, Budget(deadline, kDropMax))
-            .status();
-    if (!status.ok() && !absl::IsNotFound(status)) {
-      return status;
-    }
-  }
+  SLUICE_RETURN_IF_ERROR(
+      ForEachAtOnce(record.streams.size(), kShardsAtOnce, [&](size_t i) -> absl::Status {
+        const StreamRecord& stream = record.streams[i];
+        DropRequest request;
+        request.workflow = WorkflowKey(record);
+        request.database = stream.target_database;
+        request.tables = record.tables;
+        request.mode = DropMode::kDrop;
+        request.epoch = epoch;
+        return UnlessNotFound(
+            services.agents
+                .DropTables(TargetOf(record, stream), request, Budget(deadline, kDropMax))
+                .status());
+      }));
   SLUICE_CRASH_POINT("create_undo_tables");
   // The rules were never written: they and phase active are one commit.
   return services.store.Transaction([&](store::StoreTransaction& transaction) {

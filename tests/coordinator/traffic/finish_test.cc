@@ -124,6 +124,37 @@ TEST_F(FinishTest, ADecidedCompleteWaitsForAgentsThatGoAway) {
   ExpectGone();
 }
 
+TEST_F(FinishTest, SaidAgainItWaitsForTheSameEnd) {
+  Switch();
+  absl::Mutex mutex;
+  bool slow = true;
+  cluster_.SetBefore([&](const std::string& request, const std::string&) {
+    const absl::MutexLock lock(&mutex);
+    return slow && request == "drop_tables"
+               ? absl::DeadlineExceededError("640 of 2000 tables of vt_commerce are dropped so far")
+               : absl::OkStatus();
+  });
+  for (int said = 0; said < 2; ++said) {
+    ExpectRefused(service().Complete(FinishOf(), absl::Now() + absl::Milliseconds(100)),
+                  absl::StatusCode::kDeadlineExceeded, "640 of 2000 tables of vt_commerce");
+  }
+  EXPECT_THAT(coordinator_->Workflow("customer", "move").message, HasSubstr("640 of 2000 tables"));
+  admin::FinishArgs other = FinishOf();
+  other.keep_data = true;
+  ExpectRefused(service().Complete(other, Soon()), absl::StatusCode::kAborted, "is running");
+  ExpectRefused(service().Cancel(FinishOf(), Soon()), absl::StatusCode::kAborted, "is running");
+  {
+    const absl::MutexLock lock(&mutex);
+    slow = false;
+  }
+  // It may be over by now.
+  const auto again = service().Complete(FinishOf(), Soon());
+  EXPECT_TRUE(again.ok() || absl::IsNotFound(again.status())) << again.status();
+  ASSERT_TRUE(coordinator_->AwaitIdle(absl::Seconds(10)));
+  ExpectGone();
+  EXPECT_TRUE(cluster_.source().dropped);
+}
+
 TEST_F(FinishTest, AnErrorThatWaitingDoesNotCureComesBackAtOnce) {
   Switch();
   cluster_.SetBefore([](const std::string& request, const std::string&) {

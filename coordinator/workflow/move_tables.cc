@@ -85,11 +85,18 @@ absl::StatusOr<std::string> MoveTables::Create(const CreateArgs& args, absl::Tim
       Poke();
     }
   }
-  // For a first answer that says something of the streams.
+  // For an answer that says something of the streams, and not that they stand still where they have
+  // been started: who believes that starts them once more, which says nothing to one that runs and
+  // stops when it has copied.
+  const bool started = record.options.auto_start && !record.start_pending;
   for (const StreamRecord& stream : record.streams) {
     services_.topology
         .AwaitStream(
-            stream.id, [](const topology::StreamInfo&) { return true; },
+            stream.id,
+            [started](const topology::StreamInfo& heard) {
+              return !started || heard.state != topology::StreamState::kStopped ||
+                     !heard.message.empty();
+            },
             std::min(deadline, absl::Now() + options_.first_report_within))
         .IgnoreError();
   }

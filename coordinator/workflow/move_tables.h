@@ -21,7 +21,7 @@ struct MoveTablesOptions {
   absl::Duration forward_within = absl::Seconds(60);
   absl::Duration retry_every = absl::Seconds(1);
   // How long the answer of a create waits for the first report of the streams.
-  absl::Duration first_report_within = absl::Seconds(1);
+  absl::Duration first_report_within = absl::Seconds(2);
 };
 
 // Thread-safe.

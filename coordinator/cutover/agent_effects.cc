@@ -400,10 +400,21 @@ EffectOutcome AgentEffects::Control(const Job& job, uint64_t stream, StreamActio
 
 EffectOutcome AgentEffects::StartReverse(const Job& job) {
   const StreamPair& pair = job.plan.streams.at(job.effect.index);
-  return OutcomeOf(
-      agents_.PlaceStream(job.agent, pair.reverse_id, job.state.positions.at(pair.target),
-                          job.plan.start_reverse ? StreamAction::kStart : StreamAction::kStop,
-                          EpochOf(job.state, job.effect.kind), BudgetUntil(job.deadline)));
+  const auto place = [&] {
+    return agents_.PlaceStream(job.agent, pair.reverse_id, job.state.positions.at(pair.target),
+                               job.plan.start_reverse ? StreamAction::kStart : StreamAction::kStop,
+                               EpochOf(job.state, job.effect.kind), BudgetUntil(job.deadline));
+  };
+  absl::Status placed = place();
+  if (absl::IsNotFound(placed)) {
+    // A failover has lost what was prepared, and there is only the way forward.
+    EffectOutcome created = PrepareReverse(job);
+    if (created.result != Result::kOk) {
+      return created;
+    }
+    placed = place();
+  }
+  return OutcomeOf(placed);
 }
 
 EffectOutcome AgentEffects::PrepareReverse(const Job& job) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 
 #include "absl/time/clock.h"
@@ -152,6 +153,25 @@ TEST_F(SwitchTest, WithoutReverseReplicationTheReverseStreamIsStoppedAndBarsTheW
                 "is stopped");
   Done(service().Start({.keyspace = "commerce", .name = "move_reverse"}, {}, Soon()));
   EXPECT_EQ(Reverse()["current_state"], kNothingSwitched);
+}
+
+// A failover without semi-synchronous replication may lose it between the preparation and the end.
+TEST_F(SwitchTest, AReverseStreamThatIsLostBehindTheCommitIsCreatedAgain) {
+  std::atomic<bool> lost = false;
+  cluster_.SetBefore([&](const std::string& request, const std::string& /*agent*/) {
+    if (request == "place_stream" && !lost.exchange(true)) {
+      cluster_.source().stream_count = 0;
+    }
+    return absl::OkStatus();
+  });
+  Switch();
+  cluster_.SetBefore(nullptr);
+  ASSERT_TRUE(lost);
+  const uint64_t id = coordinator_->Workflow("commerce", "move_reverse").streams.at(0).id;
+  const FakeStream* running = cluster_.FindStream(cluster_.source(), id);
+  ASSERT_NE(running, nullptr);
+  EXPECT_EQ(running->state, static_cast<int>(topology::StreamState::kRunning));
+  EXPECT_FALSE(running->awaits_position);
 }
 
 TEST_F(SwitchTest, ADryRunSaysWhatWouldHappenAndChangesNothing) {

@@ -314,4 +314,25 @@ absl::Status RequireGates(const Dependencies& parts, const WorkflowRecord& origi
   return absl::OkStatus();
 }
 
+absl::Status RequireClosed(const Dependencies& parts, const WorkflowRecord& original,
+                           const std::vector<cutover::Side>& sides, absl::string_view what) {
+  for (const cutover::Side& side : sides) {
+    const auto journal =
+        parts.agents.ReadJournal(workflow::AgentRef::Primary(side.keyspace, side.shard),
+                                 {.workflow = workflow::WorkflowKey(original),
+                                  .database = side.database,
+                                  .tables = original.tables},
+                                 {.timeout = kGateTimeout, .idempotency_id = {}});
+    if (!journal.ok()) {
+      return Not(journal.status().message());
+    }
+    std::vector<GateState> allowed = {GateState::kClosed};
+    if (journal->gate_wanted == workflow::GateStateName(GateState::kClosed)) {
+      allowed.push_back(GateState::kReadable);
+    }
+    SLUICE_RETURN_IF_ERROR(RequireGates(parts, original, {side}, allowed, what));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace sluice::traffic

@@ -127,8 +127,7 @@ absl::Status FinishCommand::CheckComplete() const {
   absl::Status gates =
       RequireGates(parts_, original, direction.to, {GateState::kOpen}, "the side that serves");
   if (gates.ok()) {
-    gates = RequireGates(parts_, original, direction.from, {GateState::kClosed},
-                         "the side that is to be dropped");
+    gates = RequireClosed(parts_, original, direction.from, "the side that is to be dropped");
   }
   return gates.ok() ? gates : Refused(gates.message());
 }

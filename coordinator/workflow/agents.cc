@@ -443,6 +443,7 @@ absl::StatusOr<JournalReading> AgentPool::ReadJournal(const AgentRef& agent, con
                                      .written_us = entry.getWrittenUs()});
         }
         reading.gate_state = Str(reply.getGateState());
+        reading.gate_wanted = Str(reply.getGateWanted());
         return absl::OkStatus();
       })));
   return reading;

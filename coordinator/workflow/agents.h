@@ -92,6 +92,7 @@ struct JournalEntry {
 struct JournalReading {
   std::vector<JournalEntry> entries;  // the newest first
   std::string gate_state;             // as it was recorded last; empty: never was
+  std::string gate_wanted;            // what it was told to be
 };
 
 // Whom to look for on the tables of a gate, and whom to end.

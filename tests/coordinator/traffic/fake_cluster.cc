@@ -200,6 +200,7 @@ absl::StatusOr<workflow::GateResult> FakeCluster::SetGate(const AgentRef& agent,
                   ++server.writes;
                 }
                 Copy(server.recorded_gate, workflow::GateStateName(change.state));
+                Copy(server.wanted_gate, workflow::GateStateName(change.state));
                 if (!change.cutover_id.empty()) {
                   ++server.journals;
                   Copy(server.journal_id, change.cutover_id);
@@ -296,6 +297,7 @@ absl::StatusOr<workflow::JournalReading> FakeCluster::ReadJournal(
   workflow::JournalReading reading;
   const absl::Status status = Request("read_journal", agent, [&](FakeServer& server, FakeServer&) {
     reading.gate_state = server.recorded_gate;
+    reading.gate_wanted = server.wanted_gate;
     if (server.journals > 0) {
       reading.entries.push_back(
           {.cutover_id = server.journal_id, .record = server.journal, .written_us = 1});

@@ -38,6 +38,7 @@ struct FakeServer {
   char journal_id[64] = {};  // the last entry
   char journal[2048] = {};
   char recorded_gate[16] = {};
+  char wanted_gate[16] = {};
   char lacks[128] = {};  // privileges that its agent is without
   uint64_t counter = 1;  // AUTO_INCREMENT of every table
   bool dropped = false;

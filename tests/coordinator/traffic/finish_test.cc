@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/time/clock.h"
+#include "tests/coordinator/traffic/fake_parts.h"
 #include "tests/coordinator/traffic/fixture.h"
 
 namespace sluice::traffic::testing {
@@ -60,6 +61,15 @@ TEST_F(FinishTest, CompleteKeepsWhatItIsToldToKeep) {
   EXPECT_EQ(coordinator_->Route("commerce.customer"), "customer.customer");
 }
 
+TEST_F(FinishTest, CompleteDropsASideThatIsClosedAsAWholeMysqld) {
+  Switch();
+  // Its tables have their own names, so it can be read.
+  cluster_.source().gate = Gate(GateState::kReadable);
+  Complete(FinishOf());
+  ExpectGone();
+  EXPECT_TRUE(cluster_.source().dropped);
+}
+
 TEST_F(FinishTest, CompleteCanRenameInsteadOfDropping) {
   Switch();
   admin::FinishArgs args = FinishOf();
@@ -95,6 +105,7 @@ TEST_F(FinishTest, CompleteIsRefusedOnADoubt) {
   }
   cluster_.SetBefore(nullptr);
   cluster_.source().gate = Gate(GateState::kReadable);
+  Copy(cluster_.source().wanted_gate, "readable");
   expect_refused("(the side that is to be dropped) is readable, not closed");
   cluster_.source().gate = Gate(GateState::kClosed);
   cluster_.target().gate = Gate(GateState::kMixed);

@@ -48,6 +48,7 @@ const cutover::Side& SideOf(const Observation& seen, const Repair& repair) {
 
 std::vector<cutover::Side> SidesOf(const std::vector<SideReading>& readings) {
   std::vector<cutover::Side> sides;
+  sides.reserve(readings.size());
   for (const SideReading& reading : readings) {
     sides.push_back(reading.side);
   }

@@ -135,7 +135,7 @@ absl::Status SwitchCommand::Check() {
                        .types = types_,
                        .max_lag = args_.max_lag,
                        .server_gate = args_.server_gate};
-  const absl::Status refused = CheckSwitch(parts_, check);
+  absl::Status refused = CheckSwitch(parts_, check);
   if (refused.ok() || !args_.force) {
     return refused;
   }

@@ -23,11 +23,11 @@ MachineEvent OutcomeOf(uint32_t bit, Result result) {
 
 int CutoverModel::Free(const Node& node, Edges& edges) {
   Best best;
-  for (uint8_t host = 0; host < 2 * table_.shards(); ++host) {
+  for (uint32_t host = 0; host < 2 * table_.shards(); ++host) {
     if ((node.down >> host & 1U) != 0) {
       Node next = node;
       next.down = static_cast<uint8_t>(node.down & ~(1U << host));
-      EmitRanked(next, ActionOf(Deed::kRestart, host), kRepair, edges, best);
+      EmitRanked(next, ActionOf(Deed::kRestart, static_cast<uint8_t>(host)), kRepair, edges, best);
     }
   }
   if (node.cut != 0) {

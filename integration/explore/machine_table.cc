@@ -92,7 +92,7 @@ const Slot* Find(const State& state, const Effect& effect) {
 
 }  // namespace
 
-MachineTable::MachineTable(Plan plan, StepFunction step, EpochFunction epoch_of)
+MachineTable::MachineTable(Plan plan, StepFunction step, const EpochFunction& epoch_of)
     : plan_(std::move(plan)), step_(std::move(step)) {
   SLUICE_CHECK(plan_.sources.size() <= kShardsMax && ValidatePlan(plan_).ok());
   for (uint32_t bit = 0; bit < cutover::kEffectKinds * kShardsMax; ++bit) {
@@ -132,10 +132,10 @@ State MachineTable::Unpack(uint32_t number) const {
   state.phase = static_cast<Phase>(packed[0]);
   size_t at = 2;
   for (const size_t end = at + 3 * static_cast<size_t>(packed[1]); at < end; at += 3) {
-    const auto bit = static_cast<uint32_t>(packed[at]);
+    const auto bit = static_cast<uint8_t>(packed[at]);
     state.slots.push_back({.effect = {.kind = KindOf(bit),
                                       .index = IndexOf(bit),
-                                      .attempt = static_cast<uint32_t>(packed[at + 1])},
+                                      .attempt = static_cast<uint8_t>(packed[at + 1])},
                            .progress = static_cast<Progress>(packed[at + 2]),
                            .message = {}});
   }

@@ -65,7 +65,7 @@ class MachineTable {
   using EpochFunction = std::function<uint64_t(const cutover::State&, cutover::EffectKind)>;
   using StepFunction = std::function<cutover::Transition(cutover::State, const cutover::Event&)>;
 
-  MachineTable(cutover::Plan plan, StepFunction step, EpochFunction epoch_of);
+  MachineTable(cutover::Plan plan, StepFunction step, const EpochFunction& epoch_of);
 
   struct Move {
     uint32_t next = 0;

@@ -34,6 +34,7 @@ struct ProxyPart {
   uint8_t lease_from = 0;
   uint8_t begun = 0;  // transactions that this process let in
   uint8_t born = 1;   // the newest epoch when this process began: no older one can reach it
+  // NOLINTNEXTLINE(modernize-use-nullptr): what the compiler writes compares with 0
   friend auto operator<=>(const ProxyPart&, const ProxyPart&) = default;
 };
 

@@ -85,6 +85,7 @@ std::vector<Case> ChooseCases(const Choice& choice) {
   order.resize(choice.limit);
   std::sort(order.begin(), order.end());
   std::vector<Case> chosen;
+  chosen.reserve(order.size());
   for (const size_t i : order) {
     chosen.push_back(all[i]);
   }

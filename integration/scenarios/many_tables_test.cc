@@ -44,6 +44,7 @@ class ManyTablesTest : public testing::Test {
   void MakeTables() {
     constexpr int kSessions = 4;
     std::vector<std::jthread> threads;
+    threads.reserve(kSessions);
     for (int t = 0; t < kSessions; ++t) {
       threads.emplace_back([this, t] {
         auto session = scenario_->cluster().ConnectMysqld(100);
@@ -62,6 +63,7 @@ class ManyTablesTest : public testing::Test {
   static std::string Name(int i) { return absl::StrCat("many_", i); }
   std::string All() const {
     std::vector<std::string> names;
+    names.reserve(static_cast<size_t>(tables_));
     for (int i = 0; i < tables_; ++i) {
       names.push_back(Name(i));
     }

@@ -14,6 +14,7 @@ Mysqld::Mysqld(Scheduler& scheduler, Random& random, Trace& trace, const Setup& 
       setup_(setup),
       hooks_(std::move(hooks)) {
   std::vector<gate::TableNames> names;
+  names.reserve(kTableNames.size());
   for (const char* table : kTableNames) {
     names.push_back({.table = table,
                      .name = setup.open ? gate::Object::kTable : gate::Object::kAbsent,

@@ -159,7 +159,7 @@ void StreamTask::Apply(const Batch& batch) {
   }
   group->marker.clear();
   saved_ = now;
-  Commit(group, std::move(after));
+  Commit(group, after);
 }
 
 absl::StatusOr<Tx> StreamTask::Make(const Tx& group, const StreamRow& after) const {
@@ -189,7 +189,7 @@ absl::StatusOr<Tx> StreamTask::Make(const Tx& group, const StreamRow& after) con
   return tx;
 }
 
-void StreamTask::Commit(const std::shared_ptr<Tx>& group, StreamRow after) {
+void StreamTask::Commit(const std::shared_ptr<Tx>& group, const StreamRow& after) {
   committing_ = true;
   Mysqld& mysqld = agent_.mysqld();
   const auto self = shared_from_this();

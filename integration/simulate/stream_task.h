@@ -29,7 +29,7 @@ class StreamTask : public std::enable_shared_from_this<StreamTask> {
   void Fetch();
   void Take(const Answer& answer);
   void Apply(const Batch& batch);
-  void Commit(const std::shared_ptr<Tx>& group, StreamRow after);
+  void Commit(const std::shared_ptr<Tx>& group, const StreamRow& after);
   [[nodiscard]] absl::StatusOr<Tx> Make(const Tx& group, const StreamRow& after) const;
   void Retry();
   void Fail(const absl::Status& why);

@@ -119,6 +119,9 @@ class Session {
 
   // session_execute.cc: on a backend
   absl::Status Execute(const Work& work);
+  // After a statement met a closed gate under the rules of `epoch`. ABORTED: the client is gone.
+  absl::Status WaitForGate(uint64_t epoch, absl::Time deadline, WaitingPlace& place,
+                           ClosedGate& gate);
   absl::StatusOr<Backend*> BackendFor(const Plan& plan, const RuleSnapshot& snapshot);
   absl::StatusOr<Backend*> BoundBackend(const Plan& plan) const;
   // True: try again.

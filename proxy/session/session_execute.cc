@@ -119,23 +119,29 @@ absl::Status Session::Execute(const Work& work) {
     if (!again) {
       return absl::OkStatus();
     }
-    const absl::Time now = absl::Now();
-    if (gate.epoch != plan->epoch) {
-      gate.epoch = plan->epoch;
-      gate.since = now;
-    }
-    const bool patient = now - gate.since < kGatePatience;
-    const bool confirmed =
-        !patient && services_.traffic.ConfirmEpoch(std::min(deadline, now + kGatePatience));
-    gate.is_final = !place.Take().ok() || now >= deadline ||
-                    (confirmed && services_.traffic.snapshot()->epoch() == gate.epoch);
-    if (ClientIsGone()) {
-      return absl::AbortedError("the client is gone");
-    }
-    if (!gate.is_final) {
-      services_.traffic.AwaitOtherEpoch(plan->epoch, std::min(deadline, now + kGateStep));
-    }
+    SLUICE_RETURN_IF_ERROR(WaitForGate(plan->epoch, deadline, place, gate));
   }
+}
+
+absl::Status Session::WaitForGate(uint64_t epoch, absl::Time deadline, WaitingPlace& place,
+                                  ClosedGate& gate) {
+  const absl::Time now = absl::Now();
+  if (gate.epoch != epoch) {
+    gate.epoch = epoch;
+    gate.since = now;
+  }
+  const bool patient = now - gate.since < kGatePatience;
+  const bool confirmed =
+      !patient && services_.traffic.ConfirmEpoch(std::min(deadline, now + kGatePatience));
+  gate.is_final = !place.Take().ok() || now >= deadline ||
+                  (confirmed && services_.traffic.snapshot()->epoch() == gate.epoch);
+  if (ClientIsGone()) {
+    return absl::AbortedError("the client is gone");
+  }
+  if (!gate.is_final) {
+    services_.traffic.AwaitOtherEpoch(epoch, std::min(deadline, now + kGateStep));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Session::WaitForTablet(const absl::Status& reason, uint64_t epoch,

@@ -16,7 +16,7 @@ using cutover::Phase;
 using cutover::Result;
 
 CutoverModel::CutoverModel(CutoverOptions options)
-    : table_(std::move(options.plan), std::move(options.step), std::move(options.epoch_of)),
+    : table_(std::move(options.plan), std::move(options.step), options.epoch_of),
       shards_(options.obey_any_epoch) {
   const cutover::Plan& plan = table_.plan();
   for (uint32_t i = 0; i < cutover::kEffectKinds; ++i) {

@@ -62,7 +62,7 @@ struct Plan {
   // undoing, so that a late request of the first part can't disturb the second.
   uint64_t epoch = 0;
   uint32_t timeout_ms = 30'000;  // from the beginning, or the release, to the commit
-  uint32_t hold_ms = 2'000;      // of it, at most, waiting for the proxies to drain
+  uint32_t hold_ms = 500;        // of it, at most, waiting for the proxies to drain
   bool await_release = false;    // everything is prepared, then a person says go
   bool raise_counters = false;
   // How far a stream may be behind when clients are held. Of the gate: how long one attempt waits
@@ -70,7 +70,7 @@ struct Plan {
   // anybody is held; what may be ended that sits there longer (0: nothing), unless it changed more
   // rows.
   uint32_t max_lag_ms = 30'000;
-  uint32_t lock_wait_ms = 1'000;
+  uint32_t lock_wait_ms = 400;
   uint32_t blocker_age_ms = 500;
   uint32_t kill_blockers_after_ms = 0;
   uint64_t kill_rows_max = 10'000;

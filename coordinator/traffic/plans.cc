@@ -16,7 +16,10 @@ using cutover::Side;
 using routing::TabletType;
 using workflow::WorkflowRecord;
 
-constexpr uint32_t kHoldMsMax = 2'000;
+// With the gate's wait for locks this is what the clients of other tables' transactions may cost
+// all others: a transaction that is still open then meets the gate, which gives up and tries again
+// later.
+constexpr uint32_t kHoldMsMax = 500;
 
 absl::Status NotSwitched(absl::string_view which, absl::string_view flag) {
   return absl::FailedPreconditionError(

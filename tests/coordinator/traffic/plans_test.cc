@@ -106,7 +106,7 @@ TEST(WritesPlanTest, NamesEachShardOnceAndEachStream) {
   EXPECT_EQ(plan->backward, "commerce.move_reverse");
   EXPECT_TRUE(plan->source_readable);
   EXPECT_TRUE(plan->stale.empty());
-  EXPECT_EQ(plan->hold_ms, 2'000U);
+  EXPECT_EQ(plan->hold_ms, 500U);
 }
 
 TEST(WritesPlanTest, AReversalExchangesTheSidesAndReplacesTheFrozenStreams) {

@@ -12,12 +12,16 @@ namespace {
 
 constexpr absl::Duration kIdleAgeMax = absl::Minutes(5);
 
-absl::Status SetUp(mysql::Connection& connection) {
-  SLUICE_RETURN_IF_ERROR(mysql::ConfigureDefinitionSession(connection));
-  return connection.Execute("SET SESSION transaction_isolation = 'READ-COMMITTED'").status();
-}
-
 }  // namespace
+
+absl::StatusOr<std::unique_ptr<mysql::Connection>> OpenDefinitionSession(
+    const mysql::ConnectionOptions& options) {
+  SLUICE_ASSIGN_OR_RETURN(auto connection, mysql::Connection::Connect(options));
+  SLUICE_RETURN_IF_ERROR(mysql::ConfigureDefinitionSession(*connection));
+  SLUICE_RETURN_IF_ERROR(
+      connection->Execute("SET SESSION transaction_isolation = 'READ-COMMITTED'").status());
+  return connection;
+}
 
 Session::Session(Session&& other) noexcept
     : pool_(other.pool_), connection_(std::move(other.connection_)), discard_(other.discard_) {}
@@ -39,8 +43,7 @@ absl::StatusOr<Session> SessionPool::Borrow() {
 }
 
 absl::StatusOr<Session> SessionPool::BorrowNew() {
-  SLUICE_ASSIGN_OR_RETURN(auto connection, mysql::Connection::Connect(options_));
-  SLUICE_RETURN_IF_ERROR(SetUp(*connection));
+  SLUICE_ASSIGN_OR_RETURN(auto connection, open_(options_));
   return Lend(std::move(connection));
 }
 

@@ -44,15 +44,24 @@ class Session {
   bool discard_ = false;
 };
 
-// Sessions are set up for definitions and small rows: names in utf8mb4, sql_mode and time zone of a
-// data session, no foreign key checks, READ COMMITTED, autocommit. Outlives its loans. Thread-safe.
+// How a session is opened and made ready.
+using OpenSession = std::function<absl::StatusOr<std::unique_ptr<mysql::Connection>>(
+    const mysql::ConnectionOptions&)>;
+
+// Set up for definitions and small rows: names in utf8mb4, sql_mode and time zone of a data
+// session, no foreign key checks, READ COMMITTED, autocommit.
+absl::StatusOr<std::unique_ptr<mysql::Connection>> OpenDefinitionSession(
+    const mysql::ConnectionOptions& options);
+
+// Outlives its loans. Thread-safe.
 class SessionPool {
  public:
   static constexpr size_t kIdleMax = 8;
 
   // Keeps up to `idle_max` sessions open that nobody uses.
-  explicit SessionPool(mysql::ConnectionOptions options, size_t idle_max = kIdleMax)
-      : options_(std::move(options)), idle_max_(idle_max) {}
+  explicit SessionPool(mysql::ConnectionOptions options, size_t idle_max = kIdleMax,
+                       OpenSession open = OpenDefinitionSession)
+      : options_(std::move(options)), idle_max_(idle_max), open_(std::move(open)) {}
   SessionPool(const SessionPool&) = delete;
   SessionPool& operator=(const SessionPool&) = delete;
 
@@ -83,6 +92,7 @@ class SessionPool {
 
   const mysql::ConnectionOptions options_;
   const size_t idle_max_;
+  const OpenSession open_;
   absl::Mutex mutex_;
   std::vector<Idle> idle_ ABSL_GUARDED_BY(mutex_);
   std::set<mysql::Connection*> lent_ ABSL_GUARDED_BY(mutex_);

@@ -118,7 +118,9 @@ StreamManager::StreamManager(StreamManagerOptions options)
                    .tuning = options.tuning,
                    .check_primary = std::move(options.check_primary),
                    .throttles = options.throttles},
-      databases_(std::move(options.databases)) {}
+      databases_(std::move(options.databases)),
+      commands_(environment_.local, std::max(agent::SessionPool::kIdleMax, databases_.size()),
+                ConnectLocal) {}
 
 StreamManager::~StreamManager() {
   Stop();
@@ -157,10 +159,10 @@ absl::Status StreamManager::CheckServed(const StreamSpec& spec) const {
       absl::StrCat(spec.id));
 }
 
-absl::StatusOr<std::unique_ptr<mysql::Connection>> StreamManager::ConnectWritable() {
-  SLUICE_ASSIGN_OR_RETURN(auto connection, ConnectLocal(environment_.local));
-  SLUICE_RETURN_IF_ERROR(StreamStore(*connection).CheckWritable());
-  return connection;
+absl::StatusOr<agent::Session> StreamManager::BorrowWritable() {
+  SLUICE_ASSIGN_OR_RETURN(agent::Session session, commands_.Borrow());
+  SLUICE_RETURN_IF_ERROR(StreamStore(*session).CheckWritable());
+  return session;
 }
 
 std::shared_ptr<StreamManager::Stream> StreamManager::Find(uint64_t id) const {
@@ -263,8 +265,10 @@ absl::Status StreamManager::Create(const rpc::RequestContext& context,
   StreamSpec spec = ReadStreamSpec(request.getSpec());
   SLUICE_RETURN_IF_ERROR(CheckStreamSpec(spec));
   SLUICE_RETURN_IF_ERROR(CheckServed(spec));
-  SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectWritable());
+  // A new one: what the account may do is tried in it.
+  SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectLocal(environment_.local));
   StreamStore store(*connection);
+  SLUICE_RETURN_IF_ERROR(store.CheckWritable());
   absl::StatusOr<StreamRecord> existing = store.Load(spec.id);
   if (!existing.ok() && !absl::IsNotFound(existing.status())) {
     return existing.status();
@@ -303,7 +307,7 @@ absl::Status StreamManager::Create(const rpc::RequestContext& context,
 }
 
 absl::Status StreamManager::Delete(uint64_t id, const std::shared_ptr<Stream>& stream) {
-  SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectWritable());
+  SLUICE_ASSIGN_OR_RETURN(const agent::Session connection, BorrowWritable());
   if (stream != nullptr) {
     const absl::MutexLock lock(&stream->mutex);
     stream->runner.Stop();
@@ -324,7 +328,7 @@ absl::Status StreamManager::Control(schemas::ControlStreamRequest::Reader reques
                                     schemas::ControlStreamReply::Builder reply) {
   const uint64_t id = request.getStreamId();
   const StreamAction action = request.getAction();
-  SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectWritable());
+  SLUICE_ASSIGN_OR_RETURN(const agent::Session connection, BorrowWritable());
   StreamStore store(*connection);
   absl::StatusOr<StreamRecord> record = store.Load(id);
   if (absl::IsNotFound(record.status()) && action == StreamAction::DELETE) {
@@ -393,7 +397,7 @@ absl::Status StreamManager::Obey(Stream& stream, schemas::ControlStreamRequest::
 absl::Status StreamManager::Update(schemas::UpdateStreamRequest::Reader request,
                                    schemas::ControlStreamReply::Builder reply) {
   const uint64_t id = request.getStreamId();
-  SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectWritable());
+  SLUICE_ASSIGN_OR_RETURN(const agent::Session connection, BorrowWritable());
   StreamStore store(*connection);
   SLUICE_ASSIGN_OR_RETURN(const StreamRecord record, store.Load(id));
   SLUICE_RETURN_IF_ERROR(CheckServed(record.spec));
@@ -469,7 +473,7 @@ absl::Status StreamManager::AwaitMarker(const rpc::RequestContext& context,
   const absl::Time deadline = std::min(absl::Now() + absl::Milliseconds(request.getWaitMs()),
                                        context.deadline - kAnswerMargin);
   // Clients wait for the answer, so the session is made before the marker comes.
-  SLUICE_ASSIGN_OR_RETURN(const auto connection, ConnectLocal(environment_.local));
+  SLUICE_ASSIGN_OR_RETURN(const agent::Session connection, commands_.Borrow());
   SLUICE_ASSIGN_OR_RETURN(
       const std::string position,
       stream->runner.board().AwaitMarker(wire::Str(request.getMarkerId()), deadline, [&context] {

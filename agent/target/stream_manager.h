@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "agent/session/session_pool.h"
 #include "agent/target/stream_runner.h"
 #include "agent/target/stream_status.h"
 #include "agent/target/stream_store.h"
@@ -95,14 +96,15 @@ class StreamManager {
   absl::Status Delete(uint64_t id, const std::shared_ptr<Stream>& stream)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void SuspendLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(load_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::StatusOr<std::unique_ptr<mysql::Connection>> ConnectWritable();
+  absl::StatusOr<agent::Session> BorrowWritable();
   std::shared_ptr<Stream> Find(uint64_t id) const ABSL_LOCKS_EXCLUDED(mutex_);
   // The stream of that id; a new one where there is none. nullptr when stopped or deleted.
   std::shared_ptr<Stream> FindOrAdd(const StreamRecord& record) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const StreamEnvironment environment_;
   const std::vector<std::string> databases_;
-  absl::Mutex load_mutex_;  // one LoadAndResume or Suspend at a time
+  agent::SessionPool commands_;  // a cutover sends each stream of this mysqld some, all at once
+  absl::Mutex load_mutex_;       // one LoadAndResume or Suspend at a time
   mutable absl::Mutex mutex_;
   Streams streams_ ABSL_GUARDED_BY(mutex_);
   // A createStream that was delayed must not bring a deleted stream back.

@@ -293,7 +293,7 @@ EffectOutcome AgentEffects::SetGate(const Job& job, GateState state) {
     change.marker_id = absl::StrCat(job.plan.id, "/", job.effect.index);
   } else if (job.effect.kind == EffectKind::kOpenGate) {
     change.cutover_id = job.plan.id;
-    change.journal = JournalRecord(job.state);
+    change.journal = JournalOf(job.state);
   }
   const auto done = agents_.SetGate(
       job.agent, change,
@@ -464,11 +464,22 @@ EffectOutcome AgentEffects::AwaitReplicas(const Job& job) {
   return Ok(absl::StrJoin(waited, ","));
 }
 
+// It names every shard, so it is made once. Nothing is journaled before the commit, and none of it
+// changes after that.
+std::string AgentEffects::JournalOf(const State& state) {
+  const absl::MutexLock lock(&mutex_);
+  if (journal_of_ != state.plan.id) {
+    journal_ = JournalRecord(state);
+    journal_of_ = state.plan.id;
+  }
+  return journal_;
+}
+
 EffectOutcome AgentEffects::Journal(const Job& job) {
   return OutcomeOf(agents_.WriteJournal(job.agent,
                                         {.cutover_id = job.plan.id,
                                          .workflow = job.plan.workflow,
-                                         .record = JournalRecord(job.state),
+                                         .record = JournalOf(job.state),
                                          .guard_database = job.side->database},
                                         BudgetUntil(job.deadline)));
 }

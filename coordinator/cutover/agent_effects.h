@@ -2,6 +2,10 @@
 
 #pragma once
 
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "coordinator/cutover/effects.h"
 #include "coordinator/cutover/releases.h"
 #include "coordinator/rules/rule_service.h"
@@ -46,11 +50,17 @@ class AgentEffects : public Effects {
   EffectOutcome PrepareReverse(const Job& job);
   EffectOutcome AwaitReplicas(const Job& job);
   EffectOutcome Journal(const Job& job);
+  std::string JournalOf(const State& state);
 
   workflow::Agents& agents_;
   rules::RuleService& rules_;
   topology::Topology& topology_;
   Releases& releases_;
+
+  // Of the last cutover that was committed: the same for each of its shards.
+  absl::Mutex mutex_;
+  std::string journal_of_ ABSL_GUARDED_BY(mutex_);  // cutover id
+  std::string journal_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The tables as a proxy may meet them: both keyspaces' spellings.

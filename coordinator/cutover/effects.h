@@ -39,9 +39,9 @@ class Effects {
   Effects& operator=(const Effects&) = delete;
   virtual ~Effects() = default;
 
-  // Blocks until it is over. `state` is the one that issued the effect; `deadline` the end of the
-  // time up to the commit, InfiniteFuture afterwards (then it waits for agents that are away,
-  // within reason, and is called again).
+  // Blocks until it is over. `state` is the one that issued the effect, without its slots;
+  // `deadline` the end of the time up to the commit, InfiniteFuture afterwards (then it waits for
+  // agents that are away, within reason, and is called again).
   virtual EffectOutcome Run(const State& state, const Effect& effect, absl::Time deadline) = 0;
 };
 

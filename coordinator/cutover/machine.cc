@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "coordinator/cutover/slot_index.h"
 
 namespace sluice::cutover {
 namespace {
@@ -124,66 +125,63 @@ std::optional<EffectKind> UndoneBy(EffectKind kind) {
   }
 }
 
-const Slot* Find(const State& state, EffectKind kind, uint32_t index) {
-  const auto slot = std::find_if(state.slots.begin(), state.slots.end(), [&](const Slot& each) {
-    return each.effect.kind == kind && each.effect.index == index;
-  });
-  return slot == state.slots.end() ? nullptr : &*slot;
-}
-
-Slot* Find(State& state, const Effect& effect) {
-  return const_cast<Slot*>(  // NOLINT(cppcoreguidelines-pro-type-const-cast)
-      Find(std::as_const(state), effect.kind, effect.index));
-}
-
 // An instance that has nothing to do in this state counts as done.
-bool Needed(const State& state, EffectKind kind, uint32_t index) {
+bool Needed(const SlotIndex& slots, EffectKind kind, uint32_t index) {
   const std::optional<EffectKind> undone = UndoneBy(kind);
-  return !undone || Find(state, *undone, index) != nullptr;
+  return !undone || slots.Find(*undone, index) != nullptr;
 }
 
-bool StageDone(const State& state, EffectKind kind) {
-  const uint32_t count = InstancesOf(state.plan, kind);
-  for (uint32_t index = 0; index < count; ++index) {
-    const Slot* slot = Find(state, kind, index);
-    if (slot == nullptr ? Needed(state, kind, index) : slot->progress != Progress::kDone) {
+bool StageDone(const SlotIndex& slots, EffectKind kind) {
+  if (slots.AllDone(kind) || !UndoneBy(kind)) {
+    return slots.AllDone(kind);
+  }
+  for (uint32_t index = 0; index < slots.Instances(kind); ++index) {
+    const Slot* slot = slots.Find(kind, index);
+    if (slot == nullptr ? Needed(slots, kind, index) : slot->progress != Progress::kDone) {
       return false;
     }
   }
   return true;
 }
 
+Slot* Find(State& state, const Effect& effect) {
+  const auto slot = std::find_if(state.slots.begin(), state.slots.end(), [&](const Slot& each) {
+    return each.effect.kind == effect.kind && each.effect.index == effect.index;
+  });
+  return slot == state.slots.end() ? nullptr : &*slot;
+}
+
 // Creating a stream and setting a hold carry no epoch: what takes them back waits until they are
 // answered, or a late one would stay for ever.
-bool BlockedByOwnForward(const State& state, EffectKind kind, uint32_t index) {
+bool BlockedByOwnForward(const SlotIndex& slots, EffectKind kind, uint32_t index) {
   if (kind != kDeleteReverse && kind != kReleaseRules) {
     return false;
   }
-  const Slot* forward = Find(state, *UndoneBy(kind), index);
+  const Slot* forward = slots.Find(*UndoneBy(kind), index);
   return forward != nullptr && forward->progress == Progress::kIssued;
 }
 
-void CheckBeforeIssue(const State& state, EffectKind kind) {
+void CheckBeforeIssue(const State& state, const SlotIndex& slots, EffectKind kind) {
   const bool writes = state.plan.kind == Kind::kWrites;
   switch (kind) {
     case kCommit:
       SLUICE_CHECK((state.phase == Phase::kPreparing) && "one commit");
-      SLUICE_CHECK((!writes || (AllDone(state, kCloseGate) && AllDone(state, kSeal) &&
-                                AllDone(state, kPrepareReverse))) &&
+      SLUICE_CHECK((!writes || (slots.AllDone(kCloseGate) && slots.AllDone(kSeal) &&
+                                slots.AllDone(kPrepareReverse))) &&
                    "nothing is committed before all shards are drained and can go back");
       break;
     case kOpenGate:
-      SLUICE_CHECK((state.phase == Phase::kCommitted && AllDone(state, kCommit) &&
-                    AllDone(state, kStopStream)) &&
+      SLUICE_CHECK((state.phase == Phase::kCommitted && slots.AllDone(kCommit) &&
+                    slots.AllDone(kStopStream)) &&
                    "the new side opens after the commit, when nothing feeds it any more");
       break;
     case kJournalSource:
-      SLUICE_CHECK((state.phase == Phase::kCommitted && AllDone(state, kStopStream)) &&
+      SLUICE_CHECK((state.phase == Phase::kCommitted && slots.AllDone(kStopStream)) &&
                    "nothing reads the source's binlog when its names are guarded");
       break;
     case kStartReverse:
     case kRouteRules:
-      SLUICE_CHECK((state.phase == Phase::kCommitted && (!writes || AllDone(state, kOpenGate))) &&
+      SLUICE_CHECK((state.phase == Phase::kCommitted && (!writes || slots.AllDone(kOpenGate))) &&
                    "the new side is open before anything is sent to it");
       break;
     case kDeleteReverse:
@@ -191,7 +189,7 @@ void CheckBeforeIssue(const State& state, EffectKind kind) {
     case kRestartStream:
     case kReleaseRules:
     case kRestoreClosed:
-      SLUICE_CHECK((state.phase == Phase::kUndoing && !AllDone(state, kCommit)) &&
+      SLUICE_CHECK((state.phase == Phase::kUndoing && !slots.AllDone(kCommit)) &&
                    "nothing is undone after the commit");
       break;
     default:
@@ -199,10 +197,10 @@ void CheckBeforeIssue(const State& state, EffectKind kind) {
   }
 }
 
-void Finish(State& state) {
+void Finish(State& state, const SlotIndex& slots) {
   const Script script = ScriptFor(state);
   for (const Stage* stage = script.begin; stage != script.end; ++stage) {
-    if (!StageDone(state, stage->kind)) {
+    if (!StageDone(slots, stage->kind)) {
       return;
     }
   }
@@ -216,26 +214,28 @@ void Finish(State& state) {
 // Issues what has become ready and was not issued before.
 void Advance(Transition& transition) {
   State& state = transition.state;
+  SlotIndex slots(state);
   const Script script = ScriptFor(state);
   for (const Stage* stage = script.begin; stage != script.end; ++stage) {
     const auto after = stage->after.begin();
-    if (!std::all_of(after, after + stage->after_count,
-                     [&](EffectKind kind) { return StageDone(state, kind); })) {
+    if (slots.AllIssued(stage->kind) ||
+        !std::all_of(after, after + stage->after_count,
+                     [&](EffectKind kind) { return StageDone(slots, kind); })) {
       continue;
     }
-    const uint32_t count = InstancesOf(state.plan, stage->kind);
-    for (uint32_t index = 0; index < count; ++index) {
-      if (Find(state, stage->kind, index) != nullptr || !Needed(state, stage->kind, index) ||
-          BlockedByOwnForward(state, stage->kind, index)) {
+    for (uint32_t index = 0; index < slots.Instances(stage->kind); ++index) {
+      if (slots.Find(stage->kind, index) != nullptr || !Needed(slots, stage->kind, index) ||
+          BlockedByOwnForward(slots, stage->kind, index)) {
         continue;
       }
-      CheckBeforeIssue(state, stage->kind);
+      CheckBeforeIssue(state, slots, stage->kind);
       const Effect effect = {.kind = stage->kind, .index = index, .attempt = 1};
       state.slots.push_back({.effect = effect, .progress = Progress::kIssued, .message = {}});
+      slots.Appended();
       transition.effects.push_back(effect);
     }
   }
-  Finish(state);
+  Finish(state, slots);
 }
 
 void Reissue(Transition& transition, Slot& slot) {
@@ -346,12 +346,14 @@ void AssumeBegun(State& state) {
   if (!FenceBegun(state)) {
     return;
   }
+  SlotIndex slots(state);
   for (const EffectKind kind : {kCloseGate, kSeal, kSettleCounters, kStopStream}) {
-    for (uint32_t index = 0; index < InstancesOf(state.plan, kind); ++index) {
-      if (Find(state, kind, index) == nullptr) {
+    for (uint32_t index = 0; index < slots.Instances(kind); ++index) {
+      if (slots.Find(kind, index) == nullptr) {
         state.slots.push_back({.effect = {.kind = kind, .index = index, .attempt = 0},
                                .progress = Progress::kAbandoned,
                                .message = {}});
+        slots.Appended();
       }
     }
   }
@@ -450,14 +452,11 @@ bool WaitsForRelease(const State& state) {
 }
 
 bool AllDone(const State& state, EffectKind kind) {
-  const uint32_t count = InstancesOf(state.plan, kind);
-  for (uint32_t index = 0; index < count; ++index) {
-    const Slot* slot = Find(state, kind, index);
-    if (slot == nullptr || slot->progress != Progress::kDone) {
-      return false;
-    }
-  }
-  return true;
+  // No instance has two slots.
+  const auto done = std::count_if(state.slots.begin(), state.slots.end(), [&](const Slot& slot) {
+    return slot.effect.kind == kind && slot.progress == Progress::kDone;
+  });
+  return done == InstancesOf(state.plan, kind);
 }
 
 bool Issued(const State& state, EffectKind kind) {

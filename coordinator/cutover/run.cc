@@ -16,7 +16,12 @@
 namespace sluice::cutover {
 namespace {
 
-constexpr uint32_t kWorkersMax = 32;
+// An effect waits for its server, so each of them gets a thread: those of a mysqld's shards must
+// all be at its agent for that to do them together.
+constexpr uint32_t kWorkersMax = 1024;
+// Who looks on from outside may see an older state; of a cutover of hundreds of shards a copy
+// for each event would cost more than the event.
+constexpr absl::Duration kPublishEvery = absl::Milliseconds(10);
 
 uint32_t WorkersFor(const Plan& plan) {
   const size_t widest = std::max({plan.sources.size(), plan.targets.size(), plan.streams.size()});
@@ -146,8 +151,36 @@ bool Run::over() const {
 }
 
 void Run::Publish() {
+  unpublished_ = false;
+  published_phase_ = cutover_.state.phase;
+  published_held_ = WaitsForRelease(cutover_.state);
+  publish_at_ = absl::Now() + kPublishEvery;
   const absl::MutexLock lock(&mutex_);
   published_ = cutover_.state;
+}
+
+// At once where somebody may be waiting for it.
+void Run::PublishNews() {
+  if (cutover_.state.phase != published_phase_ ||
+      WaitsForRelease(cutover_.state) != published_held_ ||
+      (unpublished_ && absl::Now() >= publish_at_)) {
+    Publish();
+  }
+}
+
+// What the effects need of the state, the same one for all that are begun while that stays as it
+// is.
+std::shared_ptr<const State> Run::HandOut() {
+  const State& now = cutover_.state;
+  if (handed_out_ == nullptr || handed_out_->phase != now.phase ||
+      handed_out_->positions != now.positions) {
+    State state;
+    state.plan = now.plan;
+    state.phase = now.phase;
+    state.positions = now.positions;
+    handed_out_ = std::make_shared<const State>(std::move(state));
+  }
+  return handed_out_;
 }
 
 void Run::Work() {
@@ -175,7 +208,7 @@ void Run::Drive(bool recovered) {
   while (!cutover_.state.finished() && !stopping()) {
     Persist();
     Dispatch();
-    Publish();
+    PublishNews();
     if (!cutover_.state.finished()) {
       TakeReports();
     }
@@ -188,7 +221,7 @@ void Run::Drive(bool recovered) {
 }
 
 absl::Time Run::NextWake() const {
-  absl::Time wake = deadline_;
+  absl::Time wake = unpublished_ ? std::min(deadline_, publish_at_) : deadline_;
   for (const Ready& ready : ready_) {
     wake = std::min(wake, ready.due);
   }
@@ -249,6 +282,7 @@ void Run::Feed(const Event& event) {
   Transition transition = Step(std::move(cutover_.state), event);
   cutover_.state = std::move(transition.state);
   dirty_ = true;
+  unpublished_ = true;
   // What undoing has overtaken and nobody has begun must not be begun.
   const auto overtaken = [&](const Ready& ready) {
     return std::none_of(cutover_.state.slots.begin(), cutover_.state.slots.end(),
@@ -256,8 +290,10 @@ void Run::Feed(const Event& event) {
                           return slot.effect == ready.effect && slot.progress == Progress::kIssued;
                         });
   };
-  std::erase_if(ready_, overtaken);
-  std::erase_if(waves_, overtaken);
+  if (cutover_.state.phase == Phase::kUndoing) {
+    std::erase_if(ready_, overtaken);
+    std::erase_if(waves_, overtaken);
+  }
   for (const Effect& effect : transition.effects) {
     Queue(effect);
   }
@@ -326,7 +362,6 @@ void Run::PutOffUnlessStored() {
 void Run::Dispatch() {
   const absl::Time now = absl::Now();
   const bool preparing = cutover_.state.phase == Phase::kPreparing;
-  auto snapshot = std::make_shared<const State>(cutover_.state);
   std::vector<Ready> later;
   std::optional<Effect> commit;
   std::vector<Ready> due = std::exchange(waves_, {});
@@ -341,7 +376,7 @@ void Run::Dispatch() {
     } else {
       early_at_work_ += IsEarly(ready.effect.kind) ? 1U : 0U;
       jobs_.Push({.effect = ready.effect,
-                  .state = snapshot,
+                  .state = HandOut(),
                   .deadline = preparing ? deadline_ : absl::InfiniteFuture()});
     }
   }

@@ -44,6 +44,7 @@ class Run {
   absl::StatusOr<State> AwaitHeld(absl::Time deadline) const;
   // Undoes it, unless it is about to be committed.
   void Abort(std::string why);
+  // As it was a moment ago.
   [[nodiscard]] State Current() const;
   [[nodiscard]] bool over() const;
 
@@ -82,7 +83,9 @@ class Run {
   [[nodiscard]] bool MustWait(const Effect& effect) const;
   void Commit(const Effect& effect);
   void Finish();
+  [[nodiscard]] std::shared_ptr<const State> HandOut();
   void Publish();
+  void PublishNews();
   void NoteFence(const Report& report);
   void StartClock();
   [[nodiscard]] absl::Time NextWake() const;
@@ -110,7 +113,12 @@ class Run {
   int64_t fence_from_us_ = 0;
   int64_t fence_to_us_ = 0;
   std::shared_ptr<void> keep_;
-  bool stored_undoes_;  // a new coordinator would undo what is stored
+  bool stored_undoes_;                       // a new coordinator would undo what is stored
+  std::shared_ptr<const State> handed_out_;  // the last of HandOut
+  Phase published_phase_ = Phase::kNew;
+  bool published_held_ = false;
+  bool unpublished_ = false;  // published_ is older
+  absl::Time publish_at_ = absl::InfinitePast();
 
   Mailbox<Job> jobs_;
   Mailbox<Report> reports_;

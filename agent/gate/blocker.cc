@@ -16,6 +16,7 @@ std::string DescribeUse(const Blocker& blocker) {
       return "under FLUSH TABLES WITH READ LOCK, which is never ended";
     case BlockerKind::kSession:
     case BlockerKind::kPreparedXa:
+    case BlockerKind::kServer:
       break;
   }
   return blocker.statement;
@@ -28,6 +29,10 @@ std::string DescribeBlockers(const std::vector<Blocker>& blockers) {
   return absl::StrJoin(blockers, "; ", [](std::string* out, const Blocker& blocker) {
     if (blocker.kind == BlockerKind::kPreparedXa) {
       absl::StrAppend(out, "a prepared XA transaction (see XA RECOVER)");
+      return;
+    }
+    if (blocker.kind == BlockerKind::kServer) {
+      absl::StrAppend(out, "mysqld itself (", blocker.statement, "), for a moment");
       return;
     }
     const std::string use = DescribeUse(blocker);

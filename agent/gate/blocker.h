@@ -13,16 +13,17 @@ enum class BlockerKind {
   kPreparedXa,  // a prepared XA transaction, which outlives its session
   kBackupLock,  // LOCK INSTANCE FOR BACKUP: no DDL until the backup is over
   kReadLock,    // FLUSH TABLES WITH READ LOCK: nobody writes
+  kServer,      // a thread of mysqld's own, such as that of InnoDB's statistics or its purge
 };
 
 // A session that stands in the way of a metadata lock.
 struct Blocker {
-  uint64_t connection_id = 0;  // 0: no session; a prepared XA transaction
+  uint64_t connection_id = 0;  // 0: no session
   BlockerKind kind = BlockerKind::kSession;
   std::string user;
   std::string host;
   int64_t age_ms = 0;     // of its transaction, else of its statement
-  std::string statement;  // running, or the last one
+  std::string statement;  // running, or the last one; of kServer the thread's name
 };
 
 // The statement, or the lock that is for a backup: it is never ended.

@@ -34,7 +34,10 @@ Blocker ToBlocker(const mysql::Row& row) {
     blocker.age_ms = static_cast<int64_t>(age_ms);
   }
   blocker.statement = row[4].value_or("").substr(0, kStatementBytesMax);
-  if (blocker.connection_id == 0 || row[5] == "1") {
+  if (row[8].has_value()) {
+    blocker.kind = BlockerKind::kServer;
+    blocker.statement = *row[8];
+  } else if (blocker.connection_id == 0 || row[5] == "1") {
     blocker.kind = BlockerKind::kPreparedXa;
   } else if (row[6] == "1") {
     blocker.kind = BlockerKind::kBackupLock;
@@ -138,7 +141,8 @@ absl::StatusOr<std::vector<Blocker>> ReadBlockers(mysql::Connection& connection,
           " COALESCE(MAX(x.TIMER_WAIT) / 1e9, MAX(t.PROCESSLIST_TIME) * 1000, 0),"
           " COALESCE(MAX(t.PROCESSLIST_INFO), MAX(s.SQL_TEXT)),"
           " COALESCE(MAX(x.XA_STATE = 'PREPARED'), 0), MAX(m.OBJECT_TYPE = 'BACKUP LOCK'),"
-          " MAX(m.OBJECT_TYPE = 'GLOBAL' AND m.LOCK_TYPE = 'SHARED')"
+          " MAX(m.OBJECT_TYPE = 'GLOBAL' AND m.LOCK_TYPE = 'SHARED'),"
+          " MAX(CASE WHEN t.PROCESSLIST_ID IS NULL AND t.TYPE = 'BACKGROUND' THEN t.NAME END)"
           " FROM performance_schema.metadata_locks m"
           " LEFT JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID"
           " LEFT JOIN performance_schema.events_transactions_current x"

@@ -3,7 +3,9 @@
 #include "agent/gate/bounded_statement.h"
 
 #include <algorithm>
+#include <map>
 #include <thread>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/numbers.h"
@@ -44,6 +46,80 @@ Blocker ToBlocker(const mysql::Row& row) {
   return blocker;
 }
 
+struct Holders {
+  std::vector<Blocker> blockers;
+  std::vector<std::vector<LockPlace>> places;
+};
+
+// Those who hold locks on any of the names, and where.
+absl::StatusOr<Holders> ReadHolders(mysql::Connection& connection,
+                                    const std::vector<SchemaNames>& schemas,
+                                    const std::vector<uint64_t>& ours, LockScope scope) {
+  const std::string writers =
+      scope == LockScope::kServer
+          ? " OR (m.OBJECT_TYPE IN ('GLOBAL', 'COMMIT') AND m.LOCK_TYPE = 'INTENTION_EXCLUSIVE')"
+          : "";
+  const std::string tables =
+      absl::StrJoin(schemas, " OR ", [](std::string* out, const SchemaNames& schema) {
+        absl::StrAppend(out, "(m.OBJECT_SCHEMA = ", mysql::QuoteString(schema.database),
+                        " AND m.OBJECT_NAME IN (", QuotedList(schema.names), "))");
+      });
+  // A transaction's timer is in picoseconds. Nested statements make several rows per thread.
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection.Query(absl::StrCat(
+          "SELECT MAX(t.PROCESSLIST_ID), MAX(t.PROCESSLIST_USER), MAX(t.PROCESSLIST_HOST),"
+          " COALESCE(MAX(x.TIMER_WAIT) / 1e9, MAX(t.PROCESSLIST_TIME) * 1000, 0),"
+          " COALESCE(MAX(t.PROCESSLIST_INFO), MAX(s.SQL_TEXT)),"
+          " COALESCE(MAX(x.XA_STATE = 'PREPARED'), 0), MAX(m.OBJECT_TYPE = 'BACKUP LOCK'),"
+          " MAX(m.OBJECT_TYPE = 'GLOBAL' AND m.LOCK_TYPE = 'SHARED'), m.OWNER_THREAD_ID,",
+          " IF(m.OBJECT_TYPE = 'TABLE', m.OBJECT_SCHEMA, '')",
+          " FROM performance_schema.metadata_locks m"
+          " LEFT JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID"
+          " LEFT JOIN performance_schema.events_transactions_current x"
+          " ON x.THREAD_ID = m.OWNER_THREAD_ID AND x.STATE = 'ACTIVE'"
+          " LEFT JOIN performance_schema.events_statements_current s"
+          " ON s.THREAD_ID = m.OWNER_THREAD_ID"
+          " WHERE m.LOCK_STATUS = 'GRANTED'"
+          " AND ((m.OBJECT_TYPE = 'TABLE' AND (",
+          tables, ")) OR (m.OBJECT_TYPE IN ('GLOBAL', 'BACKUP LOCK') AND m.LOCK_TYPE = 'SHARED')",
+          writers,
+          ")"
+          " AND (t.PROCESSLIST_ID IS NULL OR t.PROCESSLIST_ID NOT IN (",
+          absl::StrJoin(ours, ", "), ")) GROUP BY 9, 10 ORDER BY 4 DESC, 9")));
+  Holders holders;
+  std::map<std::string, size_t> known;  // by thread
+  for (const mysql::Row& row : result.rows) {
+    const auto [at, is_new] = known.emplace(row[8].value_or(""), holders.blockers.size());
+    const Blocker blocker = ToBlocker(row);
+    if (is_new) {
+      holders.blockers.push_back(blocker);
+      holders.places.emplace_back();
+    } else if (blocker.kind != BlockerKind::kSession) {
+      holders.blockers[at->second].kind = blocker.kind;
+    }
+    holders.places[at->second].push_back(row[9].value_or(""));
+  }
+  return holders;
+}
+
+// nullopt: the session waits for no such lock now.
+absl::StatusOr<std::optional<LockPlace>> ReadWaitsAt(mysql::Connection& connection,
+                                                     uint64_t session) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection.Query(
+          absl::StrCat("SELECT COALESCE(m.OBJECT_SCHEMA, '')"
+                       " FROM performance_schema.metadata_locks m JOIN performance_schema.threads t"
+                       " ON t.THREAD_ID = m.OWNER_THREAD_ID WHERE m.LOCK_STATUS = 'PENDING'"
+                       " AND t.PROCESSLIST_ID = ",
+                       session)));
+  if (result.rows.empty()) {
+    return std::optional<LockPlace>();
+  }
+  return std::optional<LockPlace>(result.rows[0][0].value_or(""));
+}
+
 // Ends the statement at its bound unless it is over by then. Thread-safe.
 class Watchdog {
  public:
@@ -55,18 +131,18 @@ class Watchdog {
     if (AwaitDone(absl::Now() + statement_.bound)) {
       return;
     }
-    auto blockers = Look();
-    while (statement_.may_work_on && blockers.ok() && blockers->empty()) {
+    auto seen = Look();
+    while (statement_.may_work_on && seen.ok() && seen->blockers.empty()) {
       if (AwaitDone(absl::Now() + kLookAgain)) {
         return;
       }
-      blockers = Look();
+      seen = Look();
     }
     const absl::MutexLock lock(&mutex_);
-    if (blockers.ok()) {
-      blockers_ = *std::move(blockers);
+    if (seen.ok()) {
+      seen_ = *std::move(seen);
     } else {
-      SLUICE_LOG(kWarning, "can't read who blocks", {{"error", blockers.status()}});
+      SLUICE_LOG(kWarning, "can't read who blocks", {{"error", seen.status()}});
     }
     if (done_) {
       return;
@@ -88,15 +164,28 @@ class Watchdog {
     return fired_;
   }
 
-  std::vector<Blocker> TakeBlockers() ABSL_LOCKS_EXCLUDED(mutex_) {
+  // What was seen at the bound; of the statement's own outcome nothing.
+  BoundedOutcome TakeSeen() ABSL_LOCKS_EXCLUDED(mutex_) {
     const absl::MutexLock lock(&mutex_);
-    return std::move(blockers_);
+    return std::move(seen_);
   }
 
  private:
-  absl::StatusOr<std::vector<Blocker>> Look() {
-    return ReadBlockers(own_, statement_.database, statement_.names,
-                        {watched_, own_.connection_id()}, statement_.scope);
+  absl::StatusOr<BoundedOutcome> Look() {
+    BoundedOutcome seen;
+    std::vector<SchemaNames> schemas = statement_.schemas;
+    if (schemas.empty()) {
+      schemas = {{.database = statement_.database, .names = statement_.names}};
+    } else {
+      // Looked at first: who is in the way now is still there when the holders are read.
+      SLUICE_ASSIGN_OR_RETURN(seen.waits_at, ReadWaitsAt(own_, watched_));
+    }
+    SLUICE_ASSIGN_OR_RETURN(
+        Holders holders,
+        ReadHolders(own_, schemas, {watched_, own_.connection_id()}, statement_.scope));
+    seen.blockers = std::move(holders.blockers);
+    seen.places = std::move(holders.places);
+    return seen;
   }
 
   bool AwaitDone(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -110,7 +199,7 @@ class Watchdog {
   absl::Mutex mutex_;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
   bool fired_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<Blocker> blockers_ ABSL_GUARDED_BY(mutex_);
+  BoundedOutcome seen_ ABSL_GUARDED_BY(mutex_);
 };
 
 // A KILL QUERY that arrives after its statement hits the next one; this is the next one.
@@ -126,37 +215,10 @@ absl::StatusOr<std::vector<Blocker>> ReadBlockers(mysql::Connection& connection,
                                                   const std::vector<std::string>& names,
                                                   const std::vector<uint64_t>& ours,
                                                   LockScope scope) {
-  const std::string writers =
-      scope == LockScope::kServer
-          ? " OR (m.OBJECT_TYPE IN ('GLOBAL', 'COMMIT') AND m.LOCK_TYPE = 'INTENTION_EXCLUSIVE')"
-          : "";
-  // A transaction's timer is in picoseconds. Nested statements make several rows per thread.
   SLUICE_ASSIGN_OR_RETURN(
-      const mysql::QueryResult result,
-      connection.Query(absl::StrCat(
-          "SELECT MAX(t.PROCESSLIST_ID), MAX(t.PROCESSLIST_USER), MAX(t.PROCESSLIST_HOST),"
-          " COALESCE(MAX(x.TIMER_WAIT) / 1e9, MAX(t.PROCESSLIST_TIME) * 1000, 0),"
-          " COALESCE(MAX(t.PROCESSLIST_INFO), MAX(s.SQL_TEXT)),"
-          " COALESCE(MAX(x.XA_STATE = 'PREPARED'), 0), MAX(m.OBJECT_TYPE = 'BACKUP LOCK'),"
-          " MAX(m.OBJECT_TYPE = 'GLOBAL' AND m.LOCK_TYPE = 'SHARED')"
-          " FROM performance_schema.metadata_locks m"
-          " LEFT JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID"
-          " LEFT JOIN performance_schema.events_transactions_current x"
-          " ON x.THREAD_ID = m.OWNER_THREAD_ID AND x.STATE = 'ACTIVE'"
-          " LEFT JOIN performance_schema.events_statements_current s"
-          " ON s.THREAD_ID = m.OWNER_THREAD_ID"
-          " WHERE m.LOCK_STATUS = 'GRANTED'"
-          " AND ((m.OBJECT_TYPE = 'TABLE' AND m.OBJECT_SCHEMA = ",
-          mysql::QuoteString(database), " AND m.OBJECT_NAME IN (", QuotedList(names), "))",
-          " OR (m.OBJECT_TYPE IN ('GLOBAL', 'BACKUP LOCK') AND m.LOCK_TYPE = 'SHARED')", writers,
-          ")"
-          " AND (t.PROCESSLIST_ID IS NULL OR t.PROCESSLIST_ID NOT IN (",
-          absl::StrJoin(ours, ", "), ")) GROUP BY m.OWNER_THREAD_ID ORDER BY 4 DESC")));
-  std::vector<Blocker> blockers;
-  for (const mysql::Row& row : result.rows) {
-    blockers.push_back(ToBlocker(row));
-  }
-  return blockers;
+      Holders holders,
+      ReadHolders(connection, {{.database = std::string(database), .names = names}}, ours, scope));
+  return std::move(holders.blockers);
 }
 
 absl::StatusOr<BoundedOutcome> RunBounded(agent::SessionPool& pool, mysql::Connection& session,
@@ -166,14 +228,15 @@ absl::StatusOr<BoundedOutcome> RunBounded(agent::SessionPool& pool, mysql::Conne
       std::max<int64_t>(absl::ToInt64Seconds(absl::Ceil(statement.bound, absl::Seconds(1))) + 1, 1);
   SLUICE_RETURN_IF_ERROR(
       session.Execute(absl::StrCat("SET SESSION lock_wait_timeout = ", net_s)).status());
-  BoundedOutcome outcome;
+  absl::Status status;
   Watchdog watchdog(*second, session.connection_id(), statement);
   {
     const std::jthread thread([&watchdog] { watchdog.Watch(); });
-    outcome.status = session.Execute(statement.sql).status();
+    status = session.Execute(statement.sql).status();
     watchdog.Done();
   }
-  outcome.blockers = watchdog.TakeBlockers();
+  BoundedOutcome outcome = watchdog.TakeSeen();
+  outcome.status = std::move(status);
   if (watchdog.fired()) {
     AbsorbKill(session);
   }

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "agent/gate/batch_queue.h"
 #include "agent/gate/gate_machine.h"
 #include "agent/gate/gate_row.h"
 #include "agent/gate/locked_gate.h"
@@ -35,10 +36,13 @@ struct GateWork {
 };
 
 // One change at a time per gate: within the process by waiting, against other or former processes
-// by ending their session. It runs the effects of the gate's machine, which decides. Thread-safe.
+// by ending their session. It runs the effects of the gates' machines, which decide; changes of
+// several gates of a workflow that come while others are at work are one batch. Thread-safe.
 class GateKeeper {
  public:
-  explicit GateKeeper(agent::SessionPool& pool) : pool_(pool) {}
+  explicit GateKeeper(agent::SessionPool& pool)
+      : pool_(pool),
+        queue_([this](const std::vector<GateRequest*>& requests) { RunBatch(requests); }) {}
   GateKeeper(const GateKeeper&) = delete;
   GateKeeper& operator=(const GateKeeper&) = delete;
 
@@ -84,8 +88,6 @@ class GateKeeper {
   [[nodiscard]] agent::SessionPool& pool() const { return pool_; }
 
  private:
-  class Runner;
-
   // Keeps other threads of this process away from a gate.
   class Reservation {
    public:
@@ -101,7 +103,13 @@ class GateKeeper {
     bool held_ = false;
   };
 
+  // Of a request that has ended, one of `joined`.
+  static absl::StatusOr<GateOutcome> OutcomeOf(const GateState& state, absl::Duration took,
+                                               size_t joined);
+  void RunBatch(const std::vector<GateRequest*>& requests);
+
   agent::SessionPool& pool_;
+  BatchQueue queue_;
   absl::Mutex mutex_;
   std::set<std::pair<std::string, std::string>> busy_ ABSL_GUARDED_BY(mutex_);
 };

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "agent/gate/gate_lock.h"
 #include "common/base/status_macros.h"
 
@@ -36,6 +37,7 @@ std::vector<absl::Status> LockedGates::Take(const std::vector<GateId>& ids, absl
 absl::Status LockedGates::TakeAll(const std::vector<GateId>& ids, absl::Time deadline,
                                   const std::function<void(size_t, absl::Status)>& tell) {
   if (!alive()) {
+    lost_ = session_ == nullptr ? 0 : (*session_)->connection_id();
     session_.reset();
     held_.clear();
     SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool_.Borrow());
@@ -56,8 +58,7 @@ absl::Status LockedGates::TakeAll(const std::vector<GateId>& ids, absl::Time dea
   std::vector<GateId> taken;
   for (size_t at = 0; at < wanted.size(); ++at) {
     const GateId& id = ids[wanted[at]];
-    absl::Status status =
-        free[at] ? absl::OkStatus() : TakeLock(session(), id, locks[at], deadline);
+    absl::Status status = free[at] ? absl::OkStatus() : TakeFrom(id, locks[at], deadline);
     if (status.ok()) {
       held_.insert(locks[at]);
       taken.push_back(id);
@@ -66,6 +67,20 @@ absl::Status LockedGates::TakeAll(const std::vector<GateId>& ids, absl::Time dea
     }
   }
   return taken.empty() ? absl::OkStatus() : EndHelpers(session(), taken, deadline);
+}
+
+// Two that end each other's sessions would never get on.
+absl::Status LockedGates::TakeFrom(const GateId& id, const std::string& lock, absl::Time deadline) {
+  if (lost_ != 0) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string holder,
+                            session().QueryScalar(absl::StrCat("SELECT IS_USED_LOCK(", lock, ")")));
+    if (!holder.empty() && holder != absl::StrCat(lost_)) {
+      return absl::UnavailableError(
+          absl::StrCat("gate of ", id.workflow, ": connection ", holder,
+                       " has taken it; a request that is still of account is to be repeated"));
+    }
+  }
+  return TakeLock(session(), id, lock, deadline);
 }
 
 void LockedGates::Release(const std::vector<GateId>& ids) {

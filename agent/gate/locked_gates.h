@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <set>
@@ -26,7 +27,8 @@ class LockedGates {
 
   // Takes the gates as LockedGate::Acquire does, those that are held already excepted, in a new
   // session where the last one was lost. One status for each: ABORTED where the session that holds
-  // it does not end by the deadline, which takes none of the others away.
+  // it does not end by the deadline, which takes none of the others away. After a loss only the
+  // lost session is ended: whoever else has got a gate meanwhile is newer, and UNAVAILABLE says so.
   std::vector<absl::Status> Take(const std::vector<GateId>& ids, absl::Time deadline);
 
   // Others may take these from now on. Those that are not held are passed over.
@@ -39,11 +41,13 @@ class LockedGates {
   [[nodiscard]] mysql::Connection& session() { return **session_; }
 
  private:
+  absl::Status TakeFrom(const GateId& id, const std::string& lock, absl::Time deadline);
   absl::Status TakeAll(const std::vector<GateId>& ids, absl::Time deadline,
                        const std::function<void(size_t, absl::Status)>& tell);
 
   agent::SessionPool& pool_;
   std::unique_ptr<agent::Session> session_;
+  uint64_t lost_ = 0;           // the connection before this one
   std::set<std::string> held_;  // names of locks
 };
 

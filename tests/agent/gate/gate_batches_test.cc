@@ -19,7 +19,6 @@
 namespace sluice::gate {
 namespace {
 
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -168,7 +167,7 @@ TEST_F(GateBatchesTest, OneGateCostsNoMoreThanItMust) {
   const auto closing = CostOf(
       "close 1", [&] { ASSERT_TRUE(keeper_->Set(Shard(0, State::kClosed, 3), Soon()).ok()); });
   CostOf("open 1", [&] { ASSERT_TRUE(keeper_->Set(Shard(0, State::kOpen, 4), Soon()).ok()); });
-  EXPECT_LE(closing.at("Questions"), 20);
+  EXPECT_LE(closing.at("Questions"), 24);
   EXPECT_EQ(closing.at("Com_rename_table"), 1);
 }
 
@@ -298,17 +297,24 @@ TEST_F(GateBatchesTest, ANewerRequestOfAnotherProcessTakesItsGateAndNoOther) {
   Outcomes outcomes;
   std::jthread batch([&] { outcomes = SetBehindTheFirst(changes, "corder"); });
   AwaitRename("vt_s4");
-  const auto taken = other.Set(Shard(2, State::kOpen, 7), Soon());
+  // Until its intent is durable an older attempt that has lost its session may end the newer one's;
+  // who asks is told so and asks again.
+  absl::StatusOr<GateOutcome> taken = absl::UnavailableError("not asked yet");
+  for (const absl::Time until = Soon();
+       absl::IsUnavailable(taken.status()) && absl::Now() < until;) {
+    taken = other.Set(Shard(2, State::kOpen, 7), Soon());
+  }
   EXPECT_TRUE(taken.ok()) << taken.status();
   ASSERT_TRUE(holder->Execute("COMMIT").ok());
   batch.join();
+  // The batch has made one loss of its session good; who was ended twice asks again.
   for (size_t i = 0; i < kGates; ++i) {
-    if (i != 2) {
-      EXPECT_TRUE(outcomes[i].ok()) << i << ": " << outcomes[i].status();
+    if (i != 2 && absl::IsUnavailable(outcomes[i].status())) {
+      outcomes[i] = keeper_->Set(changes[i], Soon());
     }
+    EXPECT_TRUE(i == 2 || outcomes[i].ok()) << i << ": " << outcomes[i].status();
   }
-  EXPECT_THAT(outcomes[2].status().code(),
-              AnyOf(absl::StatusCode::kFailedPrecondition, absl::StatusCode::kUnavailable));
+  EXPECT_EQ(Recorded("open", 7), "1") << "the older request has overtaken the newer one";
   EXPECT_EQ(AppErrno("INSERT INTO vt_s2.corder (customer_id) VALUES (1)"), 0U);
   EXPECT_EQ(ClosedShards(), absl::StrCat(kGates - 1));
 }

@@ -369,12 +369,15 @@ struct ReadGateRequest {
   database @1 :Text;
   tables @2 :List(Text);
   askServer @3 :Bool;          # could the mysqld be closed as a whole for this gate?
+  askEnd @4 :Bool;             # could dropTables end this gate …
+  endMode @5 :DropMode;        # … in this way?
 }
 
 struct ReadGateReply {
   state @0 :GateState;
   epoch @1 :UInt64;
   serverObstacles @2 :List(Text);  # where asked: why not; empty: it could
+  endObstacles @3 :List(Text); # likewise
 }
 
 struct AwaitMarkerRequest {

@@ -161,6 +161,18 @@ absl::Status ControlService::ReadGate(const rpc::RequestContext& context,
                             parts_.gates.ServerObstacles(gate.id, tables));
     wire::Fill(reply.initServerObstacles(wire::Size(obstacles)), obstacles);
   }
+  if (!request.getAskEnd()) {
+    return absl::OkStatus();
+  }
+  SLUICE_ASSIGN_OR_RETURN(const gate::DropMode mode, ReadMode(request.getEndMode()));
+  const absl::Status ends = gate::CheckDrop(
+      parts_.gates, {.id = gate.id, .tables = tables, .mode = mode}, context.deadline);
+  if (!ends.ok() && !absl::IsFailedPrecondition(ends)) {
+    return ends;
+  }
+  if (!ends.ok()) {
+    wire::Fill(reply.initEndObstacles(1), std::vector<std::string>{std::string(ends.message())});
+  }
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "common/base/parallel.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 
@@ -25,6 +26,7 @@ using workflow::WorkflowRecord;
 constexpr absl::Duration kLagKnownWithin = absl::Seconds(3);
 // The names of thousands of tables are looked up, and a change under way is waited for.
 constexpr absl::Duration kGateTimeout = absl::Seconds(30);
+constexpr size_t kEndsAtOnce = 16;
 
 absl::Status Not(absl::string_view reason) {
   return absl::FailedPreconditionError(reason);
@@ -312,6 +314,27 @@ absl::Status RequireGates(const Dependencies& parts, const WorkflowRecord& origi
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status RequireEnds(const Dependencies& parts, const WorkflowRecord& original,
+                         const std::vector<cutover::Side>& sides, workflow::DropMode mode) {
+  return ForEachAtOnce(sides.size(), kEndsAtOnce, [&](size_t i) -> absl::Status {
+    const cutover::Side& side = sides[i];
+    const auto reading =
+        parts.agents.ReadGate(workflow::AgentRef::Primary(side.keyspace, side.shard),
+                              {.workflow = workflow::WorkflowKey(original),
+                               .database = side.database,
+                               .tables = original.tables,
+                               .ask_end = mode},
+                              {.timeout = kGateTimeout, .idempotency_id = {}});
+    if (!reading.ok()) {
+      return Not(reading.status().message());
+    }
+    return reading->end_obstacles.empty()
+               ? absl::OkStatus()
+               : Not(absl::StrCat("on ", side.keyspace, "/", side.shard, ": ",
+                                  absl::StrJoin(reading->end_obstacles, "; ")));
+  });
 }
 
 absl::Status RequireClosed(const Dependencies& parts, const WorkflowRecord& original,

@@ -45,6 +45,11 @@ absl::Status RequireGates(const Dependencies& parts, const workflow::WorkflowRec
                           const std::vector<cutover::Side>& sides,
                           const std::vector<workflow::GateState>& allowed, absl::string_view what);
 
+// FAILED_PRECONDITION names what would keep the agents from ending the gates of these sides in this
+// way.
+absl::Status RequireEnds(const Dependencies& parts, const workflow::WorkflowRecord& original,
+                         const std::vector<cutover::Side>& sides, workflow::DropMode mode);
+
 // FAILED_PRECONDITION unless every side is closed. One that is closed as a whole mysqld can still
 // be read; its gate is recorded as wanted closed.
 absl::Status RequireClosed(const Dependencies& parts, const workflow::WorkflowRecord& original,

@@ -86,6 +86,7 @@ absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
   }));
   SLUICE_RETURN_IF_ERROR(CheckPhase(records_.original));
   SLUICE_RETURN_IF_ERROR(kind_ == FinishKind::kComplete ? CheckComplete() : CheckCancel());
+  SLUICE_RETURN_IF_ERROR(CheckEnds());
   if (args_.dry_run) {
     return DryRun();
   }
@@ -165,6 +166,20 @@ absl::Status FinishCommand::CheckCancel() const {
     gates = CheckKeys();
   }
   return gates.ok() ? gates : Refused(gates.message());
+}
+
+// What an agent would refuse once the decision is stored would leave the workflow half ended.
+absl::Status FinishCommand::CheckEnds() const {
+  const Direction direction = DirectionOf(records_, false);
+  const bool complete = kind_ == FinishKind::kComplete;
+  absl::Status ends =
+      RequireEnds(parts_, records_.original, complete ? direction.from : direction.to,
+                  ModeOf(TeardownOf(args_, kind_)));
+  if (ends.ok()) {
+    ends = RequireEnds(parts_, records_.original, complete ? direction.to : direction.from,
+                       workflow::DropMode::kKeep);
+  }
+  return ends.ok() ? ends : Refused(ends.message());
 }
 
 // Tables that are kept must be whole: who deletes a stream forgets what it owes them.

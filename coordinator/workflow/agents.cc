@@ -309,11 +309,16 @@ absl::StatusOr<GateReading> AgentPool::ReadGate(const AgentRef& agent, const Gat
         request.setDatabase(query.database);
         Fill(request.initTables(Size(query.tables)), query.tables);
         request.setAskServer(query.ask_server);
+        if (query.ask_end) {
+          request.setAskEnd(true);
+          request.setEndMode(WireMode(*query.ask_end));
+        }
       },
       [&](auto reply) {
         reading = {.state = GateOf(reply.getState()),
                    .epoch = reply.getEpoch(),
-                   .server_obstacles = wire::Strs(reply.getServerObstacles())};
+                   .server_obstacles = wire::Strs(reply.getServerObstacles()),
+                   .end_obstacles = wire::Strs(reply.getEndObstacles())};
         return absl::OkStatus();
       })));
   return reading;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,17 +61,21 @@ struct GateResult {
   uint64_t took_us = 0;
 };
 
+enum class DropMode { kDrop, kRenameOld, kKeep };
+
 struct GateQuery {
   std::string workflow;
   std::string database;
   std::vector<std::string> tables;
-  bool ask_server = false;  // could the mysqld be closed as a whole?
+  bool ask_server = false;                         // could the mysqld be closed as a whole?
+  std::optional<DropMode> ask_end = std::nullopt;  // could DropTables end the gate so?
 };
 
 struct GateReading {
   GateState state = GateState::kAbsent;
   uint64_t epoch = 0;
   std::vector<std::string> server_obstacles;  // where asked: why the mysqld can't be closed
+  std::vector<std::string> end_obstacles;     // where asked: why the gate can't be ended
 };
 
 // The commit of a cutover, for the mysqld of a side.
@@ -173,8 +178,6 @@ struct TableDescription {
   bool cascades_logged = false;
   GateState gate_state = GateState::kAbsent;
 };
-
-enum class DropMode { kDrop, kRenameOld, kKeep };
 
 struct DropRequest {
   std::string workflow;

@@ -219,12 +219,15 @@ absl::StatusOr<workflow::GateResult> FakeCluster::SetGate(const AgentRef& agent,
 }
 
 absl::StatusOr<workflow::GateReading> FakeCluster::ReadGate(const AgentRef& agent,
-                                                            const workflow::GateQuery& /*query*/,
+                                                            const workflow::GateQuery& query,
                                                             const CallBudget& /*budget*/) {
   workflow::GateReading reading;
   const absl::Status status = Request("read_gate", agent, [&](FakeServer& server, FakeServer&) {
     reading.state = server.dropped ? GateState::kAbsent : static_cast<GateState>(server.gate);
     reading.epoch = server.gate_epoch;
+    if (query.ask_end && query.ask_end != DropMode::kKeep && server.end_obstacle[0] != '\0') {
+      reading.end_obstacles = {server.end_obstacle};
+    }
     return absl::OkStatus();
   });
   if (!status.ok()) {

@@ -39,8 +39,9 @@ struct FakeServer {
   char journal[2048] = {};
   char recorded_gate[16] = {};
   char wanted_gate[16] = {};
-  char lacks[128] = {};  // privileges that its agent is without
-  uint64_t counter = 1;  // AUTO_INCREMENT of every table
+  char lacks[128] = {};         // privileges that its agent is without
+  char end_obstacle[128] = {};  // why its tables can't be dropped or renamed
+  uint64_t counter = 1;         // AUTO_INCREMENT of every table
   bool dropped = false;
   bool renamed = false;
   bool released = false;

@@ -55,9 +55,8 @@ void NoteCommand(const Dependencies& parts, const cutover::Runner& runner, const
     return;
   }
   const cutover::State state = run->Current();
-  seen.command_detail =
-      absl::StrCat("cutover ", state.plan.id, " is ", cutover::PhaseName(state.phase), ", ",
-                   cutover::WaitingFor(state));
+  seen.command_detail = absl::StrCat("cutover ", state.plan.id, " is ",
+                                     cutover::PhaseName(state.phase), ", ", run->WaitsFor());
   seen.waits_for_release = cutover::WaitsForRelease(state);
   seen.databases_asked = !cutover::FenceBegun(state) || state.finished();
 }

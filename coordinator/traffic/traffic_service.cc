@@ -289,7 +289,7 @@ absl::StatusOr<std::string> TrafficService::CutoverRelease(const admin::Workflow
     return WithSubject(
         absl::FailedPreconditionError(absl::StrCat(
             "the cutover of ", state.plan.workflow, " does not wait for a release; it is ",
-            cutover::PhaseName(state.phase), ", ", cutover::WaitingFor(state))),
+            cutover::PhaseName(state.phase), ", ", run->WaitsFor())),
         state.plan.workflow);
   }
   releases_.Release(state.plan.id);

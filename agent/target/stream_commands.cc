@@ -135,6 +135,7 @@ absl::Status StreamManager::CreateHere(Stream& stream, const StreamRecord& wante
     if (wanted.spec.awaits_position) {
       SLUICE_RETURN_IF_ERROR(CheckCanApply(environment_, wanted.spec, connection));
     }
+    SLUICE_CRASH_POINT("stream.before_create");
     SLUICE_RETURN_IF_ERROR(store.Insert(wanted));
     SLUICE_CRASH_POINT("stream.after_create");
     SLUICE_LOG(kInfo, "stream created", {{"stream", id}, {"workflow", wanted.spec.workflow}});

@@ -67,6 +67,8 @@ const std::map<std::string, std::string>& TestedElsewhere() {
       {"gate.after_rename", "tests/agent/gate/gate_keeper_test.cc"},
       {"gate.after_marker", "tests/agent/gate/gate_keeper_test.cc"},
       {"gate.after_outcome", "tests/agent/gate/gate_keeper_test.cc"},
+      {"journal.before_guard", "integration/scenarios/zombie_test.cc"},
+      {"stream.before_create", "integration/scenarios/zombie_test.cc"},
       {"ddl.after_intent", "tests/agent/target/ddl_test.cc"},
       {"ddl.after_statement", "tests/agent/target/ddl_test.cc"},
       {"prepare.after_create", "tests/agent/gate/move_tables_test.cc"},

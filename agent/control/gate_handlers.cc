@@ -165,8 +165,8 @@ absl::Status ControlService::ReadGate(const rpc::RequestContext& context,
     return absl::OkStatus();
   }
   SLUICE_ASSIGN_OR_RETURN(const gate::DropMode mode, ReadMode(request.getEndMode()));
-  const absl::Status ends = gate::CheckDrop(
-      parts_.gates, {.id = gate.id, .tables = tables, .mode = mode}, context.deadline);
+  absl::Status ends = gate::CheckDrop(parts_.gates, {.id = gate.id, .tables = tables, .mode = mode},
+                                      context.deadline);
   if (!ends.ok() && !absl::IsFailedPrecondition(ends)) {
     return ends;
   }

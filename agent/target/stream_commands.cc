@@ -107,7 +107,7 @@ absl::Status StreamManager::Create(const rpc::RequestContext& context,
     return absl::FailedPreconditionError(
         absl::StrCat("stream ", record.spec.id, ": the request came too late"));
   }
-  const absl::Status created = CreateHere(*stream, record, *connection);
+  absl::Status created = CreateHere(*stream, record, *connection);
   if (!created.ok()) {
     Forget(record.spec.id, stream, *connection);
     return created;
@@ -168,12 +168,12 @@ absl::Status StreamManager::Delete(uint64_t id, uint64_t epoch,
   };
   if (stream != nullptr) {
     const absl::MutexLock lock(&stream->mutex);
-    const absl::Status newest = store.CheckEpoch(id, epoch);
+    absl::Status newest = store.CheckEpoch(id, epoch);
     if (!newest.ok() && !absl::IsNotFound(newest)) {
       return newest;
     }
     stream->runner.Stop();
-    const absl::Status erased = erase();
+    absl::Status erased = erase();
     if (!erased.ok()) {
       GoOn(*stream);
       return erased;
@@ -209,7 +209,7 @@ absl::Status StreamManager::Control(schemas::ControlStreamRequest::Reader reques
     SLUICE_RETURN_IF_ERROR(Delete(id, request.getEpoch(), stream));
     reply.initStatus().setId(id);
   } else {
-    const absl::Status obeyed = Obey(*stream, request, store);
+    absl::Status obeyed = Obey(*stream, request, store);
     if (!obeyed.ok()) {
       Forget(id, stream, *connection);
       return obeyed;
@@ -267,7 +267,7 @@ absl::Status StreamManager::Update(schemas::UpdateStreamRequest::Reader request,
   if (stream == nullptr) {
     return NotHere(id);
   }
-  const absl::Status changed = ChangeSpec(*stream, request, store);
+  absl::Status changed = ChangeSpec(*stream, request, store);
   if (!changed.ok()) {
     Forget(id, stream, *connection);
     return changed;

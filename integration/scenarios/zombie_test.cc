@@ -5,10 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
+#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status.h"
@@ -91,7 +94,7 @@ class ZombieTest : public testing::Test {
     std::string told;
     while (absl::Now() < deadline) {
       told = scenario_->Sluice({"cutover", "show", kMove, "--attempt", "1"}).output;
-      if (told.find(text) != std::string::npos) {
+      if (absl::StrContains(told, text)) {
         return true;
       }
       // Delay: it can only be asked for, as a person would
@@ -99,6 +102,16 @@ class ZombieTest : public testing::Test {
     }
     ADD_FAILURE() << "no '" << text << "' in: " << told;
     return false;
+  }
+
+  void AwaitLog(const std::string& process, const std::string& text) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    std::stringstream log;
+    while (!absl::StrContains(log.str(), text) && absl::Now() < deadline) {
+      log = std::stringstream();
+      log << std::ifstream(cluster().layout().LogOf(process)).rdbuf();
+    }
+    EXPECT_TRUE(absl::StrContains(log.str(), text)) << log.str();
   }
 
   void AwaitSwitched() {
@@ -412,10 +425,11 @@ TEST_P(GuardTest, AreUpAfterACrashInFrontOfThem) {
     const absl::Status stopped = cluster().AwaitStopped("agent-100", absl::Seconds(60));
     ASSERT_TRUE(stopped.ok()) << stopped;
     ASSERT_TRUE(cluster().Kill(victim).ok());
-    ASSERT_TRUE(cluster().Start(victim).ok());
     if (victim != "agent-100") {
       ASSERT_TRUE(cluster().Resume("agent-100").ok());
+      AwaitLog("agent-100", "the names of closed tables are not all guarded");
     }
+    ASSERT_TRUE(cluster().Start(victim).ok());
   }
   AwaitSwitched();
   ASSERT_TRUE(AwaitCutover("committed"));

@@ -57,6 +57,7 @@ TrafficService::~TrafficService() {
 
 void TrafficService::Close() {
   releases_.Close();
+  strays_.reset();
   runner_.Stop();
   std::vector<std::shared_ptr<Teardown>> teardowns;
   {
@@ -82,6 +83,7 @@ absl::Status TrafficService::Recover() {
       unreadable.push_back(absl::StrCat(key, ": ", status.message()));
     }
   }
+  strays_ = std::make_unique<StrayWatch>(parts_, options_.stray_interval);
   return unreadable.empty() ? absl::OkStatus()
                             : absl::DataLossError(absl::StrJoin(unreadable, "; "));
 }

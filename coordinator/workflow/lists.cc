@@ -105,7 +105,8 @@ std::string ListTabletsJson(const topology::Topology& topology) {
                     {"server_uuid", tablet.server_uuid},
                     {"read_only", tablet.read_only},
                     {"replica_lag_ms", tablet.replica_lag_ms},
-                    {"problem", tablet.problem}});
+                    {"problem", tablet.problem},
+                    {"remarks", tablet.remarks}});
   }
   Json json;
   json["tablets"] = list;

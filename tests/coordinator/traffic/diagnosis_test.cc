@@ -68,6 +68,10 @@ TEST(DiagnosisTest, ReadsThatStayKeepTheClosedSideReadable) {
   EXPECT_EQ(WantedGate(seen.records, true), GateState::kOpen);
   seen.records.original.sub_type = workflow::kPartial;
   EXPECT_EQ(WantedGate(seen.records, false), GateState::kClosed);
+  seen = InOrder(true);
+  workflow::MoveReplicaReads(false, {"zone2"}, seen.records.original);
+  EXPECT_EQ(WantedGate(seen.records, false), GateState::kReadable);
+  EXPECT_THAT(RuleFaults(seen), Contains("corder@replica:zone2 -> commerce.corder is missing"));
 }
 
 TEST(DiagnosisTest, StreamsAreHeldAgainstTheRecords) {

@@ -100,6 +100,7 @@ struct SwitchTraffic {
   serverGate @10 :Bool;          # the old side is closed as a whole mysqld, not table by table
   force @11 :Bool;                # in spite of lag and of what does not serve
   parallelism @12 :UInt32;       # as in MoveTablesCreate
+  cells @13 :List(Text);         # whose reads move; empty: all
 }
 
 struct WorkflowRepair {

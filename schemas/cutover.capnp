@@ -66,6 +66,7 @@ struct CutoverPlan {
   maxLagMs @29 :UInt32;
   serverGate @30 :Bool;
   parallelism @31 :UInt32 = 16;
+  cells @32 :List(Text);       # whose reads move; empty: all, those yet to come included
 }
 
 struct CutoverSlot {

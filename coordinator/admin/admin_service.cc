@@ -29,6 +29,7 @@ SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
   SwitchArgs args;
   args.workflow = RefOf(request.getWorkflow());
   args.types = wire::TypesOf(request.getTypes());
+  args.cells = wire::Strs(request.getCells());
   if (request.getTimeoutMs() != 0) {
     args.timeout = absl::Milliseconds(request.getTimeoutMs());
   }

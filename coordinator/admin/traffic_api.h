@@ -22,6 +22,7 @@ using Shards = std::vector<std::string>;
 struct SwitchArgs {
   WorkflowRef workflow;
   std::vector<routing::TabletType> types;  // empty: all
+  std::vector<std::string> cells;          // whose reads move; empty: all
   absl::Duration timeout = absl::Seconds(30);
   absl::Duration max_lag = absl::Seconds(30);
   bool dry_run = false;

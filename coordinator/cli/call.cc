@@ -52,6 +52,7 @@ void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder creat
 void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request) {
   FillRef(command, request.initWorkflow());
   Fill(request.initTypes(Size(command.tablet_types)), command.tablet_types);
+  Fill(request.initCells(Size(command.stream.cells)), command.stream.cells);
   request.setTimeoutMs(Milliseconds(command.timeout));
   request.setMaxLagMs(Milliseconds(command.max_lag));
   request.setDryRun(command.dry_run);

@@ -214,7 +214,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {Flag::kStopAfterCopy, "stop-after-copy", "", 0, "", "false",
      "stop the streams when every table is copied", &SetBool<&Command::stop_after_copy>},
     {Flag::kCells, "cells", "", 'c', "CELL,...", "",
-     "only tablets of these cells are read from; unless said the target's own cell is preferred",
+     "only tablets of these cells are read from; unless said the target's own cell is preferred. "
+     "Of "
+     "a switch: only the reads of these cells move (all, unless said); writes move in all cells",
      &SetCells},
     {Flag::kOnDdl, "on-ddl", "", 0, "IGNORE|STOP|EXEC|EXEC_IGNORE", "STOP",
      "what to do about a DDL statement on a moving table: pass over it, stop, run it on the "
@@ -297,9 +299,9 @@ constexpr FlagSet kWorkflowRef = SetOf({Flag::kWorkflow, Flag::kKeyspace});
 constexpr FlagSet kSomeShards = SetOf({Flag::kShards});
 constexpr FlagSet kSwitch =
     kMoveRef |
-    SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag, Flag::kEnableReverse, Flag::kHold,
-           Flag::kInitializeSequences, Flag::kKillBlockersAfter, Flag::kKillBlockersRows,
-           Flag::kGate, Flag::kForce, Flag::kParallelism, Flag::kDryRun});
+    SetOf({Flag::kTabletTypes, Flag::kCells, Flag::kTimeout, Flag::kMaxLag, Flag::kEnableReverse,
+           Flag::kHold, Flag::kInitializeSequences, Flag::kKillBlockersAfter,
+           Flag::kKillBlockersRows, Flag::kGate, Flag::kForce, Flag::kParallelism, Flag::kDryRun});
 
 constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kMoveTablesCreate, "movetables", "create", "", Argument::kWorkflow,

@@ -66,6 +66,7 @@ void EncodeLists(const Plan& plan, schemas::CutoverPlan::Builder builder) {
     types.set(i, static_cast<schemas::TabletType>(plan.source_types[i]));
   }
   stream::WriteStreamOptions(plan.reverse_options, builder.initReverseOptions());
+  Fill(builder.initCells(Size(plan.cells)), plan.cells);
 }
 
 void EncodePlan(const Plan& plan, schemas::CutoverPlan::Builder builder) {
@@ -114,6 +115,7 @@ void DecodeLists(schemas::CutoverPlan::Reader reader, Plan& plan) {
     plan.source_types.push_back(static_cast<routing::TabletType>(type));
   }
   plan.reverse_options = stream::ReadStreamOptions(reader.getReverseOptions());
+  plan.cells = Strs(reader.getCells());
 }
 
 absl::StatusOr<Plan> DecodePlan(schemas::CutoverPlan::Reader reader) {

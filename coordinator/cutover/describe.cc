@@ -174,6 +174,9 @@ absl::Status ValidatePlan(const Plan& plan) {
   if (plan.epoch == 0) {
     return bad("a plan needs an epoch");
   }
+  if (plan.kind == Kind::kWrites && !plan.cells.empty()) {
+    return bad("writes move in all cells at once");
+  }
   if (plan.kind == Kind::kReads && !plan.move_replica && !plan.move_rdonly) {
     return bad("a plan for reads needs a tablet type");
   }

@@ -83,9 +83,10 @@ struct Plan {
   // Only for reads.
   bool move_replica = false;
   bool move_rdonly = false;
-  bool make_readable = false;   // the targets' writes are closed: views come first
-  bool restore_closed = false;  // undoing takes the views away again
-  bool close_behind = false;    // the last reads leave sources that are closed for writes
+  std::vector<std::string> cells;  // whose reads move; empty: all, those yet to come included
+  bool make_readable = false;      // the targets' writes are closed: views come first
+  bool restore_closed = false;     // undoing takes the views away again
+  bool close_behind = false;       // the last reads leave sources that are closed for writes
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };

@@ -112,7 +112,8 @@ absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
 
 absl::Status FinishCommand::CheckComplete() const {
   const WorkflowRecord& original = records_.original;
-  if (!original.replica_switched || !original.rdonly_switched || !original.writes_switched) {
+  const TrafficTypes there = MovedTo(records_, false);
+  if (!there.replica || !there.rdonly || !there.writes) {
     return WithSubject(
         absl::FailedPreconditionError(absl::StrCat(
             "cannot complete workflow because you have not yet switched all read and write traffic "
@@ -193,7 +194,7 @@ absl::StatusOr<std::string> FinishCommand::DryRun() {
   SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> from, FactsOf(parts_, direction.from, false));
   SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> to, FactsOf(parts_, direction.to, false));
   const bool complete = kind_ == FinishKind::kComplete;
-  const TrafficTypes there = MovedTo(records_, false);
+  const TrafficTypes there = SomeMovedTo(records_, false);
   FinishPreview preview = {.records = records_,
                            .dropping = complete ? from : to,
                            .forward = to,

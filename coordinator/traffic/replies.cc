@@ -63,10 +63,13 @@ std::string RulesLine(const workflow::WorkflowRecord& record) {
 }
 
 void AppendReads(const workflow::WorkflowRecord& record, const TrafficTypes& types,
-                 const std::string& keyspace, std::vector<std::string>& lines) {
+                 const std::vector<std::string>& cells, const std::string& keyspace,
+                 std::vector<std::string>& lines) {
   const TrafficTypes reads = {.replica = types.replica, .rdonly = types.rdonly, .writes = false};
   lines.push_back(absl::StrCat("Switch reads for tables ", Tables(record), " to keyspace ",
-                               keyspace, " for tablet types [", TypesText(reads), "]"));
+                               keyspace, " for tablet types [", TypesText(reads), "]",
+                               cells.empty() ? "" : " in cells [", absl::StrJoin(cells, ","),
+                               cells.empty() ? "" : "]"));
   lines.push_back(RulesLine(record));
 }
 
@@ -119,7 +122,7 @@ std::vector<std::string> SwitchLines(const SwitchPreview& preview) {
   const Direction& direction = preview.direction;
   std::vector<std::string> lines;
   if (preview.types.reads() && !workflow::IsPartial(original)) {
-    AppendReads(original, preview.types, direction.to_keyspace, lines);
+    AppendReads(original, preview.types, preview.cells, direction.to_keyspace, lines);
   }
   if (preview.types.writes) {
     const std::string back =
@@ -157,7 +160,7 @@ std::vector<std::string> FinishLines(const FinishPreview& preview) {
   const workflow::WorkflowRecord& original = preview.records.original;
   std::vector<std::string> lines;
   if (preview.reads_back.reads()) {
-    AppendReads(original, preview.reads_back, original.source_keyspace, lines);
+    AppendReads(original, preview.reads_back, {}, original.source_keyspace, lines);
   }
   if (!preview.backward.empty()) {
     lines.push_back(absl::StrCat("Delete reverse streams on: ", Tablets(preview.backward)));

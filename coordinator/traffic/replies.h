@@ -50,6 +50,7 @@ struct SwitchPreview {
   const cutover::Records& records;
   const Direction& direction;
   TrafficTypes types;
+  std::vector<std::string> cells;  // whose reads move; empty: all
   std::vector<ShardFacts> from;
   std::vector<ShardFacts> to;
   absl::Duration timeout;

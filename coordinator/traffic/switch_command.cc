@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -95,6 +96,7 @@ absl::StatusOr<std::string> SwitchCommand::Run(absl::Time deadline) {
     return Reply(SwitchLines({.records = records_,
                               .direction = direction_,
                               .types = types_,
+                              .cells = args_.cells,
                               .from = {},
                               .to = {},
                               .timeout = args_.timeout,
@@ -123,8 +125,13 @@ absl::Status SwitchCommand::Load() {
   SLUICE_RETURN_IF_ERROR(CheckPhase(records_.original));
   direction_ = DirectionOf(records_, reverse_ != found.by_reverse_name);
   start_state_ = parts_.rules.TrafficState(records_.original);
+  std::set<std::string> known;
+  for (const topology::TabletInfo& tablet : parts_.topology.Tablets()) {
+    known.insert(tablet.cell);
+  }
+  SLUICE_RETURN_IF_ERROR(CheckCells(args_.cells, args_.types, records_, known));
   SLUICE_ASSIGN_OR_RETURN(types_, ChooseTypes(args_.types, records_, direction_.reversal,
-                                              HasRdonly(parts_.topology, direction_)));
+                                              HasRdonly(parts_.topology, direction_), args_.cells));
   return absl::OkStatus();
 }
 
@@ -176,6 +183,7 @@ absl::StatusOr<std::string> SwitchCommand::DryRun(absl::Time deadline) {
   return Reply(SwitchLines({.records = records_,
                             .direction = direction_,
                             .types = types_,
+                            .cells = args_.cells,
                             .from = std::move(from),
                             .to = std::move(to),
                             .timeout = args_.timeout,
@@ -201,6 +209,7 @@ absl::StatusOr<cutover::Plan> SwitchCommand::MakePlan(bool writes, absl::Duratio
     numbers.server_gate = args_.server_gate;
     return WritesPlan(records_, direction_.reversal, numbers);
   }
+  numbers.cells = args_.cells;
   return ReadsPlan(records_, direction_.reversal, types_, numbers);
 }
 

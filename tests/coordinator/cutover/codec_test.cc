@@ -51,6 +51,17 @@ TEST(CutoverCodecTest, ACutoverComesBackEqual) {
   EXPECT_EQ(std::get<StoredCutover>(*back), stored);
 }
 
+TEST(CutoverCodecTest, ReadsOfSomeCellsComeBackEqual) {
+  StoredCutover stored;
+  stored.state.plan = explore::WritesPlan(1);
+  stored.state.plan.kind = Kind::kReads;
+  stored.state.plan.move_rdonly = true;
+  stored.state.plan.cells = {"zone1", "zone2"};
+  const auto back = DecodeOperation(EncodeOperation(stored));
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(std::get<StoredCutover>(*back), stored);
+}
+
 TEST(CutoverCodecTest, ATeardownComesBackEqual) {
   const StoredTeardown stored = {.kind = TeardownKind::kCancel,
                                  .keep_data = true,

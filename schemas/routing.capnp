@@ -78,6 +78,7 @@ struct PollRulesRequest {
   heldStatements @6 :UInt32;
   openTransactions @7 :UInt32; # still open on held tables
   address @8 :Text;            # host:port where clients connect
+  cell @9 :Text;               # where it is; empty: in none that a rule may name
 }
 
 struct PollRulesReply {

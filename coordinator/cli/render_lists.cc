@@ -173,15 +173,16 @@ std::string ThrottleText(const Json& answer) {
 }
 
 std::string ProxiesText(const Json& answer) {
-  TextTable table({"PROXY", "ADDRESS", "EPOCH", "DRAINED", "HELD", "HEARD", "REFUSED"});
-  for (const size_t column : {2U, 3U, 4U, 5U}) {
+  TextTable table({"PROXY", "ADDRESS", "CELL", "EPOCH", "DRAINED", "HELD", "HEARD", "REFUSED"});
+  for (const size_t column : {3U, 4U, 5U, 6U}) {
     table.SetAlign(column, TextTable::Align::kRight);
   }
   for (const Json& proxy : Member(answer, "proxies")) {
     const std::string heard = LagText(IntOf(proxy, "last_heard_ms", -1));
-    table.Add({TextOf(proxy, "id"), TextOf(proxy, "address"), TextOf(proxy, "epoch"),
-               TextOf(proxy, "drained_epoch"), TextOf(proxy, "held_statements"),
-               heard.empty() ? "" : heard + " ago", TextOf(proxy, "refused_reason")});
+    table.Add({TextOf(proxy, "id"), TextOf(proxy, "address"), TextOf(proxy, "cell"),
+               TextOf(proxy, "epoch"), TextOf(proxy, "drained_epoch"),
+               TextOf(proxy, "held_statements"), heard.empty() ? "" : heard + " ago",
+               TextOf(proxy, "refused_reason")});
   }
   return table.empty() ? "No proxies\n" : table.ToText();
 }

@@ -105,8 +105,8 @@ absl::Status CheckCells(const std::vector<std::string>& cells, const std::vector
   all.insert(original.rdonly_exceptions.begin(), original.rdonly_exceptions.end());
   for (const std::string& cell : cells) {
     if (!all.contains(cell)) {
-      return absl::NotFoundError(absl::StrCat("no tablet is in cell '", cell, "'; the cells are ",
-                                              absl::StrJoin(all, ", ")));
+      return absl::NotFoundError(absl::StrCat("no tablet or proxy is in cell '", cell,
+                                              "'; the cells are ", absl::StrJoin(all, ", ")));
     }
   }
   return absl::OkStatus();

@@ -129,6 +129,10 @@ absl::Status SwitchCommand::Load() {
   for (const topology::TabletInfo& tablet : parts_.topology.Tablets()) {
     known.insert(tablet.cell);
   }
+  for (const rules::ProxyState& proxy : parts_.rules.Proxies()) {
+    known.insert(proxy.cell);
+  }
+  known.erase("");
   SLUICE_RETURN_IF_ERROR(CheckCells(args_.cells, args_.types, records_, known));
   SLUICE_ASSIGN_OR_RETURN(types_, ChooseTypes(args_.types, records_, direction_.reversal,
                                               HasRdonly(parts_.topology, direction_), args_.cells));

@@ -138,6 +138,7 @@ std::string ListProxiesJson(const rules::RuleService& rules) {
     const absl::Duration silent = std::max(now - proxy.last_heard, absl::ZeroDuration());
     list.push_back({{"id", proxy.id},
                     {"address", proxy.address},
+                    {"cell", proxy.cell},
                     {"connected", proxy.connected},
                     {"epoch", proxy.epoch},
                     {"drained_epoch", proxy.drained_epoch},

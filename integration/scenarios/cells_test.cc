@@ -170,6 +170,8 @@ TEST_F(CellsTest, ReadsOfEachCellGoAndComeBackByThemselves) {
                                             {false, {"rdonly"}, {"zone1"}},
                                             {true, {"rdonly"}, {}},
                                             {false, {"primary"}, {}},
+                                            {false, {"rdonly"}, {"zone3"}},
+                                            {true, {"rdonly"}, {"zone3"}},
                                             {false, {"replica"}, {"zone1", "zone2"}},
                                             {false, {"rdonly"}, {"zone2"}}}) {
     ASSERT_NO_FATAL_FAILURE(Go(step.there, step.types, step.cells));
@@ -192,8 +194,8 @@ TEST_F(CellsTest, WritesGoWithTheReadsOfOneCellAndTheOthersFollow) {
             "Reads partially switched. Replica switched in cells: zone2. Rdonly switched in cells: "
             "zone2. Writes Switched");
   scenario_->Refused({"movetables", "complete", kMove}, "Replica switched in cells: zone2");
-  scenario_->Refused({"movetables", "switchtraffic", kMove, "--cells", "zone3"},
-                     "no tablet is in cell 'zone3'; the cells are zone1, zone2");
+  scenario_->Refused({"movetables", "switchtraffic", kMove, "--cells", "zone4"},
+                     "no tablet or proxy is in cell 'zone4'; the cells are zone1, zone2, zone3");
   scenario_->Refused(
       {"movetables", "switchtraffic", kMove, "--cells", "zone1", "--tablet-types", "primary"},
       "writes move in all cells at once");

@@ -103,6 +103,7 @@ absl::Status RulesClient::Poll(const Acknowledgement& state, absl::Duration wait
       [&](schemas::PollRulesRequest::Builder request) {
         request.setProxyId(options_.proxy_id);
         request.setAddress(options_.address);
+        request.setCell(options_.cell);
         request.setHaveEpoch(state.have_epoch);
         request.setDrainedEpoch(state.drained_epoch);
         request.setHeldStatements(state.held_statements);

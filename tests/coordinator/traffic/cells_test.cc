@@ -123,7 +123,7 @@ TEST_F(CellsTest, WhatHasNoCellsIsRefused) {
   ExpectRefused(service().Switch(Of({TabletType::kPrimary}, {"zone1"}), Soon()),
                 absl::StatusCode::kInvalidArgument, "writes move in all cells at once");
   ExpectRefused(service().Switch(Of({}, {"zone1", "zone9"}), Soon()), absl::StatusCode::kNotFound,
-                "no tablet is in cell 'zone9'; the cells are zone1, zone2, zone3");
+                "no tablet or proxy is in cell 'zone9'; the cells are zone1, zone2, zone3");
   ExpectRefused(service().Reverse(Of({TabletType::kReplica}, {"zone1"}), Soon()),
                 absl::StatusCode::kFailedPrecondition,
                 "REPLICA reads have not been switched in cells: zone1");

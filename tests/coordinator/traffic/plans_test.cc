@@ -171,7 +171,7 @@ TEST(CheckCellsTest, OnlyReadsOfKnownCellsMoveByCells) {
   EXPECT_THAT(CheckCells({"zone1"}, {TabletType::kPrimary}, records, known).ToString(),
               HasSubstr("the only tablet type named is PRIMARY"));
   EXPECT_THAT(CheckCells({"zone1", "zone9"}, {}, records, known).ToString(),
-              HasSubstr("no tablet is in cell 'zone9'; the cells are zone1, zone2"));
+              HasSubstr("no tablet or proxy is in cell 'zone9'; the cells are zone1, zone2"));
   // One whose tablets are gone can still be moved back.
   workflow::MoveRdonlyReads(true, {"zone9"}, records.original);
   EXPECT_TRUE(CheckCells({"zone9"}, {}, records, known).ok());

@@ -22,8 +22,13 @@ namespace {
 
 constexpr absl::Duration kGuardLockWait = absl::Seconds(1);
 
-absl::StatusOr<Observation> Observe(agent::SessionPool& pool, mysql::Connection& session,
-                                    const GateChange& change, const GateEffect& effect) {
+// Kept by who changes the whole server; no gate has this name.
+GateId ServerTurn() {
+  return {};
+}
+
+absl::StatusOr<Observation> Observe(mysql::Connection& session, const GateChange& change,
+                                    const GateEffect& effect) {
   Observation observation;
   SLUICE_ASSIGN_OR_RETURN(observation.tables,
                           ObserveTables(session, change.id.database, change.tables));
@@ -32,12 +37,7 @@ absl::StatusOr<Observation> Observe(agent::SessionPool& pool, mysql::Connection&
                             FindCascades(session, change.id.database, change.tables));
   }
   if (effect.look_at_server) {
-    SLUICE_RETURN_IF_ERROR(ReadServerState(session, observation));
-  }
-  const bool closes_server = change.kind == GateKind::kServer && change.wanted != State::kOpen;
-  if (effect.look_at_server && closes_server && !observation.read_only) {
-    SLUICE_ASSIGN_OR_RETURN(observation.server_obstacles,
-                            FindServerObstacles(pool, change.id, change.tables));
+    SLUICE_RETURN_IF_ERROR(ReadServerState(session, change.id, observation));
   }
   return observation;
 }
@@ -110,7 +110,7 @@ class GateKeeper::Runner {
       case GateEffectKind::kLock:
         return Lock(change, event);
       case GateEffectKind::kObserve: {
-        SLUICE_ASSIGN_OR_RETURN(event.observation, Observe(pool_, session(), change, effect));
+        SLUICE_ASSIGN_OR_RETURN(event.observation, Observe(session(), change, effect));
         return absl::OkStatus();
       }
       case GateEffectKind::kWriteJournal: {
@@ -125,6 +125,12 @@ class GateKeeper::Runner {
         return absl::OkStatus();
       case GateEffectKind::kRun:
         return RunStatement(change, effect, event);
+      case GateEffectKind::kLockServer:
+        return LockServer(change, effect, event);
+      case GateEffectKind::kUnlockServer:
+        server_.reset();
+        server_turn_.reset();
+        return absl::OkStatus();
       case GateEffectKind::kVerify: {
         SLUICE_ASSIGN_OR_RETURN(event.observation.server_obstacles, FindOpenXa(session()));
         return absl::OkStatus();
@@ -150,6 +156,8 @@ class GateKeeper::Runner {
   }
 
   absl::Status Lock(const GateChange& change, GateEvent& event) {
+    server_.reset();
+    server_turn_.reset();
     gate_.reset();
     reservation_.emplace(keeper_, change.id, deadline_);
     if (!reservation_->held()) {
@@ -161,6 +169,27 @@ class GateKeeper::Runner {
     began_ = absl::Now();
     SLUICE_ASSIGN_OR_RETURN(event.row, ReadGateRow(session(), change.id));
     event.connection_id = session().connection_id();
+    return absl::OkStatus();
+  }
+
+  // Gates of this process take turns; whoever else holds the lock is of another one, and ended.
+  absl::Status LockServer(const GateChange& change, const GateEffect& effect, GateEvent& event) {
+    const absl::Time began = absl::Now();
+    server_.reset();
+    server_turn_.emplace(keeper_, ServerTurn(), std::min(deadline_, began + effect.bound));
+    if (!server_turn_->held()) {
+      return absl::CancelledError("another gate of this mysqld is being changed");
+    }
+    SLUICE_ASSIGN_OR_RETURN(ServerLock lock, ServerLock::Acquire(session(), deadline_));
+    server_.emplace(std::move(lock));
+    event.waited = absl::Now() - began;
+    SLUICE_RETURN_IF_ERROR(ReadServerState(session(), change.id, event.observation));
+    if (effect.look_for_obstacles && !event.observation.read_only) {
+      SLUICE_ASSIGN_OR_RETURN(
+          event.observation.server_obstacles,
+          FindServerObstacles(pool_,
+                              {.id = change.id, .tables = change.tables, .beside = change.beside}));
+    }
     return absl::OkStatus();
   }
 
@@ -191,6 +220,8 @@ class GateKeeper::Runner {
   const absl::Time deadline_;
   std::optional<Reservation> reservation_;  // outlives the gate
   std::optional<LockedGate> gate_;
+  std::optional<Reservation> server_turn_;  // outlives the server's lock
+  std::optional<ServerLock> server_;        // of the gate's session
   absl::Time began_ = absl::Now();
   absl::Time settled_ = began_;
 };
@@ -227,17 +258,37 @@ absl::StatusOr<GateReading> GateKeeper::Read(const GateId& id,
     Observation observation;
     SLUICE_ASSIGN_OR_RETURN(observation.tables,
                             ObserveTables(work.gate.session(), id.database, tables));
-    if (work.row.has_value() && work.row->kind == GateKind::kServer) {
-      SLUICE_RETURN_IF_ERROR(ReadServerState(work.gate.session(), observation));
+    SLUICE_RETURN_IF_ERROR(ReadServerState(work.gate.session(), id, observation));
+    GateReading reading = {.state = StateOf(observation, work.row)};
+    if (work.row.has_value()) {
+      reading.epoch = work.row->epoch;
+      reading.kind = work.row->kind;
     }
-    return GateReading{.state = StateOf(observation, work.row),
-                       .epoch = work.row.has_value() ? work.row->epoch : 0};
+    if (observation.read_only) {
+      reading.kept_by = std::move(observation.kept_by);
+    }
+    return reading;
   });
 }
 
-absl::StatusOr<std::vector<std::string>> GateKeeper::ServerObstacles(
-    const GateId& id, const std::vector<std::string>& tables) {
-  return FindServerObstacles(pool_, id, tables);
+absl::StatusOr<std::vector<std::string>> GateKeeper::ServerObstacles(const ServerQuestion& asked) {
+  return FindServerObstacles(pool_, asked);
+}
+
+absl::Status GateKeeper::OpenServer(GateWork& work, const GateId& id, absl::Time deadline) {
+  const Reservation turn(*this, ServerTurn(), deadline);
+  if (!turn.held()) {
+    return absl::AbortedError("another gate of this mysqld is being changed");
+  }
+  SLUICE_ASSIGN_OR_RETURN(const ServerLock lock,
+                          ServerLock::Acquire(work.gate.session(), deadline));
+  Observation server;
+  SLUICE_RETURN_IF_ERROR(ReadServerState(work.gate.session(), id, server));
+  if (!server.kept_by.empty()) {
+    return absl::OkStatus();
+  }
+  SLUICE_RETURN_IF_ERROR(work.gate.session().Execute(kForgetServer).status());
+  return work.gate.session().Execute(kOpenServer).status();
 }
 
 absl::Status GateKeeper::Guard(const GateId& id, absl::Time deadline) {

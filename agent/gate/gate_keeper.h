@@ -19,6 +19,7 @@
 #include "agent/gate/gate_row.h"
 #include "agent/gate/locked_gate.h"
 #include "agent/gate/planner.h"
+#include "agent/gate/server_gate.h"
 #include "agent/session/session_pool.h"
 
 namespace sluice::gate {
@@ -26,6 +27,8 @@ namespace sluice::gate {
 struct GateReading {
   State state = State::kMixed;
   uint64_t epoch = 0;  // 0: never recorded
+  GateKind kind = GateKind::kTables;
+  std::vector<std::string> kept_by = {};  // as of GateOutcome
 };
 
 // What runs on a locked gate; `row` is the record as it stood when the lock was got.
@@ -52,9 +55,12 @@ class GateKeeper {
   // Puts up the guards of PlanGuards if the gate is closed; repeatable.
   absl::Status Guard(const GateId& id, absl::Time deadline);
 
-  // Why FindServerObstacles would refuse to close this mysqld for the gate.
-  absl::StatusOr<std::vector<std::string>> ServerObstacles(const GateId& id,
-                                                           const std::vector<std::string>& tables);
+  // Why FindServerObstacles would refuse to close this mysqld.
+  absl::StatusOr<std::vector<std::string>> ServerObstacles(const ServerQuestion& asked);
+
+  // For a gate whose record does not keep the server closed any more: opens it unless other gates
+  // keep it closed.
+  absl::Status OpenServer(GateWork& work, const GateId& id, absl::Time deadline);
 
   // What the names say now, after any unfinished change of the gate has been ended or awaited.
   absl::StatusOr<GateReading> Read(const GateId& id, const std::vector<std::string>& tables,

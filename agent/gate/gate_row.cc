@@ -39,21 +39,10 @@ uint64_t Number(const std::optional<std::string>& cell) {
   return cell.has_value() && absl::SimpleAtoi(*cell, &value) ? value : 0;
 }
 
-}  // namespace
+constexpr char kColumns[] = "state, wanted, epoch, connection_id, table_names, kind";
 
-absl::StatusOr<std::optional<GateRow>> ReadGateRow(mysql::Connection& connection,
-                                                   const GateId& id) {
-  SLUICE_ASSIGN_OR_RETURN(
-      const mysql::QueryResult result,
-      connection.Query(absl::StrCat("SELECT state, wanted, epoch, connection_id, table_names,"
-                                    " kind"
-                                    " FROM _sluice.gate WHERE workflow = ",
-                                    mysql::QuoteString(id.workflow),
-                                    " AND database_name = ", mysql::QuoteString(id.database))));
-  if (result.rows.empty()) {
-    return std::optional<GateRow>();
-  }
-  const mysql::Row& cells = result.rows.front();
+// `cells` are kColumns.
+absl::StatusOr<GateRow> RowFrom(const mysql::Row& cells) {
   GateRow row{
       .state = cells[0].value_or(""),
       .wanted = cells[1].value_or(""),
@@ -62,7 +51,41 @@ absl::StatusOr<std::optional<GateRow>> ReadGateRow(mysql::Connection& connection
       .tables = {},
       .kind = cells[5] == GateKindName(GateKind::kServer) ? GateKind::kServer : GateKind::kTables};
   SLUICE_ASSIGN_OR_RETURN(row.tables, TablesFromJson(cells[4].value_or("")));
+  return row;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<GateRow>> ReadGateRow(mysql::Connection& connection,
+                                                   const GateId& id) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection.Query(absl::StrCat("SELECT ", kColumns, " FROM _sluice.gate WHERE workflow = ",
+                                    mysql::QuoteString(id.workflow),
+                                    " AND database_name = ", mysql::QuoteString(id.database))));
+  if (result.rows.empty()) {
+    return std::optional<GateRow>();
+  }
+  SLUICE_ASSIGN_OR_RETURN(GateRow row, RowFrom(result.rows.front()));
   return std::optional<GateRow>(std::move(row));
+}
+
+absl::StatusOr<std::vector<std::pair<GateId, GateRow>>> ReadServerGates(
+    mysql::Connection& connection) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const mysql::QueryResult result,
+      connection.Query(absl::StrCat("SELECT ", kColumns,
+                                    ", workflow, database_name FROM"
+                                    " _sluice.gate WHERE kind = ",
+                                    mysql::QuoteString(GateKindName(GateKind::kServer)),
+                                    " ORDER BY database_name, workflow")));
+  std::vector<std::pair<GateId, GateRow>> gates;
+  for (const mysql::Row& cells : result.rows) {
+    SLUICE_ASSIGN_OR_RETURN(GateRow row, RowFrom(cells));
+    gates.emplace_back(GateId{.workflow = cells[6].value_or(""), .database = cells[7].value_or("")},
+                       std::move(row));
+  }
+  return gates;
 }
 
 absl::Status WriteGateRow(mysql::Connection& connection, const GateId& id, const GateRow& row) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,6 +20,10 @@ absl::StatusOr<std::optional<GateRow>> ReadGateRow(mysql::Connection& connection
 
 // Writes the whole row in a commit of its own.
 absl::Status WriteGateRow(mysql::Connection& connection, const GateId& id, const GateRow& row);
+
+// All gates that close, or have closed, the server as a whole, by database.
+absl::StatusOr<std::vector<std::pair<GateId, GateRow>>> ReadServerGates(
+    mysql::Connection& connection);
 
 // The workflows whose gates of this database hold any of the tables, "forgotten" ones left out.
 absl::StatusOr<std::vector<std::string>> WorkflowsHolding(mysql::Connection& connection,

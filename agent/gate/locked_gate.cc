@@ -34,38 +34,25 @@ absl::StatusOr<bool> TryLock(mysql::Connection& connection, const std::string& l
   return *got == "1";
 }
 
-absl::StatusOr<std::string> KillHolder(mysql::Connection& connection, const GateId& id,
-                                       const std::string& lock) {
+std::string NameOf(const GateId& id) {
+  return absl::StrCat("gate of ", id.workflow);
+}
+
+absl::StatusOr<std::string> KillHolder(mysql::Connection& connection, const std::string& lock,
+                                       const std::string& what) {
   SLUICE_ASSIGN_OR_RETURN(std::string holder,
                           connection.QueryScalar(absl::StrCat("SELECT IS_USED_LOCK(", lock, ")")));
   if (holder.empty()) {
     return holder;
   }
-  SLUICE_LOG(kWarning, "ending the session of an earlier attempt on the gate",
-             {{"workflow", id.workflow}, {"connection", holder}});
+  SLUICE_LOG(kWarning, "ending the session of an earlier attempt on a gate",
+             {{"holds", what}, {"connection", holder}});
   const auto killed = connection.Execute(absl::StrCat("KILL CONNECTION ", holder));
   if (!killed.ok() && MysqlErrnoOf(killed.status()) != kNoSuchThread) {
-    return Annotate(killed.status(), absl::StrCat("ending connection ", holder,
-                                                  ", which still holds the gate of ", id.workflow));
+    return Annotate(killed.status(),
+                    absl::StrCat("ending connection ", holder, ", which still holds the ", what));
   }
   return holder;
-}
-
-// Gets the lock, by ending the session that holds it.
-absl::Status TakeLock(mysql::Connection& connection, const GateId& id, const std::string& lock,
-                      absl::Time deadline) {
-  SLUICE_ASSIGN_OR_RETURN(bool locked, TryLock(connection, lock, 0));
-  std::string holder;
-  while (!locked) {
-    const double left = absl::ToDoubleSeconds(deadline - absl::Now());
-    if (left <= 0) {
-      return absl::AbortedError(absl::StrCat("gate of ", id.workflow, ": connection ", holder,
-                                             " of an earlier attempt has not ended yet"));
-    }
-    SLUICE_ASSIGN_OR_RETURN(holder, KillHolder(connection, id, lock));
-    SLUICE_ASSIGN_OR_RETURN(locked, TryLock(connection, lock, std::min(left, 1.0)));
-  }
-  return absl::OkStatus();
 }
 
 void Release(std::unique_ptr<agent::Session>& session, const std::string& lock) {
@@ -87,7 +74,8 @@ absl::Status EndHelpers(mysql::Connection& connection, const GateId& id, const s
   for (size_t i = 0; !used.rows.empty() && i < used.rows[0].size(); ++i) {
     if (used.rows[0][i].has_value()) {
       const std::string helper = HelperLockName(lock, i);
-      SLUICE_RETURN_IF_ERROR(TakeLock(connection, id, helper, deadline));
+      SLUICE_RETURN_IF_ERROR(
+          TakeNamedLock(connection, {.sql = helper, .what = NameOf(id)}, deadline));
       SLUICE_RETURN_IF_ERROR(
           connection.Execute(absl::StrCat("DO RELEASE_LOCK(", helper, ")")).status());
     }
@@ -97,6 +85,23 @@ absl::Status EndHelpers(mysql::Connection& connection, const GateId& id, const s
 
 }  // namespace
 
+absl::Status TakeNamedLock(mysql::Connection& connection, const NamedLock& lock,
+                           absl::Time deadline) {
+  SLUICE_ASSIGN_OR_RETURN(bool locked,
+                          TryLock(connection, lock.sql, absl::ToDoubleSeconds(lock.patience)));
+  std::string holder;
+  while (!locked) {
+    const double left = absl::ToDoubleSeconds(deadline - absl::Now());
+    if (left <= 0) {
+      return absl::AbortedError(absl::StrCat(lock.what, ": connection ", holder,
+                                             " of an earlier attempt has not ended yet"));
+    }
+    SLUICE_ASSIGN_OR_RETURN(holder, KillHolder(connection, lock.sql, lock.what));
+    SLUICE_ASSIGN_OR_RETURN(locked, TryLock(connection, lock.sql, std::min(left, 1.0)));
+  }
+  return absl::OkStatus();
+}
+
 GateHelper::~GateHelper() {
   Release(session_, lock_);
 }
@@ -105,7 +110,7 @@ absl::StatusOr<LockedGate> LockedGate::Acquire(agent::SessionPool& pool, const G
                                                absl::Time deadline) {
   SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool.Borrow());
   const std::string lock = LockName(id);
-  SLUICE_RETURN_IF_ERROR(TakeLock(*session, id, lock, deadline));
+  SLUICE_RETURN_IF_ERROR(TakeNamedLock(*session, {.sql = lock, .what = NameOf(id)}, deadline));
   LockedGate gate(std::move(session), lock);
   SLUICE_RETURN_IF_ERROR(EndHelpers(gate.session(), id, lock, deadline));
   return gate;

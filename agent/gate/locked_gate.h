@@ -13,6 +13,18 @@
 
 namespace sluice::gate {
 
+// A named lock of mysqld that an earlier process or attempt may hold.
+struct NamedLock {
+  std::string sql;                                 // an expression for its name
+  std::string what;                                // it is of, for people
+  absl::Duration patience = absl::ZeroDuration();  // before its holder is ended
+};
+
+// Gets the lock, by ending the session that holds it. ABORTED when that does not end by the
+// deadline.
+absl::Status TakeNamedLock(mysql::Connection& connection, const NamedLock& lock,
+                           absl::Time deadline);
+
 // A further session for work on a locked gate. It holds a named lock of its own, so that who gets
 // the gate next finds and ends it as well. Owned by one thread; may be destroyed after its gate.
 class GateHelper {

@@ -52,8 +52,9 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
 // One request on a locked gate. Owned by one thread.
 class Ending {
  public:
-  Ending(agent::SessionPool& pool, GateWork& work, const DropRequest& request, absl::Time deadline)
-      : pool_(pool),
+  Ending(GateKeeper& keeper, GateWork& work, const DropRequest& request, absl::Time deadline)
+      : keeper_(keeper),
+        pool_(keeper.pool()),
         work_(work),
         request_(request),
         deadline_(deadline),
@@ -79,7 +80,11 @@ class Ending {
     SLUICE_CRASH_POINT("drop.before");
     SLUICE_RETURN_IF_ERROR(Act());
     if (closes_server) {
-      SLUICE_RETURN_IF_ERROR(Annotate(OpenServer(session_), "opening the server"));
+      // Before the look at the others, or two that end at once would leave it to each other.
+      SLUICE_RETURN_IF_ERROR(Record(kLettingGo, session_.connection_id()));
+      SLUICE_CRASH_POINT("server.letting_go");
+      SLUICE_RETURN_IF_ERROR(
+          Annotate(keeper_.OpenServer(work_, request_.id, deadline_), "opening the server"));
     }
     SLUICE_RETURN_IF_ERROR(Record(kForgotten, 0));
     return done_;
@@ -118,7 +123,7 @@ class Ending {
       return absl::OkStatus();
     }
     Observation server;
-    SLUICE_RETURN_IF_ERROR(ReadServerState(session_, server));
+    SLUICE_RETURN_IF_ERROR(ReadServerState(session_, request_.id, server));
     if (!server.read_only) {
       return Refuse(
           "its gate has closed this server, but the server is not read-only now; nothing"
@@ -150,7 +155,8 @@ class Ending {
   }
 
   [[nodiscard]] bool Resumes() const {
-    return work_.row->state == kChanging && work_.row->wanted == ModeName(request_.mode);
+    return (work_.row->state == kChanging || work_.row->state == kLettingGo) &&
+           work_.row->wanted == ModeName(request_.mode);
   }
 
   absl::Status CheckRecord() {
@@ -352,6 +358,7 @@ class Ending {
     return mysql::QuoteTable(request_.id.database, table);
   }
 
+  GateKeeper& keeper_;
   agent::SessionPool& pool_;
   GateWork& work_;
   const DropRequest& request_;
@@ -380,7 +387,7 @@ absl::StatusOr<std::vector<std::string>> DropTables(GateKeeper& keeper, const Dr
         absl::StrCat("workflow ", request.id.workflow, ": no tables named"));
   }
   auto dropped = keeper.WithGate(request.id, deadline, [&](GateWork& work) {
-    return Ending(keeper.pool(), work, request, deadline).Run();
+    return Ending(keeper, work, request, deadline).Run();
   });
   if (dropped.ok()) {
     SLUICE_LOG(kInfo, "gate ended",

@@ -72,6 +72,7 @@ const std::map<std::string, std::string>& TestedElsewhere() {
       {"prepare.after_create", "tests/agent/gate/move_tables_test.cc"},
       {"drop.before", "tests/agent/gate/move_tables_test.cc"},
       {"drop.after_statement", "tests/agent/gate/move_tables_test.cc"},
+      {"server.letting_go", "tests/agent/gate/shared_server_test.cc"},
   };
   return files;
 }

@@ -194,6 +194,14 @@ class GateChild : public GateFixture {
     } else if (words.at(1) == "drop") {
       status = DropTables(keeper, DropOfPrepared(DropMode::kDrop, std::stoull(words.at(2))), Soon())
                    .status();
+    } else if (words.at(1) == "finish") {
+      status = DropTables(keeper,
+                          {.id = kId,
+                           .tables = kTables,
+                           .mode = DropMode::kDrop,
+                           .epoch = std::stoull(words.at(3))},
+                          Soon())
+                   .status();
     } else if (words.at(1) == "end") {
       const DropMode mode = words.at(2) == "drop"     ? DropMode::kDrop
                             : words.at(2) == "rename" ? DropMode::kRenameOld
@@ -211,6 +219,9 @@ class GateChild : public GateFixture {
       change.cutover_id = absl::StrCat("cutover", words.at(3));
       change.journal = "{}";
       change.kind = words.size() > 5 ? GateKind::kServer : GateKind::kTables;
+      if (words.size() > 5 && words.at(5) != "server") {
+        change.beside = {words.at(5)};
+      }
       status = keeper.Set(change, Soon()).status();
     }
     std::cerr << "no crash: " << status << "\n";

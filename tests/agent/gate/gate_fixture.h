@@ -43,7 +43,8 @@ class GateFixture : public ::testing::Test {
   State ReadState();
 
   // Does the work in a process of its own in which SLUICE_CRASH_AT names the point; true when that
-  // process died there. Work: "set <state> <epoch> [marker [server]]", "prepare", "drop <epoch>",
+  // process died there. Work: "set <state> <epoch> [marker [server, or the database beside it]]",
+  // "prepare", "drop <epoch>", "finish drop <epoch>" of kTables,
   // "end <drop|rename|keep> <epoch> <tables>" of Many().
   bool CrashAt(const std::string& point, const std::string& work);
 

@@ -25,6 +25,18 @@ workflow::WorkflowQuery QueryOf(schemas::WorkflowRef::Reader ref) {
   return {Str(ref.getKeyspace()), Str(ref.getName()), wire::Strs(ref.getShards())};
 }
 
+GateWish WishOf(schemas::SwitchTraffic::Reader request) {
+  switch (request.getGate()) {
+    case schemas::GateChoice::TABLES:
+      return GateWish::kTables;
+    case schemas::GateChoice::SERVER:
+      return GateWish::kServer;
+    case schemas::GateChoice::AUTO:
+      break;
+  }
+  return request.getServerGate() ? GateWish::kServer : GateWish::kAuto;
+}
+
 SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
   SwitchArgs args;
   args.workflow = RefOf(request.getWorkflow());
@@ -43,7 +55,7 @@ SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
   if (request.getKillBlockersRows() != 0) {
     args.kill_blockers_rows = request.getKillBlockersRows();
   }
-  args.server_gate = request.getServerGate();
+  args.gate = WishOf(request);
   args.force = request.getForce();
   args.parallelism = request.getParallelism();
   return args;

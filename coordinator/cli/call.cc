@@ -62,7 +62,18 @@ void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request)
   request.setKillBlockersAfterMs(
       static_cast<uint32_t>(absl::ToInt64Milliseconds(command.kill_blockers_after)));
   request.setKillBlockersRows(command.kill_blockers_rows);
-  request.setServerGate(command.server_gate);
+  switch (command.gate) {
+    case admin::GateWish::kAuto:
+      request.setGate(schemas::GateChoice::AUTO);
+      break;
+    case admin::GateWish::kTables:
+      request.setGate(schemas::GateChoice::TABLES);
+      break;
+    case admin::GateWish::kServer:
+      request.setGate(schemas::GateChoice::SERVER);
+      request.setServerGate(true);  // as older coordinators know it
+      break;
+  }
   request.setForce(command.force);
   request.setParallelism(command.parallelism);
 }

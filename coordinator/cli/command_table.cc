@@ -102,11 +102,15 @@ absl::Status SetKillBlockersRows(Command& command, const std::string& value) {
 }
 
 absl::Status SetGate(Command& command, const std::string& value) {
-  if (!absl::EqualsIgnoreCase(value, "tables") && !absl::EqualsIgnoreCase(value, "server")) {
-    return UsageError(absl::StrCat("--gate: \"", value, "\" is neither tables nor server"));
+  for (const auto& [name, wish] : {std::pair{"auto", admin::GateWish::kAuto},
+                                   {"tables", admin::GateWish::kTables},
+                                   {"server", admin::GateWish::kServer}}) {
+    if (absl::EqualsIgnoreCase(value, name)) {
+      command.gate = wish;
+      return absl::OkStatus();
+    }
   }
-  command.server_gate = absl::EqualsIgnoreCase(value, "server");
-  return absl::OkStatus();
+  return UsageError(absl::StrCat("--gate: \"", value, "\" is none of auto, tables, server"));
 }
 
 absl::Status SetParallelism(Command& command, const std::string& value) {
@@ -252,8 +256,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      &SetKillBlockersAfter},
     {Flag::kKillBlockersRows, "kill-blockers-rows", "", 0, "N", "10000",
      "a transaction that changed more rows is a large one", &SetKillBlockersRows},
-    {Flag::kGate, "gate", "", 0, "KIND", "tables",
-     "close the old side's tables, or its whole server (read_only)", &SetGate},
+    {Flag::kGate, "gate", "", 0, "KIND", "auto",
+     "close the old side's tables, or its whole server (read_only); auto: that where it can be",
+     &SetGate},
     {Flag::kForce, "force", "", 0, "", "false",
      "switch in spite of lag, of tablets that do not serve and of proxies that refuse rules; gates "
      "and the last changes are waited for all the same",

@@ -59,7 +59,7 @@ cutover::Plan Base(const Records& records, bool reversal, const PlanNumbers& num
   plan.raise_counters = numbers.raise_counters;
   plan.kill_blockers_after_ms = numbers.kill_blockers_after_ms;
   plan.kill_rows_max = numbers.kill_rows_max;
-  plan.server_gate = numbers.server_gate;
+  plan.gates = numbers.gates;
   if (numbers.parallelism != 0) {
     plan.parallelism = numbers.parallelism;
   }

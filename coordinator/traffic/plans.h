@@ -62,7 +62,7 @@ struct PlanNumbers {
   bool raise_counters = false;
   uint32_t kill_blockers_after_ms = 0;
   uint64_t kill_rows_max = 10'000;
-  bool server_gate = false;
+  std::vector<cutover::GatePlan> gates;
   uint32_t parallelism = 0;  // 0: the plan's default
 };
 

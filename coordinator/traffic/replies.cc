@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/cutover/machine.h"
 
 namespace sluice::traffic {
 namespace {
@@ -70,6 +71,26 @@ void AppendReads(const workflow::WorkflowRecord& record, const TrafficTypes& typ
   lines.push_back(RulesLine(record));
 }
 
+// Nothing where nobody had a choice.
+void AppendGates(const std::vector<ShardFacts>& from, std::vector<std::string>& lines) {
+  std::vector<std::string> whole;
+  for (const ShardFacts& shard : from) {
+    if (shard.gate && shard.gate->server) {
+      whole.push_back(shard.tablet);
+    }
+  }
+  if (!whole.empty()) {
+    lines.push_back(
+        absl::StrCat("Close as whole mysqlds (read_only): ", absl::StrJoin(whole, ", ")));
+  }
+  for (const ShardFacts& shard : from) {
+    if (shard.gate && !shard.gate->server && !shard.gate->reason.empty()) {
+      lines.push_back(
+          absl::StrCat("Close ", shard.tablet, " ", cutover::DescribeGate(*shard.gate)));
+    }
+  }
+}
+
 }  // namespace
 
 std::string ToJson(const CommandReply& reply) {
@@ -128,6 +149,7 @@ std::vector<std::string> SwitchLines(const SwitchPreview& preview) {
             : workflow::WorkflowKey(direction.from_keyspace, workflow::ReverseName(original.name));
     lines.push_back(absl::StrCat("Stop writes on keyspace ", direction.from_keyspace,
                                  " for tables ", Tables(original), ": ", Positions(preview.from)));
+    AppendGates(preview.from, lines);
     lines.push_back(absl::StrCat("Wait for the streams to catch up for up to ",
                                  absl::FormatDuration(preview.timeout)));
     lines.push_back(absl::StrCat("Create reverse workflow ", back));

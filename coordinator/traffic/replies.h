@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,8 +43,9 @@ std::string DryRunSummary(absl::string_view command, absl::string_view workflow,
 // What a dry run knows of one shard.
 struct ShardFacts {
   cutover::Side side;
-  std::string tablet;    // alias of the primary
-  std::string position;  // empty where nobody asked
+  std::string tablet;                     // alias of the primary
+  std::string position;                   // empty where nobody asked
+  std::optional<cutover::GatePlan> gate;  // how it would close
 };
 
 struct SwitchPreview {

@@ -199,6 +199,11 @@ GateState WantedGate(const cutover::Records& records, bool serving) {
   return reads_there ? GateState::kReadable : GateState::kClosed;
 }
 
+bool GateFits(const workflow::GateReading& gate, GateState wanted) {
+  return gate.state == wanted ||
+         (gate.server && gate.state == GateState::kReadable && wanted == GateState::kClosed);
+}
+
 std::optional<JournaledCommit> LastCommit(const Observation& seen) {
   std::optional<JournaledCommit> last;
   for (const std::vector<SideReading>* side : {&seen.source, &seen.target}) {

@@ -51,26 +51,32 @@ struct GateChange {
   std::string marker_id;
   std::string cutover_id;  // not empty: its journal record is written before the gate changes
   std::string journal;
-  bool server = false;  // it is closed as a whole mysqld, not table by table
+  bool server = false;                   // it is closed as a whole mysqld, not table by table
+  std::vector<std::string> beside = {};  // then: the mysqld's other databases, which close with it
 };
 
 struct GateResult {
   GateState state = GateState::kAbsent;
   std::string position;  // gtid_executed after the change
   uint64_t took_us = 0;
+  // Of one that is open by itself: databases whose gates keep the mysqld read-only.
+  std::vector<std::string> kept_by = {};
 };
 
 struct GateQuery {
   std::string workflow;
   std::string database;
   std::vector<std::string> tables;
-  bool ask_server = false;  // could the mysqld be closed as a whole?
+  bool ask_server = false;               // could the mysqld be closed as a whole …
+  std::vector<std::string> beside = {};  // … together with these databases?
 };
 
 struct GateReading {
   GateState state = GateState::kAbsent;
   uint64_t epoch = 0;
   std::vector<std::string> server_obstacles;  // where asked: why the mysqld can't be closed
+  bool server = false;                        // it is closed as a whole mysqld, or was last
+  std::vector<std::string> kept_by = {};      // as of GateResult
 };
 
 // The commit of a cutover, for the mysqld of a side.

@@ -33,7 +33,8 @@ StoredCutover Example() {
   state.plan.blocker_age_ms = 8;
   state.plan.kill_blockers_after_ms = 9;
   state.plan.kill_rows_max = 10;
-  state.plan.server_gate = true;
+  state.plan.gates = {{.server = true, .reason = "", .beside = {"vt_b", "vt_c"}},
+                      {.server = false, .reason = "it holds other databases (x)", .beside = {}}};
   state.plan.parallelism = 11;
   Transition transition = Step(std::move(state), Event::Begin());
   const Effect hold = transition.effects.at(0);

@@ -51,7 +51,7 @@ constexpr int kContextsMin = 128;
 constexpr int kContextsPerShard = 4;
 
 size_t SessionsMax(const AgentConfig& config) {
-  return std::min<size_t>(kServerIdsPerAgent,
+  return std::min<size_t>(kServerIdsPerAgent - 1,  // one is of what they share
                           kSessionsMin + kSessionsPerShard * (config.shards.size() - 1));
 }
 

@@ -17,6 +17,7 @@ absl::StatusOr<ProxyConfig> LoadConfig(const std::string& path) {
   config.rules.coordinator = file.RequireString("coordinator");
   config.rules.state_file = file.String("state_file");
   config.server.cell = file.String("cell");
+  config.rules.cell = config.server.cell;
   config.server.listen = file.RequireString("listen");
   config.users_file = file.RequireString("users.file");
   config.server.backend.user = file.RequireString("backend.user");

@@ -97,9 +97,18 @@ struct SwitchTraffic {
   raiseCounters @7 :Bool;
   killBlockersAfterMs @8 :UInt32;
   killBlockersRows @9 :UInt64;   # 0: the default
-  serverGate @10 :Bool;          # the old side is closed as a whole mysqld, not table by table
+  serverGate @10 :Bool;          # of older programs: as gate = server
   force @11 :Bool;                # in spite of lag and of what does not serve
   parallelism @12 :UInt32;       # as in MoveTablesCreate
+  cells @13 :List(Text);         # whose reads move; empty: all
+  gate @14 :GateChoice;
+}
+
+# How the old side is closed.
+enum GateChoice {
+  auto @0;                       # each mysqld as a whole where nothing stands against it
+  tables @1;
+  server @2;                     # as whole mysqlds, or not at all
 }
 
 struct WorkflowRepair {

@@ -313,6 +313,7 @@ struct SetGateRequest {
   cutoverId @7 :Text;          # not empty: before the gate changes, the journal's record of this
   journal @8 :Text;            # cutover (JSON) is kept in this mysqld
   kind @9 :GateKind;           # how an open gate is closed; it is opened as it was closed
+  beside @10 :List(Text);      # kind server: the mysqld's other databases, which close with this one
 }
 
 enum GateKind {
@@ -362,19 +363,27 @@ struct SetGateReply {
   position @1 :Text;           # gtid_executed read after the change, in the same session
   blockers @2 :List(Blocker);
   tookUs @3 :UInt64;
+  keptBy @4 :List(Text);       # of a gate that is open by itself: databases whose gates still keep
+                               # the mysqld read-only; the last of them opens it
 }
 
 struct ReadGateRequest {
   workflow @0 :Text;
   database @1 :Text;
   tables @2 :List(Text);
-  askServer @3 :Bool;          # could the mysqld be closed as a whole for this gate?
+  askServer @3 :Bool;          # could the mysqld be closed as a whole for this gate …
+  askEnd @4 :Bool;             # could dropTables end this gate …
+  endMode @5 :DropMode;        # … in this way?
+  beside @6 :List(Text);       # with askServer: … together with those of these databases?
 }
 
 struct ReadGateReply {
   state @0 :GateState;
   epoch @1 :UInt64;
   serverObstacles @2 :List(Text);  # where asked: why not; empty: it could
+  endObstacles @3 :List(Text); # likewise
+  kind @4 :GateKind;           # by what it is closed
+  keptBy @5 :List(Text);       # as in SetGateReply
 }
 
 struct AwaitMarkerRequest {

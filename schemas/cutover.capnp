@@ -64,8 +64,17 @@ struct CutoverPlan {
   killBlockersAfterMs @27 :UInt32;
   killRowsMax @28 :UInt64;
   maxLagMs @29 :UInt32;
-  serverGate @30 :Bool;
+  serverGate @30 :Bool;        # of older coordinators: every gate is of kind server
   parallelism @31 :UInt32 = 16;
+  cells @32 :List(Text);       # whose reads move; empty: all, those yet to come included
+  gates @33 :List(CutoverGate);  # per source, of one that moves writes
+}
+
+# How the gate of a source closes, as the checks have found.
+struct CutoverGate {
+  server @0 :Bool;             # as a whole mysqld; else table by table
+  reason @1 :Text;             # of the latter, where it was a choice: why not as a whole
+  beside @2 :List(Text);       # of the former: the mysqld's other databases, which close too
 }
 
 struct CutoverSlot {

@@ -11,7 +11,9 @@ enum TabletType {
   rdonly @3;
 }
 
-# "customer@replica" -> "commerce.customer". An empty toTable disables the table.
+# "customer@replica" -> "commerce.customer". An empty toTable disables the table. A rule of
+# "customer@replica:zone1" (replica or rdonly) is for the proxies of that cell alone, and for them it
+# goes before the one without a cell.
 struct TableRule {
   fromTable @0 :Text;
   toTable @1 :Text;
@@ -76,6 +78,7 @@ struct PollRulesRequest {
   heldStatements @6 :UInt32;
   openTransactions @7 :UInt32; # still open on held tables
   address @8 :Text;            # host:port where clients connect
+  cell @9 :Text;               # where it is; empty: in none that a rule may name
 }
 
 struct PollRulesReply {

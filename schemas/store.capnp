@@ -48,6 +48,9 @@ struct StoredWorkflow {
   options @22 :Control.StreamOptions;
   throttled @23 :Text;
   updatePending @24 :Bool;
+  # Cells whose reads are not where replicaSwitched and rdonlySwitched say.
+  replicaExceptions @25 :List(Text);
+  rdonlyExceptions @26 :List(Text);
 }
 
 # The rules as they stand; epoch and topology are kept elsewhere.

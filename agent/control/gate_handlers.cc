@@ -138,12 +138,14 @@ absl::Status ControlService::SetGate(const rpc::RequestContext& context,
   change.journal = request.getJournal();
   change.kind = request.getKind() == schemas::GateKind::SERVER ? gate::GateKind::kServer
                                                                : gate::GateKind::kTables;
+  change.beside = wire::Strs(request.getBeside());
   const auto outcome = parts_.gates.Set(change, context.deadline);
   parts_.monitor.Kick();
   SLUICE_RETURN_IF_ERROR(outcome.status());
   reply.setState(WireState(outcome->state));
   reply.setPosition(absl::StrReplaceAll(outcome->gtid_executed, {{"\n", ""}}));
   reply.setTookUs(static_cast<uint64_t>(absl::ToInt64Microseconds(outcome->took)));
+  wire::Fill(reply.initKeptBy(wire::Size(outcome->kept_by)), outcome->kept_by);
   return absl::OkStatus();
 }
 
@@ -156,10 +158,27 @@ absl::Status ControlService::ReadGate(const rpc::RequestContext& context,
                           parts_.gates.Read(gate.id, tables, context.deadline));
   reply.setState(WireState(reading.state));
   reply.setEpoch(reading.epoch);
+  reply.setKind(reading.kind == gate::GateKind::kServer ? schemas::GateKind::SERVER
+                                                        : schemas::GateKind::TABLES);
+  wire::Fill(reply.initKeptBy(wire::Size(reading.kept_by)), reading.kept_by);
   if (request.getAskServer()) {
-    SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> obstacles,
-                            parts_.gates.ServerObstacles(gate.id, tables));
+    SLUICE_ASSIGN_OR_RETURN(
+        const std::vector<std::string> obstacles,
+        parts_.gates.ServerObstacles(
+            {.id = gate.id, .tables = tables, .beside = wire::Strs(request.getBeside())}));
     wire::Fill(reply.initServerObstacles(wire::Size(obstacles)), obstacles);
+  }
+  if (!request.getAskEnd()) {
+    return absl::OkStatus();
+  }
+  SLUICE_ASSIGN_OR_RETURN(const gate::DropMode mode, ReadMode(request.getEndMode()));
+  absl::Status ends = gate::CheckDrop(parts_.gates, {.id = gate.id, .tables = tables, .mode = mode},
+                                      context.deadline);
+  if (!ends.ok() && !absl::IsFailedPrecondition(ends)) {
+    return ends;
+  }
+  if (!ends.ok()) {
+    wire::Fill(reply.initEndObstacles(1), std::vector<std::string>{std::string(ends.message())});
   }
   return absl::OkStatus();
 }

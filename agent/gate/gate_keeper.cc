@@ -6,13 +6,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/gate/batch_session.h"
 #include "agent/gate/bounded_statement.h"
-#include "agent/gate/closed_name.h"
-#include "agent/gate/marker_name.h"
+#include "agent/gate/gate_batch.h"
 #include "agent/gate/observe.h"
 #include "agent/gate/server_gate.h"
-#include "agent/sidecar/journal.h"
-#include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -22,36 +20,9 @@ namespace {
 
 constexpr absl::Duration kGuardLockWait = absl::Seconds(1);
 
-absl::StatusOr<Observation> Observe(agent::SessionPool& pool, mysql::Connection& session,
-                                    const GateChange& change, const GateEffect& effect) {
-  Observation observation;
-  SLUICE_ASSIGN_OR_RETURN(observation.tables,
-                          ObserveTables(session, change.id.database, change.tables));
-  if (effect.look_for_cascades) {
-    SLUICE_ASSIGN_OR_RETURN(observation.cascades,
-                            FindCascades(session, change.id.database, change.tables));
-  }
-  if (effect.look_at_server) {
-    SLUICE_RETURN_IF_ERROR(ReadServerState(session, observation));
-  }
-  const bool closes_server = change.kind == GateKind::kServer && change.wanted != State::kOpen;
-  if (effect.look_at_server && closes_server && !observation.read_only) {
-    SLUICE_ASSIGN_OR_RETURN(observation.server_obstacles,
-                            FindServerObstacles(pool, change.id, change.tables));
-  }
-  return observation;
-}
-
-absl::Status WriteMarker(mysql::Connection& session, const GateChange& change) {
-  return Annotate(
-      session
-          .Execute(absl::StrCat(
-              "INSERT INTO _sluice.marker (marker_id, workflow, created_at) VALUES (",
-              mysql::QuoteString(MarkerName(change.marker_id, change.id.database)), ", ",
-              mysql::QuoteString(change.id.workflow),
-              ", UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE marker_id = marker.marker_id"))
-          .status(),
-      "writing the marker");
+// Kept by who changes the whole server; no gate has this name.
+GateId ServerTurn() {
+  return {};
 }
 
 }  // namespace
@@ -75,146 +46,66 @@ GateKeeper::Reservation::~Reservation() {
   }
 }
 
-// Runs the effects of one request and reports how they ended. Owned by one thread.
-class GateKeeper::Runner {
- public:
-  Runner(GateKeeper& keeper, absl::Time deadline)
-      : keeper_(keeper), pool_(keeper.pool_), deadline_(deadline) {}
-
-  GateEvent Run(const GateChange& change, const GateEffect& effect) {
-    GateEvent event;
-    event.status = Dispatch(change, effect, event);
-    if (!event.status.ok() && gate_.has_value() && !gate_->session().healthy()) {
-      event.status = absl::UnavailableError(event.status.message());
-    }
-    if (effect.kind != GateEffectKind::kTidy) {
-      settled_ = absl::Now();
-    } else if (!event.status.ok()) {
-      SLUICE_LOG(kWarning, "view of a gate is left over",
-                 {{"statement", effect.sql}, {"error", event.status}});
-    }
-    event.left = deadline_ - absl::Now();
-    return event;
-  }
-
-  [[nodiscard]] absl::Duration took() const { return settled_ - began_; }
-
- private:
-  absl::Status Dispatch(const GateChange& change, const GateEffect& effect, GateEvent& event) {
-    switch (effect.kind) {
-      case GateEffectKind::kReadRecord: {
-        SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool_.Borrow());
-        SLUICE_ASSIGN_OR_RETURN(event.row, ReadGateRow(*session, change.id));
-        return absl::OkStatus();
-      }
-      case GateEffectKind::kLock:
-        return Lock(change, event);
-      case GateEffectKind::kObserve: {
-        SLUICE_ASSIGN_OR_RETURN(event.observation, Observe(pool_, session(), change, effect));
-        return absl::OkStatus();
-      }
-      case GateEffectKind::kWriteJournal: {
-        SLUICE_RETURN_IF_ERROR(sidecar::WriteJournal(session(), change.cutover_id,
-                                                     change.id.workflow, change.journal));
-        SLUICE_CRASH_POINT("gate.after_journal");
-        return absl::OkStatus();
-      }
-      case GateEffectKind::kWriteIntent:
-        SLUICE_RETURN_IF_ERROR(WriteGateRow(session(), change.id, effect.row));
-        SLUICE_CRASH_POINT("gate.after_intent");
-        return absl::OkStatus();
-      case GateEffectKind::kRun:
-        return RunStatement(change, effect, event);
-      case GateEffectKind::kVerify: {
-        SLUICE_ASSIGN_OR_RETURN(event.observation.server_obstacles, FindOpenXa(session()));
-        return absl::OkStatus();
-      }
-      case GateEffectKind::kWriteMarker:
-        return WriteMarker(session(), change);
-      case GateEffectKind::kReadPosition: {
-        SLUICE_CRASH_POINT("gate.after_marker");
-        SLUICE_ASSIGN_OR_RETURN(event.position,
-                                session().QueryScalar("SELECT @@GLOBAL.gtid_executed"));
-        return absl::OkStatus();
-      }
-      case GateEffectKind::kWriteOutcome:
-        SLUICE_RETURN_IF_ERROR(WriteGateRow(session(), change.id, effect.row));
-        SLUICE_CRASH_POINT("gate.after_outcome");
-        return absl::OkStatus();
-      case GateEffectKind::kTakeBack:
-        return WriteGateRow(session(), change.id, effect.row);
-      case GateEffectKind::kTidy:
-        return session().Execute(effect.sql).status();
-    }
-    return absl::InternalError("unknown effect of a gate");
-  }
-
-  absl::Status Lock(const GateChange& change, GateEvent& event) {
-    gate_.reset();
-    reservation_.emplace(keeper_, change.id, deadline_);
-    if (!reservation_->held()) {
-      return absl::DeadlineExceededError("another request is at work on the gate of " +
-                                         change.id.workflow);
-    }
-    SLUICE_ASSIGN_OR_RETURN(LockedGate gate, LockedGate::Acquire(pool_, change.id, deadline_));
-    gate_.emplace(std::move(gate));
-    began_ = absl::Now();
-    SLUICE_ASSIGN_OR_RETURN(event.row, ReadGateRow(session(), change.id));
-    event.connection_id = session().connection_id();
-    return absl::OkStatus();
-  }
-
-  absl::Status RunStatement(const GateChange& change, const GateEffect& effect, GateEvent& event) {
-    BoundedStatement statement{
-        .sql = effect.sql,
-        .database = change.id.database,
-        .names = {},
-        .bound = effect.bound,
-        .scope = effect.waits_for_writers ? LockScope::kServer : LockScope::kNames,
-        .may_work_on = !effect.waits_for_writers};
-    for (const std::string& table : change.tables) {
-      statement.names.push_back(table);
-      statement.names.push_back(ClosedName(table));
-    }
-    SLUICE_ASSIGN_OR_RETURN(BoundedOutcome outcome, RunBounded(pool_, session(), statement));
-    event.blockers = std::move(outcome.blockers);
-    if (outcome.status.ok() && effect.last) {
-      SLUICE_CRASH_POINT("gate.after_rename");
-    }
-    return outcome.status;
-  }
-
-  [[nodiscard]] mysql::Connection& session() { return gate_->session(); }
-
-  GateKeeper& keeper_;
-  agent::SessionPool& pool_;
-  const absl::Time deadline_;
-  std::optional<Reservation> reservation_;  // outlives the gate
-  std::optional<LockedGate> gate_;
-  absl::Time began_ = absl::Now();
-  absl::Time settled_ = began_;
-};
-
 absl::StatusOr<GateOutcome> GateKeeper::Set(const GateChange& change, absl::Time deadline) {
-  Runner runner(*this, deadline);
-  GateTransition transition = Begin(change);
-  while (transition.effect.has_value()) {
-    const GateEvent event = runner.Run(transition.state.change, *transition.effect);
-    transition = Step(std::move(transition.state), event);
+  const Reservation reservation(*this, change.id, deadline);
+  if (!reservation.held()) {
+    return absl::DeadlineExceededError("another request is at work on the gate of " +
+                                       change.id.workflow);
   }
-  if (transition.state.phase == GatePhase::kFailed) {
-    return transition.state.failure;
+  GateRequest request{.change = change, .deadline = deadline};
+  return queue_.Run(request);
+}
+
+absl::StatusOr<GateOutcome> GateKeeper::OutcomeOf(const GateState& state, absl::Duration took,
+                                                  size_t joined) {
+  if (state.phase == GatePhase::kFailed) {
+    return state.failure;
   }
-  GateOutcome outcome = std::move(transition.state.outcome);
-  outcome.took = runner.took();
+  GateOutcome outcome = state.outcome;
+  outcome.took = took;
   SLUICE_LOG(kInfo, "gate set",
-             {{"workflow", change.id.workflow},
-              {"database", change.id.database},
+             {{"workflow", state.change.id.workflow},
+              {"database", state.change.id.database},
               {"state", StateName(outcome.state)},
-              {"kind", GateKindName(transition.state.kind)},
-              {"epoch", change.epoch},
+              {"kind", GateKindName(state.kind)},
+              {"epoch", state.change.epoch},
+              {"gates", joined},
               {"took", outcome.took}});
   return outcome;
+}
+
+void GateKeeper::RunBatch(const std::vector<GateRequest*>& requests) {
+  std::vector<GateChange> changes;
+  std::vector<absl::Time> deadlines;
+  std::vector<size_t> at_work;
+  for (const GateRequest* request : requests) {
+    at_work.push_back(changes.size());
+    changes.push_back(request->change);
+    deadlines.push_back(request->deadline);
+  }
+  GateBatch batch(std::move(changes));
+  // Gates of this process take turns; whoever else holds the server's lock is of another one.
+  const auto turn = [this](absl::Time until) -> std::shared_ptr<void> {
+    auto reservation = std::make_shared<Reservation>(*this, ServerTurn(), until);
+    return reservation->held() ? reservation : nullptr;
+  };
+  BatchSession session(pool_, batch, std::move(deadlines), turn);
+  // Each is told as soon as it is over; its gate is free by then.
+  const auto tell = [&] {
+    const auto over = std::stable_partition(at_work.begin(), at_work.end(),
+                                            [&](size_t i) { return !batch.state(i).finished(); });
+    const std::vector<size_t> finished(over, at_work.end());
+    at_work.erase(over, at_work.end());
+    session.Release(finished);
+    for (const size_t i : finished) {
+      queue_.Deliver(*requests[i], OutcomeOf(batch.state(i), session.took(i), requests.size()));
+    }
+  };
+  tell();
+  while (const auto effect = batch.Next()) {
+    batch.Answer(*effect, session.Run(*effect));
+    tell();
+  }
 }
 
 absl::StatusOr<GateReading> GateKeeper::Read(const GateId& id,
@@ -227,17 +118,37 @@ absl::StatusOr<GateReading> GateKeeper::Read(const GateId& id,
     Observation observation;
     SLUICE_ASSIGN_OR_RETURN(observation.tables,
                             ObserveTables(work.gate.session(), id.database, tables));
-    if (work.row.has_value() && work.row->kind == GateKind::kServer) {
-      SLUICE_RETURN_IF_ERROR(ReadServerState(work.gate.session(), observation));
+    SLUICE_RETURN_IF_ERROR(ReadServerState(work.gate.session(), id, observation));
+    GateReading reading = {.state = StateOf(observation, work.row)};
+    if (work.row.has_value()) {
+      reading.epoch = work.row->epoch;
+      reading.kind = work.row->kind;
     }
-    return GateReading{.state = StateOf(observation, work.row),
-                       .epoch = work.row.has_value() ? work.row->epoch : 0};
+    if (observation.read_only) {
+      reading.kept_by = std::move(observation.kept_by);
+    }
+    return reading;
   });
 }
 
-absl::StatusOr<std::vector<std::string>> GateKeeper::ServerObstacles(
-    const GateId& id, const std::vector<std::string>& tables) {
-  return FindServerObstacles(pool_, id, tables);
+absl::StatusOr<std::vector<std::string>> GateKeeper::ServerObstacles(const ServerQuestion& asked) {
+  return FindServerObstacles(pool_, asked);
+}
+
+absl::Status GateKeeper::OpenServer(GateWork& work, const GateId& id, absl::Time deadline) {
+  const Reservation turn(*this, ServerTurn(), deadline);
+  if (!turn.held()) {
+    return absl::AbortedError("another gate of this mysqld is being changed");
+  }
+  SLUICE_ASSIGN_OR_RETURN(const ServerLock lock,
+                          ServerLock::Acquire(work.gate.session(), deadline));
+  Observation server;
+  SLUICE_RETURN_IF_ERROR(ReadServerState(work.gate.session(), id, server));
+  if (!server.kept_by.empty()) {
+    return absl::OkStatus();
+  }
+  SLUICE_RETURN_IF_ERROR(work.gate.session().Execute(kForgetServer).status());
+  return work.gate.session().Execute(kOpenServer).status();
 }
 
 absl::Status GateKeeper::Guard(const GateId& id, absl::Time deadline) {

@@ -15,10 +15,12 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "agent/gate/batch_queue.h"
 #include "agent/gate/gate_machine.h"
 #include "agent/gate/gate_row.h"
 #include "agent/gate/locked_gate.h"
 #include "agent/gate/planner.h"
+#include "agent/gate/server_gate.h"
 #include "agent/session/session_pool.h"
 
 namespace sluice::gate {
@@ -26,6 +28,8 @@ namespace sluice::gate {
 struct GateReading {
   State state = State::kMixed;
   uint64_t epoch = 0;  // 0: never recorded
+  GateKind kind = GateKind::kTables;
+  std::vector<std::string> kept_by = {};  // as of GateOutcome
 };
 
 // What runs on a locked gate; `row` is the record as it stood when the lock was got.
@@ -35,10 +39,13 @@ struct GateWork {
 };
 
 // One change at a time per gate: within the process by waiting, against other or former processes
-// by ending their session. It runs the effects of the gate's machine, which decides. Thread-safe.
+// by ending their session. It runs the effects of the gates' machines, which decide; changes of
+// several gates of a workflow that come while others are at work are one batch. Thread-safe.
 class GateKeeper {
  public:
-  explicit GateKeeper(agent::SessionPool& pool) : pool_(pool) {}
+  explicit GateKeeper(agent::SessionPool& pool)
+      : pool_(pool),
+        queue_([this](const std::vector<GateRequest*>& requests) { RunBatch(requests); }) {}
   GateKeeper(const GateKeeper&) = delete;
   GateKeeper& operator=(const GateKeeper&) = delete;
 
@@ -52,9 +59,12 @@ class GateKeeper {
   // Puts up the guards of PlanGuards if the gate is closed; repeatable.
   absl::Status Guard(const GateId& id, absl::Time deadline);
 
-  // Why FindServerObstacles would refuse to close this mysqld for the gate.
-  absl::StatusOr<std::vector<std::string>> ServerObstacles(const GateId& id,
-                                                           const std::vector<std::string>& tables);
+  // Why FindServerObstacles would refuse to close this mysqld.
+  absl::StatusOr<std::vector<std::string>> ServerObstacles(const ServerQuestion& asked);
+
+  // For a gate whose record does not keep the server closed any more: opens it unless other gates
+  // keep it closed.
+  absl::Status OpenServer(GateWork& work, const GateId& id, absl::Time deadline);
 
   // What the names say now, after any unfinished change of the gate has been ended or awaited.
   absl::StatusOr<GateReading> Read(const GateId& id, const std::vector<std::string>& tables,
@@ -84,8 +94,6 @@ class GateKeeper {
   [[nodiscard]] agent::SessionPool& pool() const { return pool_; }
 
  private:
-  class Runner;
-
   // Keeps other threads of this process away from a gate.
   class Reservation {
    public:
@@ -101,7 +109,13 @@ class GateKeeper {
     bool held_ = false;
   };
 
+  // Of a request that has ended, one of `joined`.
+  static absl::StatusOr<GateOutcome> OutcomeOf(const GateState& state, absl::Duration took,
+                                               size_t joined);
+  void RunBatch(const std::vector<GateRequest*>& requests);
+
   agent::SessionPool& pool_;
+  BatchQueue queue_;
   absl::Mutex mutex_;
   std::set<std::pair<std::string, std::string>> busy_ ABSL_GUARDED_BY(mutex_);
 };

@@ -52,6 +52,8 @@ GateTransition Fail(GateState state, absl::Status why) {
 GateTransition Lock(GateState state) {
   state.failure = absl::OkStatus();
   state.gives_up = false;
+  state.holds_server = false;  // it ended with its session
+  state.server_wait = absl::ZeroDuration();
   return Ask(std::move(state), GatePhase::kLocking, Of(GateEffectKind::kLock));
 }
 
@@ -70,8 +72,8 @@ GateTransition AfterLoss(GateState state, const GateEvent& event) {
 GateTransition Observe(GateState state, GatePhase phase) {
   GateEffect effect = Of(GateEffectKind::kObserve);
   effect.look_for_cascades = phase == GatePhase::kLooking && state.change.wanted != State::kOpen;
-  effect.look_at_server = FencesServer(state.row) || (state.change.kind == GateKind::kServer &&
-                                                      state.change.wanted != State::kOpen);
+  effect.look_at_server = FencesServer(state.row) || state.change.kind == GateKind::kServer ||
+                          state.change.wanted == State::kOpen;
   return Ask(std::move(state), phase, std::move(effect));
 }
 
@@ -92,11 +94,13 @@ GateRow OutcomeRow(const GateState& state) {
   return RowOf(state, StateName(stands), state.kind, 0);
 }
 
+// Without the server's lock nobody knows for how long it is closed, or open.
 bool Reached(const GateState& state, const Observation& observation) {
   const State stands = StateOf(observation, state.row);
-  return stands == state.change.wanted ||
-         (state.kind == GateKind::kServer && stands == State::kReadable &&
-          observation.read_only_persisted);
+  if (state.kind == GateKind::kServer) {
+    return state.holds_server && stands == State::kReadable && observation.read_only_persisted;
+  }
+  return stands == state.change.wanted;
 }
 
 // A cascade is no statement on the table, so no name stops it.
@@ -118,13 +122,6 @@ absl::Status CheckCascades(const GateState& state, const Observation& observatio
 }
 
 absl::Status PlanServer(GateState& state, const Observation& observation) {
-  if (!observation.server_obstacles.empty()) {
-    return WithSubject(
-        absl::FailedPreconditionError(absl::StrCat(
-            "gate of ", state.change.id.workflow, ": this mysqld can't be closed as a whole: ",
-            absl::StrJoin(observation.server_obstacles, "; "), ". Close the tables instead")),
-        state.change.id.workflow);
-  }
   // The names stay; what an interrupted change has left beside them goes.
   auto open = PlanGate(state.change.id.database, observation.tables, State::kOpen);
   if (!open.ok()) {
@@ -132,7 +129,7 @@ absl::Status PlanServer(GateState& state, const Observation& observation) {
   }
   state.kind = GateKind::kServer;
   state.steps = std::move(open->before);
-  state.steps.emplace_back(kCloseServer);
+  state.changes_server = true;
   return absl::OkStatus();
 }
 
@@ -144,6 +141,7 @@ absl::Status MakePlan(GateState& state, const Observation& observation) {
   state.kind = GateKind::kTables;
   state.steps.clear();
   state.next_step = 0;
+  state.changes_server = false;
   state.tidying.clear();
   state.next_tidying = 0;
   auto plan = PlanGate(state.change.id.database, observation.tables, state.change.wanted);
@@ -153,9 +151,9 @@ absl::Status MakePlan(GateState& state, const Observation& observation) {
   const bool open = StateOf(observation.tables) == State::kOpen;
   if (closing && open && fenced) {
     state.kind = GateKind::kServer;
-    if (!observation.read_only || !observation.read_only_persisted) {
-      state.steps = {std::string(kCloseServer)};
-    }
+    // An intent alone may have been overtaken by an opening that had looked before it.
+    const bool recorded = state.row->state == StateName(State::kReadable);
+    state.changes_server = !recorded || !observation.read_only || !observation.read_only_persisted;
     return absl::OkStatus();
   }
   if (closing && open && state.change.kind == GateKind::kServer) {
@@ -167,11 +165,12 @@ absl::Status MakePlan(GateState& state, const Observation& observation) {
     state.steps.push_back(std::move(plan->rename));
   }
   state.tidying = std::move(plan->after);
-  if (fenced) {
-    state.steps.emplace_back(kForgetServer);
-    state.steps.emplace_back(kOpenServer);
+  const bool changes = !state.steps.empty() || fenced;
+  state.changes_server = fenced;
+  if (!fenced && observation.read_only) {
+    state.outcome.kept_by = observation.kept_by;
   }
-  return closing && !state.steps.empty() ? CheckCascades(state, observation) : absl::OkStatus();
+  return closing && changes ? CheckCascades(state, observation) : absl::OkStatus();
 }
 
 // Its statements run while the server may still be closed, so the record says so to the end.
@@ -200,6 +199,15 @@ GateTransition OnStatementFailed(GateState state, const absl::Status& why,
                                  const std::vector<Blocker>& blockers) {
   if (state.gives_up) {
     // The reason for that is the one that counts.
+  } else if (state.phase == GatePhase::kTakingServer &&
+             (absl::IsCancelled(why) || absl::IsAborted(why))) {
+    state.failure =
+        WithSubject(absl::AbortedError(absl::StrCat("gate of ", state.change.id.workflow, " in ",
+                                                    state.change.id.database,
+                                                    ": another gate of this mysqld"
+                                                    " was being changed for ",
+                                                    absl::FormatDuration(state.bound))),
+                    state.change.id.workflow);
   } else if (absl::IsCancelled(why) || absl::IsAborted(why)) {
     state.failure = WithSubject(
         absl::AbortedError(absl::StrCat(
@@ -213,26 +221,73 @@ GateTransition OnStatementFailed(GateState state, const absl::Status& why,
   return Observe(std::move(state), GatePhase::kAsking);
 }
 
+bool OpensServer(const GateState& state) {
+  return state.gives_up || state.kind != GateKind::kServer;
+}
+
+GateTransition TakeServer(GateState state, absl::Duration left) {
+  state.changes_server = false;
+  state.bound = std::min(state.change.lock_wait, left);
+  GateEffect effect = Of(GateEffectKind::kLockServer);
+  effect.bound = std::max(state.bound, absl::ZeroDuration());
+  effect.look_for_obstacles = !OpensServer(state);
+  return Ask(std::move(state), GatePhase::kTakingServer, std::move(effect));
+}
+
 GateTransition RunNext(GateState state, absl::Duration left) {
   if (state.next_step == state.steps.size()) {
-    return OnStepsDone(std::move(state));
+    if (state.changes_server) {
+      return TakeServer(std::move(state), left);
+    }
+    return state.holds_server
+               ? Ask(std::move(state), GatePhase::kGivingServer, Of(GateEffectKind::kUnlockServer))
+               : OnStepsDone(std::move(state));
   }
-  state.bound = std::min(state.change.lock_wait, left);
+  state.bound = std::min(state.change.lock_wait - state.server_wait, left);
   if (state.bound <= absl::ZeroDuration()) {
     return OnStatementFailed(std::move(state), absl::CancelledError("no time left"), {});
   }
   GateEffect effect = Of(GateEffectKind::kRun);
   effect.sql = state.steps[state.next_step];
   effect.bound = state.bound;
-  effect.last = state.next_step + 1 == state.steps.size();
+  effect.last = state.next_step + 1 == state.steps.size() && !state.changes_server;
   effect.waits_for_writers = effect.sql == kCloseServer;
   return Ask(std::move(state), GatePhase::kMoving, std::move(effect));
+}
+
+// Nobody else changes the server now, and no intent that is written from here on has been obeyed.
+GateTransition OnServerTaken(GateState state, const GateEvent& event) {
+  const Observation& server = event.observation;
+  state.holds_server = true;
+  state.server_wait = event.waited;
+  state.steps.clear();
+  state.next_step = 0;
+  if (!OpensServer(state)) {
+    if (!server.server_obstacles.empty()) {
+      state.gives_up = true;
+      state.failure = WithSubject(
+          absl::FailedPreconditionError(absl::StrCat(
+              "gate of ", state.change.id.workflow, ": this mysqld can't be closed as a whole: ",
+              absl::StrJoin(server.server_obstacles, "; "), ". Close the tables instead")),
+          state.change.id.workflow);
+      return Observe(std::move(state), GatePhase::kAsking);
+    }
+    if (!server.read_only || !server.read_only_persisted) {
+      state.steps = {std::string(kCloseServer)};
+    }
+  } else if (server.kept_by.empty()) {
+    state.steps = {std::string(kForgetServer), std::string(kOpenServer)};
+  } else if (!state.gives_up) {
+    state.outcome.kept_by = server.kept_by;
+  }
+  return RunNext(std::move(state), event.left);
 }
 
 GateTransition Tidy(GateState state) {
   if (state.next_tidying == state.tidying.size()) {
     state.phase = GatePhase::kDone;
-    state.outcome.state = state.change.wanted;
+    const bool kept = state.change.wanted == State::kOpen && !state.outcome.kept_by.empty();
+    state.outcome.state = kept ? State::kReadable : state.change.wanted;
     return {.state = std::move(state), .effect = std::nullopt};
   }
   GateEffect effect = Of(GateEffectKind::kTidy);
@@ -241,7 +296,7 @@ GateTransition Tidy(GateState state) {
 }
 
 GateTransition Intend(GateState state) {
-  if (state.steps.empty()) {
+  if (state.steps.empty() && !state.changes_server) {
     return OnStepsDone(std::move(state));
   }
   // From here on every older request is refused, whatever becomes of this one.
@@ -270,8 +325,9 @@ GateTransition OnVerified(GateState state, const GateEvent& event) {
       absl::AbortedError(absl::StrCat("gate of ", state.change.id.workflow, ": ",
                                       absl::StrJoin(event.observation.server_obstacles, "; "))),
       state.change.id.workflow);
-  state.steps = {std::string(kForgetServer), std::string(kOpenServer)};
+  state.steps.clear();
   state.next_step = 0;
+  state.changes_server = true;
   state.gives_up = true;
   return Intend(std::move(state));
 }
@@ -281,9 +337,15 @@ GateTransition OnAsked(GateState state, const GateEvent& event) {
   if (!state.gives_up && Reached(state, event.observation)) {
     state.failure = absl::OkStatus();
     state.next_step = state.steps.size();
-    return OnStepsDone(std::move(state));
+    state.changes_server = state.changes_server && !state.holds_server;
+    return RunNext(std::move(state), event.left);
   }
   const State stands = StateOf(event.observation, state.row);
+  const bool settled = state.holds_server && event.observation.read_only_persisted;
+  if (FencesServer(state.row) && stands == State::kReadable && !settled) {
+    // Closed by another gate, perhaps, or half open; the intent says what counts.
+    return Fail(state, state.failure);
+  }
   const bool fenced = FencesServer(state.row) &&
                       (event.observation.read_only || event.observation.read_only_persisted);
   GateEffect effect = Of(GateEffectKind::kTakeBack);
@@ -330,6 +392,11 @@ GateTransition OnSuccess(GateState state, const GateEvent& event) {
     case GatePhase::kMoving:
       ++state.next_step;
       return RunNext(std::move(state), event.left);
+    case GatePhase::kTakingServer:
+      return OnServerTaken(std::move(state), event);
+    case GatePhase::kGivingServer:
+      state.holds_server = false;
+      return OnStepsDone(std::move(state));
     case GatePhase::kVerifying:
       return OnVerified(std::move(state), event);
     case GatePhase::kAsking:
@@ -368,6 +435,10 @@ absl::string_view GateEffectName(GateEffectKind kind) {
       return "write_intent";
     case GateEffectKind::kRun:
       return "run";
+    case GateEffectKind::kLockServer:
+      return "lock_server";
+    case GateEffectKind::kUnlockServer:
+      return "unlock_server";
     case GateEffectKind::kVerify:
       return "verify";
     case GateEffectKind::kWriteMarker:
@@ -404,6 +475,7 @@ GateTransition Step(GateState state, const GateEvent& event) {
       // The gate stands; a view that is left over is dropped by the next change.
       return Tidy(std::move(state));
     case GatePhase::kMoving:
+    case GatePhase::kTakingServer:
       if (!absl::IsUnavailable(event.status)) {
         return OnStatementFailed(std::move(state), event.status, event.blockers);
       }
@@ -416,14 +488,13 @@ GateTransition Step(GateState state, const GateEvent& event) {
 }
 
 bool FencesServer(const std::optional<GateRow>& row) {
-  return row.has_value() && row->kind == GateKind::kServer && row->state != kForgotten &&
-         row->state != StateName(State::kOpen);
+  return row.has_value() && FencesServer(*row);
 }
 
 State StateOf(const Observation& observation, const std::optional<GateRow>& row) {
   const State state = StateOf(observation.tables);
-  return state == State::kOpen && FencesServer(row) && observation.read_only ? State::kReadable
-                                                                             : state;
+  const bool fenced = FencesServer(row) || !observation.kept_by.empty();
+  return state == State::kOpen && fenced && observation.read_only ? State::kReadable : state;
 }
 
 }  // namespace sluice::gate

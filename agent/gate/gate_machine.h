@@ -29,10 +29,15 @@ struct GateChange {
   std::string journal;
   // How an open gate is closed. One that is closed is opened by whichever way it was closed.
   GateKind kind = GateKind::kTables;
+  std::vector<std::string> beside =
+      {};  // kServer: the server's other databases, which close with it
 };
 
 struct GateOutcome {
   State state = State::kMixed;
+  // Of one that is open by itself: databases whose gates still keep the server read-only, so that
+  // it is readable. The last of them opens it.
+  std::vector<std::string> kept_by = {};
   std::string gtid_executed;  // read in the session of the change, after it and its marker
   absl::Duration took;
 };
@@ -52,6 +57,7 @@ struct Observation {
   bool read_only = false;
   bool read_only_persisted = false;
   std::vector<std::string> server_obstacles;  // why it can't be closed as a whole
+  std::vector<std::string> kept_by;           // databases whose other gates keep it closed
 };
 
 // What the machine asks of the session, one at a time. Each may be repeated when nobody knows how
@@ -63,7 +69,9 @@ enum class GateEffectKind {
   kWriteJournal,
   kWriteIntent,  // `row`, durable before the first statement
   kRun,          // `sql`, ended when it has waited for locks for `bound`
-  kVerify,       // what comes through a server that is read-only: XA transactions from before
+  kLockServer,   // the server's named lock, waited for up to `bound`; then how the server stands
+  kUnlockServer,
+  kVerify,  // what comes through a server that is read-only: XA transactions from before
   kWriteMarker,
   kReadPosition,
   kWriteOutcome,  // `row`
@@ -79,38 +87,42 @@ struct GateEffect {
   std::string sql;
   absl::Duration bound;
   GateRow row;
-  bool last = false;               // kRun: the gate has its state afterwards
-  bool waits_for_writers = false;  // kRun: its locks are those of everybody who writes
-  bool look_for_cascades = false;  // kObserve
-  bool look_at_server = false;     // kObserve
+  bool last = false;                // kRun: the gate has its state afterwards
+  bool waits_for_writers = false;   // kRun: its locks are those of everybody who writes
+  bool look_for_cascades = false;   // kObserve
+  bool look_at_server = false;      // kObserve
+  bool look_for_obstacles = false;  // kLockServer, where the server is not read-only yet
 };
 
 // How an effect ended. UNAVAILABLE: the session was lost, and nobody knows whether it took effect.
-// CANCELLED and ABORTED of kRun: it did not get its locks.
+// CANCELLED and ABORTED of kRun and kLockServer: it did not get its locks.
 struct GateEvent {
   absl::Status status;
-  absl::Duration left;            // to the request's deadline
-  std::optional<GateRow> row;     // kReadRecord, kLock
-  uint64_t connection_id = 0;     // kLock
-  Observation observation;        // kObserve; kVerify: its server_obstacles
+  absl::Duration left;         // to the request's deadline
+  std::optional<GateRow> row;  // kReadRecord, kLock
+  uint64_t connection_id = 0;  // kLock
+  Observation observation;     // kObserve; kVerify: its server_obstacles; kLockServer: the server's
   std::vector<Blocker> blockers;  // kRun
+  absl::Duration waited;          // kLockServer: for the lock
   std::string position;           // kReadPosition
 };
 
 enum class GatePhase {
-  kChecking,    // kReadRecord is under way
-  kLocking,     // kLock
-  kLooking,     // kObserve
-  kJournaling,  // kWriteJournal
-  kIntending,   // kWriteIntent
-  kMoving,      // kRun
-  kVerifying,   // kVerify
-  kAsking,      // kObserve after a statement that failed
-  kTakingBack,  // kTakeBack
-  kMarking,     // kWriteMarker
-  kPlacing,     // kReadPosition
-  kRecording,   // kWriteOutcome
-  kTidying,     // kTidy
+  kChecking,      // kReadRecord is under way
+  kLocking,       // kLock
+  kLooking,       // kObserve
+  kJournaling,    // kWriteJournal
+  kIntending,     // kWriteIntent
+  kMoving,        // kRun
+  kTakingServer,  // kLockServer
+  kGivingServer,  // kUnlockServer
+  kVerifying,     // kVerify
+  kAsking,        // kObserve after a statement that failed
+  kTakingBack,    // kTakeBack
+  kMarking,       // kWriteMarker
+  kPlacing,       // kReadPosition
+  kRecording,     // kWriteOutcome
+  kTidying,       // kTidy
   kDone,
   kFailed,
 };
@@ -125,7 +137,12 @@ struct GateState {
   GateKind kind = GateKind::kTables;  // by which the gate is closed when this is over
   std::vector<std::string> steps;     // the last of them is the one that counts
   size_t next_step = 0;
-  absl::Duration bound;  // of the step under way
+  // After the steps the server is closed, or opened unless other gates keep it closed; what that
+  // takes is decided under its lock.
+  bool changes_server = false;
+  bool holds_server = false;
+  absl::Duration server_wait;  // of lock_wait, for the server's lock
+  absl::Duration bound;        // of the step under way
   std::vector<std::string> tidying;
   size_t next_tidying = 0;
   bool gives_up = false;  // the steps take back what the request has done
@@ -142,6 +159,10 @@ struct GateTransition {
   std::optional<GateEffect> effect;  // none: finished
 };
 
+// The server is read-only while any gate's record keeps it closed (KeepsServerClosed): who closes
+// it has written his intent before he takes the server's lock, and who opens it looks at the
+// records and opens under that lock. So an opening never undoes another gate's closing.
+//
 // A server closes at once for everybody but those with CONNECTION_ADMIN, and stays so after a
 // restart.
 inline constexpr absl::string_view kCloseServer = "SET PERSIST read_only = ON";

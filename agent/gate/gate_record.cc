@@ -3,12 +3,23 @@
 #include "agent/gate/gate_record.h"
 
 #include "absl/strings/str_cat.h"
+#include "agent/gate/planner.h"
 #include "common/base/status.h"
 
 namespace sluice::gate {
 
 absl::string_view GateKindName(GateKind kind) {
   return kind == GateKind::kServer ? "server" : "tables";
+}
+
+bool FencesServer(const GateRow& row) {
+  return row.kind == GateKind::kServer && row.state != kForgotten &&
+         row.state != StateName(State::kOpen);
+}
+
+bool KeepsServerClosed(const GateRow& row) {
+  const bool opens = row.state == kChanging && row.wanted == StateName(State::kOpen);
+  return FencesServer(row) && row.state != kLettingGo && !opens;
 }
 
 absl::Status CheckEpoch(const GateId& id, const std::optional<GateRow>& row, uint64_t epoch,

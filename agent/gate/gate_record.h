@@ -20,7 +20,7 @@ struct GateId {
 };
 
 // How a gate closes: by renaming the tables, or by making the whole mysqld read-only, where it
-// serves nothing else.
+// serves nothing but gates that close together.
 enum class GateKind { kTables, kServer };
 
 // "tables", "server": as stored and shown.
@@ -30,6 +30,9 @@ absl::string_view GateKindName(GateKind kind);
 // were dropped or given back (kept for its epoch, so that a late request can't revive it).
 inline constexpr absl::string_view kChanging = "changing";
 inline constexpr absl::string_view kForgotten = "forgotten";
+// The tables of a gate of kind server are dropped or given back; what is left is the server, which
+// opens when no other gate keeps it closed.
+inline constexpr absl::string_view kLettingGo = "letting go";
 
 struct GateRow {
   std::string state;
@@ -40,6 +43,14 @@ struct GateRow {
   GateKind kind = GateKind::kTables;  // by which it is closed, or was closed last
   friend bool operator==(const GateRow&, const GateRow&) = default;
 };
+
+// Whether the record says that the server was, or was to be, closed as a whole.
+bool FencesServer(const GateRow& row);
+
+// Whether the server must stay read-only for this gate. Not for one that has begun to open: its
+// journal is written, and whoever opens the server last opens it for all. So of two gates that open
+// at once each lets the other go on, and the later one of them finds nobody who keeps it closed.
+bool KeepsServerClosed(const GateRow& row);
 
 // OK when a request of this epoch may act: it is newer than the recorded one, or the same request
 // again. FAILED_PRECONDITION names both epochs otherwise.

@@ -1,98 +1,18 @@
-// LockedGate: named locks, and ending whoever holds them.
+// LockedGate: one session that alone may change a gate, and those that help it.
 
 #include "agent/gate/locked_gate.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
-#include "common/base/log.h"
-#include "common/base/status.h"
+#include "agent/gate/gate_lock.h"
 #include "common/base/status_macros.h"
 
 namespace sluice::gate {
 namespace {
 
-constexpr unsigned kNoSuchThread = 1094;
-
-// A SQL expression for the lock's name: MySQL allows 64 characters.
-std::string LockName(const GateId& id) {
-  return absl::StrCat("CONCAT('_sluice.gate.', LEFT(SHA2(",
-                      mysql::QuoteString(absl::StrCat(id.workflow, "\n", id.database)),
-                      ", 256), 40))");
-}
-
-std::string HelperLockName(const std::string& lock, size_t number) {
-  return absl::StrCat("CONCAT(", lock, ", '.", number, "')");
-}
-
-// Waits up to `seconds` for the lock.
-absl::StatusOr<bool> TryLock(mysql::Connection& connection, const std::string& lock,
-                             double seconds) {
-  const auto got =
-      connection.QueryScalar(absl::StrCat("SELECT GET_LOCK(", lock, ", ", seconds, ")"));
-  SLUICE_RETURN_IF_ERROR(got.status());
-  return *got == "1";
-}
-
-absl::StatusOr<std::string> KillHolder(mysql::Connection& connection, const GateId& id,
-                                       const std::string& lock) {
-  SLUICE_ASSIGN_OR_RETURN(std::string holder,
-                          connection.QueryScalar(absl::StrCat("SELECT IS_USED_LOCK(", lock, ")")));
-  if (holder.empty()) {
-    return holder;
-  }
-  SLUICE_LOG(kWarning, "ending the session of an earlier attempt on the gate",
-             {{"workflow", id.workflow}, {"connection", holder}});
-  const auto killed = connection.Execute(absl::StrCat("KILL CONNECTION ", holder));
-  if (!killed.ok() && MysqlErrnoOf(killed.status()) != kNoSuchThread) {
-    return Annotate(killed.status(), absl::StrCat("ending connection ", holder,
-                                                  ", which still holds the gate of ", id.workflow));
-  }
-  return holder;
-}
-
-// Gets the lock, by ending the session that holds it.
-absl::Status TakeLock(mysql::Connection& connection, const GateId& id, const std::string& lock,
-                      absl::Time deadline) {
-  SLUICE_ASSIGN_OR_RETURN(bool locked, TryLock(connection, lock, 0));
-  std::string holder;
-  while (!locked) {
-    const double left = absl::ToDoubleSeconds(deadline - absl::Now());
-    if (left <= 0) {
-      return absl::AbortedError(absl::StrCat("gate of ", id.workflow, ": connection ", holder,
-                                             " of an earlier attempt has not ended yet"));
-    }
-    SLUICE_ASSIGN_OR_RETURN(holder, KillHolder(connection, id, lock));
-    SLUICE_ASSIGN_OR_RETURN(locked, TryLock(connection, lock, std::min(left, 1.0)));
-  }
-  return absl::OkStatus();
-}
-
 void Release(std::unique_ptr<agent::Session>& session, const std::string& lock) {
-  if (session != nullptr &&
-      !(*session)->Execute(absl::StrCat("DO RELEASE_LOCK(", lock, ")")).ok()) {
+  if (session != nullptr && !ReleaseLocks(**session, {lock}).ok()) {
     session->Discard();
   }
-}
-
-// Once the gate is locked no new helper of an earlier attempt begins: each takes its own lock first
-// and then looks whose the gate is.
-absl::Status EndHelpers(mysql::Connection& connection, const GateId& id, const std::string& lock,
-                        absl::Time deadline) {
-  std::string sql = "SELECT ";
-  for (size_t i = 0; i < LockedGate::kHelpersMax; ++i) {
-    absl::StrAppend(&sql, i == 0 ? "" : ", ", "IS_USED_LOCK(", HelperLockName(lock, i), ")");
-  }
-  SLUICE_ASSIGN_OR_RETURN(const mysql::QueryResult used, connection.Query(sql));
-  for (size_t i = 0; !used.rows.empty() && i < used.rows[0].size(); ++i) {
-    if (used.rows[0][i].has_value()) {
-      const std::string helper = HelperLockName(lock, i);
-      SLUICE_RETURN_IF_ERROR(TakeLock(connection, id, helper, deadline));
-      SLUICE_RETURN_IF_ERROR(
-          connection.Execute(absl::StrCat("DO RELEASE_LOCK(", helper, ")")).status());
-    }
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -104,10 +24,10 @@ GateHelper::~GateHelper() {
 absl::StatusOr<LockedGate> LockedGate::Acquire(agent::SessionPool& pool, const GateId& id,
                                                absl::Time deadline) {
   SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool.Borrow());
-  const std::string lock = LockName(id);
-  SLUICE_RETURN_IF_ERROR(TakeLock(*session, id, lock, deadline));
+  const std::string lock = GateLockName(id);
+  SLUICE_RETURN_IF_ERROR(TakeNamedLock(*session, {.sql = lock, .what = LockedBy(id)}, deadline));
   LockedGate gate(std::move(session), lock);
-  SLUICE_RETURN_IF_ERROR(EndHelpers(gate.session(), id, lock, deadline));
+  SLUICE_RETURN_IF_ERROR(EndHelpers(gate.session(), {id}, deadline));
   return gate;
 }
 

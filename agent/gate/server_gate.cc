@@ -4,8 +4,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "agent/gate/closed_name.h"
+#include "agent/gate/gate_lock.h"
 #include "agent/gate/gate_privileges.h"
+#include "agent/gate/gate_row.h"
 #include "agent/gate/observe.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
@@ -16,6 +19,9 @@ namespace {
 
 // Who has one of these writes to a server that is read_only, and so does what it defines.
 constexpr const char* kExempt = "('SUPER', 'CONNECTION_ADMIN')";
+constexpr absl::Duration kLockWait = absl::Seconds(10);
+// Longer than a gate's change waits for writers.
+constexpr absl::Duration kPatience = absl::Seconds(3);
 
 absl::StatusOr<std::vector<std::string>> List(mysql::Connection& connection,
                                               const std::string& sql) {
@@ -42,32 +48,34 @@ absl::StatusOr<bool> LacksPrivileges(mysql::Connection& connection, const std::s
   return true;
 }
 
-absl::Status FindOtherTables(mysql::Connection& connection, const GateId& id,
-                             const std::vector<std::string>& tables,
+absl::Status FindOtherTables(mysql::Connection& connection, const ServerQuestion& asked,
                              std::vector<std::string>& obstacles) {
+  const std::string own = mysql::QuoteString(asked.id.database);
+  std::vector<std::string> closing = asked.beside;
+  closing.push_back(asked.id.database);
   SLUICE_ASSIGN_OR_RETURN(
       const std::vector<std::string> others,
       List(connection,
            absl::StrCat("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT"
                         " IN ('mysql', 'sys', 'performance_schema', 'information_schema',"
                         " '_sluice', ",
-                        mysql::QuoteString(id.database), ") ORDER BY 1")));
+                        QuotedList(closing), ") ORDER BY 1")));
   if (!others.empty()) {
     obstacles.push_back(
         absl::StrCat("it holds other databases (", absl::StrJoin(others, ", "), ")"));
   }
-  std::vector<std::string> names = tables;
-  for (const std::string& table : tables) {
+  std::vector<std::string> names = asked.tables;
+  for (const std::string& table : asked.tables) {
     names.push_back(ClosedName(table));
   }
   SLUICE_ASSIGN_OR_RETURN(
       const std::vector<std::string> staying,
-      List(connection, absl::StrCat("SELECT TABLE_NAME FROM information_schema.TABLES"
-                                    " WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA = ",
-                                    mysql::QuoteString(id.database), " AND TABLE_NAME NOT IN (",
-                                    QuotedList(names), ") ORDER BY 1")));
+      List(connection,
+           absl::StrCat("SELECT TABLE_NAME FROM information_schema.TABLES"
+                        " WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA = ",
+                        own, " AND TABLE_NAME NOT IN (", QuotedList(names), ") ORDER BY 1")));
   if (!staying.empty()) {
-    obstacles.push_back(absl::StrCat("tables of ", id.database, " do not move (",
+    obstacles.push_back(absl::StrCat("tables of ", asked.id.database, " do not move (",
                                      absl::StrJoin(staying, ", "), ")"));
   }
   return absl::OkStatus();
@@ -141,9 +149,33 @@ absl::Status FindExempt(mysql::Connection& connection, const GateId& id,
   return absl::OkStatus();
 }
 
+// Of the whole server, whatever gate or process takes it.
+constexpr char kLock[] = "'_sluice.server'";
+
 }  // namespace
 
-absl::Status ReadServerState(mysql::Connection& connection, Observation& observation) {
+absl::StatusOr<ServerLock> ServerLock::Acquire(mysql::Connection& session, absl::Time deadline,
+                                               absl::Duration patience) {
+  SLUICE_RETURN_IF_ERROR(TakeNamedLock(
+      session, {.sql = kLock, .what = "lock of the whole server", .patience = patience}, deadline));
+  return ServerLock(session);
+}
+
+ServerLock::~ServerLock() {
+  if (session_ != nullptr && session_->healthy()) {
+    // Where it fails, the lock ends with the session, which is lost.
+    session_->Execute(absl::StrCat("DO RELEASE_LOCK(", kLock, ")")).IgnoreError();
+  }
+}
+
+absl::Status ReadServerState(mysql::Connection& connection, const GateId& except,
+                             Observation& observation) {
+  return ReadServerStates(connection, {except}, {&observation});
+}
+
+absl::Status ReadServerStates(mysql::Connection& connection, const std::vector<GateId>& excepts,
+                              const std::vector<Observation*>& observations) {
+  SLUICE_ASSIGN_OR_RETURN(const auto gates, ReadServerGates(connection));
   SLUICE_ASSIGN_OR_RETURN(
       const mysql::QueryResult result,
       connection.Query("SELECT @@GLOBAL.read_only, (SELECT COUNT(*) FROM"
@@ -152,28 +184,36 @@ absl::Status ReadServerState(mysql::Connection& connection, Observation& observa
   if (result.rows.empty()) {
     return absl::InternalError("mysqld gave no variables");
   }
-  observation.read_only = result.rows[0][0] == "1";
-  observation.read_only_persisted = result.rows[0][1] != "0";
+  for (size_t i = 0; i < excepts.size(); ++i) {
+    Observation& observation = *observations[i];
+    for (const auto& [id, row] : gates) {
+      if (id != excepts[i] && KeepsServerClosed(row)) {
+        observation.kept_by.push_back(id.database);
+      }
+    }
+    observation.read_only = result.rows[0][0] == "1";
+    observation.read_only_persisted = result.rows[0][1] != "0";
+  }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::string>> FindServerObstacles(
-    agent::SessionPool& pool, const GateId& id, const std::vector<std::string>& tables) {
+absl::StatusOr<std::vector<std::string>> FindServerObstacles(agent::SessionPool& pool,
+                                                             const ServerQuestion& asked) {
   std::vector<std::string> obstacles;
   // What the account has before a session begins, that session has.
   SLUICE_ASSIGN_OR_RETURN(agent::Session before, pool.Borrow());
-  SLUICE_ASSIGN_OR_RETURN(const bool blind, LacksPrivileges(*before, id.database, obstacles));
+  SLUICE_ASSIGN_OR_RETURN(const bool blind, LacksPrivileges(*before, asked.id.database, obstacles));
   if (blind) {
     return obstacles;
   }
   SLUICE_ASSIGN_OR_RETURN(agent::Session session, pool.BorrowNew());
   mysql::Connection& connection = *session;
-  SLUICE_RETURN_IF_ERROR(FindOtherTables(connection, id, tables, obstacles));
-  SLUICE_RETURN_IF_ERROR(FindExempt(connection, id, obstacles));
+  SLUICE_RETURN_IF_ERROR(FindOtherTables(connection, asked, obstacles));
+  SLUICE_RETURN_IF_ERROR(FindExempt(connection, asked.id, obstacles));
   SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> open, FindOpenXa(connection));
   obstacles.insert(obstacles.end(), open.begin(), open.end());
   // Unless it was taken away meanwhile.
-  SLUICE_RETURN_IF_ERROR(LacksPrivileges(connection, id.database, obstacles).status());
+  SLUICE_RETURN_IF_ERROR(LacksPrivileges(connection, asked.id.database, obstacles).status());
   return obstacles;
 }
 
@@ -203,25 +243,26 @@ absl::StatusOr<std::vector<std::string>> FindOpenXa(mysql::Connection& connectio
 }
 
 absl::Status KeepServerClosed(mysql::Connection& connection) {
-  SLUICE_ASSIGN_OR_RETURN(
-      const std::string closed,
-      connection.QueryScalar("SELECT COUNT(*) FROM _sluice.gate WHERE kind = 'server' AND state ="
-                             " 'readable'"));
-  if (closed == "0") {
-    return absl::OkStatus();
-  }
   Observation observation;
-  SLUICE_RETURN_IF_ERROR(ReadServerState(connection, observation));
-  if (observation.read_only && observation.read_only_persisted) {
+  SLUICE_RETURN_IF_ERROR(ReadServerState(connection, {}, observation));
+  const auto stands = [&] {
+    return observation.kept_by.empty() ||
+           (observation.read_only && observation.read_only_persisted);
+  };
+  if (stands()) {
     return absl::OkStatus();
   }
-  SLUICE_LOG(kWarning, "a gate has closed this server, which is not read-only; closing it again");
+  // A gate may be opening it; the records under the lock are those that count.
+  SLUICE_ASSIGN_OR_RETURN(const ServerLock lock,
+                          ServerLock::Acquire(connection, absl::Now() + kLockWait, kPatience));
+  observation = {};
+  SLUICE_RETURN_IF_ERROR(ReadServerState(connection, {}, observation));
+  if (stands()) {
+    return absl::OkStatus();
+  }
+  SLUICE_LOG(kWarning, "a gate has closed this server, which is not read-only; closing it again",
+             {{"databases", absl::StrJoin(observation.kept_by, ", ")}});
   return Annotate(connection.Execute(kCloseServer).status(), "closing the server again");
-}
-
-absl::Status OpenServer(mysql::Connection& connection) {
-  SLUICE_RETURN_IF_ERROR(connection.Execute(kForgetServer).status());
-  return connection.Execute(kOpenServer).status();
 }
 
 }  // namespace sluice::gate

@@ -20,6 +20,7 @@ namespace sluice::gate {
 namespace {
 
 constexpr size_t kOldNameCharacters = 59;
+constexpr size_t kNameCharactersMax = 64;
 
 absl::string_view ModeName(DropMode mode) {
   switch (mode) {
@@ -45,6 +46,18 @@ absl::string_view DoneWord(DropMode mode) {
   return "dropped";
 }
 
+size_t Characters(absl::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
+
+// A table that is nowhere is so under its closed name.
+std::string StandsAs(const TableNames& names) {
+  return names.closed != Object::kTable && names.name == Object::kTable ? names.table
+                                                                        : ClosedName(names.table);
+}
+
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -52,12 +65,28 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
 // One request on a locked gate. Owned by one thread.
 class Ending {
  public:
-  Ending(agent::SessionPool& pool, GateWork& work, const DropRequest& request, absl::Time deadline)
-      : pool_(pool),
+  Ending(GateKeeper& keeper, GateWork& work, const DropRequest& request, absl::Time deadline)
+      : keeper_(keeper),
+        pool_(keeper.pool()),
         work_(work),
         request_(request),
         deadline_(deadline),
         session_(work.gate.session()) {}
+
+  absl::Status Check() {
+    SLUICE_ASSIGN_OR_RETURN(observed_,
+                            ObserveTables(session_, request_.id.database, request_.tables));
+    if (!work_.row.has_value() || work_.row->state == kForgotten) {
+      return WithoutGate().status();
+    }
+    SLUICE_RETURN_IF_ERROR(CheckRecord());
+    // Behind a server that is closed as a whole the tables have their names until they are dropped.
+    if (!FencesServer(work_.row)) {
+      SLUICE_RETURN_IF_ERROR(CheckNames());
+    }
+    SLUICE_RETURN_IF_ERROR(CheckReferences());
+    return CheckOldNames();
+  }
 
   absl::StatusOr<std::vector<std::string>> Run() {
     SLUICE_RETURN_IF_ERROR(
@@ -79,7 +108,11 @@ class Ending {
     SLUICE_CRASH_POINT("drop.before");
     SLUICE_RETURN_IF_ERROR(Act());
     if (closes_server) {
-      SLUICE_RETURN_IF_ERROR(Annotate(OpenServer(session_), "opening the server"));
+      // Before the look at the others, or two that end at once would leave it to each other.
+      SLUICE_RETURN_IF_ERROR(Record(kLettingGo, session_.connection_id()));
+      SLUICE_CRASH_POINT("server.letting_go");
+      SLUICE_RETURN_IF_ERROR(
+          Annotate(keeper_.OpenServer(work_, request_.id, deadline_), "opening the server"));
     }
     SLUICE_RETURN_IF_ERROR(Record(kForgotten, 0));
     return done_;
@@ -118,7 +151,7 @@ class Ending {
       return absl::OkStatus();
     }
     Observation server;
-    SLUICE_RETURN_IF_ERROR(ReadServerState(session_, server));
+    SLUICE_RETURN_IF_ERROR(ReadServerState(session_, request_.id, server));
     if (!server.read_only) {
       return Refuse(
           "its gate has closed this server, but the server is not read-only now; nothing"
@@ -150,7 +183,8 @@ class Ending {
   }
 
   [[nodiscard]] bool Resumes() const {
-    return work_.row->state == kChanging && work_.row->wanted == ModeName(request_.mode);
+    return (work_.row->state == kChanging || work_.row->state == kLettingGo) &&
+           work_.row->wanted == ModeName(request_.mode);
   }
 
   absl::Status CheckRecord() {
@@ -196,8 +230,8 @@ class Ending {
       return absl::OkStatus();
     }
     std::vector<std::string> closed;
-    for (const std::string& table : request_.tables) {
-      closed.push_back(ClosedName(table));
+    for (const TableNames& names : observed_) {
+      closed.push_back(StandsAs(names));
     }
     SLUICE_ASSIGN_OR_RETURN(
         const mysql::QueryResult result,
@@ -226,7 +260,7 @@ class Ending {
     std::map<std::string, std::string> tables;  // by old name
     std::vector<std::string> old_names;
     for (const TableNames& names : observed_) {
-      if (names.closed == Object::kTable) {
+      if (names.closed == Object::kTable || names.name == Object::kTable) {
         old_names.push_back(OldName(names.table));
         const auto [same, is_new] = tables.emplace(old_names.back(), names.table);
         if (!is_new) {
@@ -236,6 +270,10 @@ class Ending {
         }
       }
     }
+    if (old_names.empty()) {
+      return absl::OkStatus();
+    }
+    SLUICE_RETURN_IF_ERROR(CheckConstraintNames());
     SLUICE_ASSIGN_OR_RETURN(
         const mysql::QueryResult result,
         session_.Query(absl::StrCat("SELECT TABLE_NAME FROM information_schema.TABLES"
@@ -244,10 +282,39 @@ class Ending {
                                     " AND TABLE_NAME IN (", QuotedList(old_names), ") LIMIT 1")));
     if (!result.rows.empty()) {
       const std::string taken = result.rows.front()[0].value_or("");
-      return Refuse(
-          absl::StrCat(taken, " exists in ", request_.id.database,
-                       " already; drop it or move it away, and the rest follows by itself"),
-          taken);
+      return Refuse(absl::StrCat(taken, " exists in ", request_.id.database,
+                                 " already; drop it or move it away"),
+                    taken);
+    }
+    return absl::OkStatus();
+  }
+
+  // RENAME TABLE also renames the constraints that mysqld has named after the table, and fails
+  // where the new name does not fit.
+  absl::Status CheckConstraintNames() {
+    std::map<std::string, std::string> tables;  // by the name under which they stand
+    std::vector<std::string> stands;
+    for (const TableNames& names : observed_) {
+      stands.push_back(StandsAs(names));
+      tables[stands.back()] = names.table;
+    }
+    SLUICE_ASSIGN_OR_RETURN(
+        const mysql::QueryResult result,
+        session_.Query(absl::StrCat(
+            "SELECT TABLE_NAME, SUBSTR(CONSTRAINT_NAME, CHAR_LENGTH(TABLE_NAME) + 1)"
+            " FROM information_schema.TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = ",
+            mysql::QuoteString(request_.id.database), " AND TABLE_NAME IN (", QuotedList(stands),
+            ") AND LEFT(CONSTRAINT_NAME, CHAR_LENGTH(TABLE_NAME) + 1) = CONCAT(TABLE_NAME, '_')")));
+    for (const mysql::Row& row : result.rows) {
+      const std::string& table = tables[row[0].value_or("")];
+      const std::string constraint = absl::StrCat(OldName(table), row[1].value_or(""));
+      if (Characters(constraint) > kNameCharactersMax) {
+        return Refuse(absl::StrCat("as ", OldName(table), ", table ", table,
+                                   " would have a constraint ", constraint,
+                                   ", which is too long a name; drop the tables, keep the data, or "
+                                   "give that constraint a name of its own"),
+                      table);
+      }
     }
     return absl::OkStatus();
   }
@@ -352,6 +419,7 @@ class Ending {
     return mysql::QuoteTable(request_.id.database, table);
   }
 
+  GateKeeper& keeper_;
   agent::SessionPool& pool_;
   GateWork& work_;
   const DropRequest& request_;
@@ -373,6 +441,12 @@ std::string OldName(const std::string& table) {
   return absl::StrCat("_", table.substr(0, end), "_old");
 }
 
+absl::Status CheckDrop(GateKeeper& keeper, const DropRequest& request, absl::Time deadline) {
+  return keeper.WithGate(request.id, deadline, [&](GateWork& work) {
+    return Ending(keeper, work, request, deadline).Check();
+  });
+}
+
 absl::StatusOr<std::vector<std::string>> DropTables(GateKeeper& keeper, const DropRequest& request,
                                                     absl::Time deadline) {
   if (request.tables.empty()) {
@@ -380,7 +454,7 @@ absl::StatusOr<std::vector<std::string>> DropTables(GateKeeper& keeper, const Dr
         absl::StrCat("workflow ", request.id.workflow, ": no tables named"));
   }
   auto dropped = keeper.WithGate(request.id, deadline, [&](GateWork& work) {
-    return Ending(keeper.pool(), work, request, deadline).Run();
+    return Ending(keeper, work, request, deadline).Run();
   });
   if (dropped.ok()) {
     SLUICE_LOG(kInfo, "gate ended",

@@ -9,7 +9,7 @@
 namespace sluice::sidecar {
 namespace {
 
-static_assert(target::kStreamTablesVersion == 5,
+static_assert(target::kStreamTablesVersion == 6,
               "changed stream tables need a migration of their own");
 
 // Version 1 copied a table from its start to its end in one go.
@@ -97,8 +97,11 @@ std::vector<Migration> Migrations() {
       .statements = {"ALTER TABLE _sluice.stream_ddl MODIFY statement LONGBLOB NOT NULL, MODIFY "
                      "definition LONGBLOB NOT NULL",
                      "ALTER TABLE _sluice.deferred_key MODIFY definition LONGBLOB NOT NULL"}};
-  return {std::move(first), std::move(second), third, std::move(fourth), std::move(fifth),
-          std::move(sixth), std::move(seventh)};
+  Migration eighth = fourth;
+  eighth.version = 8;
+  return {std::move(first),   std::move(second), third,
+          std::move(fourth),  std::move(fifth),  std::move(sixth),
+          std::move(seventh), std::move(eighth)};
 }
 
 }  // namespace sluice::sidecar

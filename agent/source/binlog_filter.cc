@@ -9,17 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
-#include "common/binlog/payload_reader.h"
 
 namespace sluice::source {
 namespace {
 
 using binlog::EventType;
 
-constexpr absl::string_view kSidecar = "_sluice";
-constexpr absl::string_view kMarker = "marker";
-constexpr size_t kLengthOffset = 9;
-constexpr size_t kInnerEventBytesMax = size_t{1} << 30U;
 constexpr size_t kDrainBytes = size_t{64} << 10U;
 // An event of more is handed on in pieces of this size.
 constexpr size_t kPieceBytes = size_t{1} << 20U;
@@ -33,17 +28,6 @@ constexpr uint8_t kExecuteLoadQuery = 18;
 constexpr uint8_t kIncident = 26;
 constexpr uint8_t kTransactionContext = 36;
 constexpr uint8_t kViewChange = 37;
-
-// Appends an event, or the first piece of one, that is `length` bytes long.
-void Append(absl::string_view event, size_t length, std::string& out) {
-  const size_t at = out.size();
-  out.append(event.data(), event.size());
-  // The header may still count a checksum that was taken off.
-  for (size_t i = 0; i < 4; ++i) {
-    out[at + kLengthOffset + i] = static_cast<char>(length & 0xFFU);
-    length >>= 8U;
-  }
-}
 
 absl::Status Refuse(uint8_t raw_type) {
   switch (raw_type) {
@@ -72,39 +56,29 @@ bool Harmless(const binlog::EventHeader& header) {
 }  // namespace
 
 BinlogFilter::BinlogFilter(std::string database, absl::flat_hash_set<std::string> tables)
-    : database_(std::move(database)), tables_(std::move(tables)) {}
+    : BinlogFilter(WantedTables{.database = std::move(database), .tables = std::move(tables)}) {}
+
+BinlogFilter::BinlogFilter(WantedTables wanted) : wanted_(std::move(wanted)) {}
 
 std::optional<gtid::Gtid> BinlogFilter::TakeCompleted() {
   return std::exchange(completed_, std::nullopt);
 }
 
 absl::Status BinlogFilter::Feed(absl::string_view event, std::string& out, const Drain& drain) {
-  SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(event));
   drain_ = drain ? &drain : nullptr;
-  switch (header.type) {
-    case EventType::kFormatDescription: {
-      SLUICE_ASSIGN_OR_RETURN(checksums_, binlog::DecodeFormatDescriptionHasChecksum(event));
-      return absl::OkStatus();
-    }
-    // The first ROTATE comes before the format description, so whether it has a checksum is
-    // unknown.
-    case EventType::kRotate:
-    case EventType::kHeartbeatV1:
-    case EventType::kHeartbeatV2:
-    case EventType::kStop:
-    case EventType::kPreviousGtids:
-    case EventType::kIgnorable:
-    case EventType::kRowsQuery:
-      return absl::OkStatus();
-    default:
-      break;
-  }
-  absl::string_view body = event;
-  if (checksums_) {
-    SLUICE_ASSIGN_OR_RETURN(body, binlog::VerifyAndStripChecksum(event));
-  }
-  return header.type == EventType::kTransactionPayload ? FeedPayload(body, out)
-                                                       : FeedBody(header, body, out);
+  return unwrapper_.Feed(event, [&](const binlog::EventHeader& header, absl::string_view body) {
+    SLUICE_RETURN_IF_ERROR(FeedBody(header, body, out));
+    // A compressed transaction goes on.
+    return drain_ != nullptr && out.size() >= kDrainBytes && !completed_.has_value()
+               ? (*drain_)(out)
+               : absl::OkStatus();
+  });
+}
+
+absl::Status BinlogFilter::FeedBare(const binlog::EventHeader& header, absl::string_view event,
+                                    std::string& out) {
+  drain_ = nullptr;
+  return FeedBody(header, event, out);
 }
 
 absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::string_view event,
@@ -114,7 +88,7 @@ absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::str
     case EventType::kGtidTagged: {
       SLUICE_ASSIGN_OR_RETURN(binlog::GtidEvent gtid, binlog::DecodeGtid(event));
       BeginGtid(std::move(gtid.gtid));
-      Append(event, event.size(), out);
+      AppendBare(event, event.size(), out);
       return absl::OkStatus();
     }
     case EventType::kAnonymousGtid:
@@ -131,7 +105,7 @@ absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::str
       return FeedRows(event, out);
     case EventType::kXid:
     case EventType::kXaPrepare:
-      Append(event, event.size(), out);
+      AppendBare(event, event.size(), out);
       EndTransaction();
       return absl::OkStatus();
     case EventType::kTransactionPayload:
@@ -146,21 +120,6 @@ absl::Status BinlogFilter::FeedBody(const binlog::EventHeader& header, absl::str
   }
 }
 
-absl::Status BinlogFilter::FeedPayload(absl::string_view event, std::string& out) {
-  SLUICE_ASSIGN_OR_RETURN(binlog::PayloadReader reader, binlog::PayloadReader::Open(event));
-  while (true) {
-    SLUICE_ASSIGN_OR_RETURN(const absl::string_view inner, reader.Next(kInnerEventBytesMax));
-    if (inner.empty()) {
-      return absl::OkStatus();
-    }
-    SLUICE_ASSIGN_OR_RETURN(const binlog::EventHeader header, binlog::DecodeHeader(inner));
-    SLUICE_RETURN_IF_ERROR(FeedBody(header, inner, out));
-    if (drain_ != nullptr && out.size() >= kDrainBytes && !completed_.has_value()) {
-      SLUICE_RETURN_IF_ERROR((*drain_)(out));
-    }
-  }
-}
-
 absl::Status BinlogFilter::FeedQuery(absl::string_view event, std::string& out) {
   SLUICE_ASSIGN_OR_RETURN(const binlog::QueryEvent query, binlog::DecodeQuery(event));
   const absl::string_view sql = query.sql;
@@ -170,7 +129,7 @@ absl::Status BinlogFilter::FeedQuery(absl::string_view event, std::string& out) 
     return absl::OkStatus();
   }
   if (sql == "COMMIT" || sql == "ROLLBACK") {
-    Append(event, event.size(), out);
+    AppendBare(event, event.size(), out);
     EndTransaction();
     return absl::OkStatus();
   }
@@ -178,7 +137,7 @@ absl::Status BinlogFilter::FeedQuery(absl::string_view event, std::string& out) 
   if (absl::StartsWithIgnoreCase(sql, "SAVEPOINT ") ||
       absl::StartsWithIgnoreCase(sql, "ROLLBACK TO") || absl::StartsWithIgnoreCase(sql, "XA END")) {
     if (begun_ && pending_begin_.empty()) {
-      Append(event, event.size(), out);
+      AppendBare(event, event.size(), out);
     }
     return absl::OkStatus();
   }
@@ -191,7 +150,7 @@ absl::Status BinlogFilter::FeedQuery(absl::string_view event, std::string& out) 
 
 absl::Status BinlogFilter::FeedTableMap(absl::string_view event, std::string& out) {
   SLUICE_ASSIGN_OR_RETURN(const binlog::TableName name, binlog::PeekTableMap(event));
-  if (!Wanted(name)) {
+  if (!wanted_.Contains(name.database, name.table)) {
     // A table id may come to mean another table within one transaction.
     wanted_ids_.erase(name.table_id);
     return absl::OkStatus();
@@ -229,10 +188,10 @@ void BinlogFilter::BeginGtid(gtid::Gtid gtid) {
 
 void BinlogFilter::EmitInTransaction(absl::string_view event, size_t length, std::string& out) {
   if (!pending_begin_.empty()) {
-    Append(pending_begin_, pending_begin_.size(), out);
+    AppendBare(pending_begin_, pending_begin_.size(), out);
     pending_begin_.clear();
   }
-  Append(event, length, out);
+  AppendBare(event, length, out);
 }
 
 void BinlogFilter::EndTransaction() {
@@ -240,13 +199,6 @@ void BinlogFilter::EndTransaction() {
   begun_ = false;
   pending_begin_.clear();
   wanted_ids_.clear();
-}
-
-bool BinlogFilter::Wanted(const binlog::TableName& name) const {
-  if (name.database == kSidecar) {
-    return name.table == kMarker;
-  }
-  return name.database == database_ && tables_.contains(name.table);
 }
 
 }  // namespace sluice::source

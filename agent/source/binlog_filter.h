@@ -10,6 +10,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "agent/source/event_unwrapper.h"
+#include "agent/source/wanted_tables.h"
 #include "common/binlog/event.h"
 #include "common/gtid/gtid_set.h"
 
@@ -24,6 +26,7 @@ namespace sluice::source {
 class BinlogFilter {
  public:
   BinlogFilter(std::string database, absl::flat_hash_set<std::string> tables);
+  explicit BinlogFilter(WantedTables wanted);
 
   // Appends what is to be handed on of one event as mysqld sent it. FAILED_PRECONDITION, naming the
   // cause and remedy, for a binlog that cannot be followed (anonymous transactions, statements of
@@ -36,13 +39,18 @@ class BinlogFilter {
   using Drain = std::function<absl::Status(std::string& out)>;
   absl::Status Feed(absl::string_view event, std::string& out, const Drain& drain = nullptr);
 
+  // The same for an event that an EventUnwrapper has handed on.
+  absl::Status FeedBare(const binlog::EventHeader& header, absl::string_view event,
+                        std::string& out);
+
   // The GTID of the transaction whose end the last call saw, once.
   std::optional<gtid::Gtid> TakeCompleted();
+  // A transaction has begun and not ended.
+  [[nodiscard]] bool in_transaction() const { return current_.has_value(); }
 
  private:
   absl::Status FeedBody(const binlog::EventHeader& header, absl::string_view event,
                         std::string& out);
-  absl::Status FeedPayload(absl::string_view event, std::string& out);
   absl::Status FeedQuery(absl::string_view event, std::string& out);
   absl::Status FeedTableMap(absl::string_view event, std::string& out);
   absl::Status FeedRows(absl::string_view event, std::string& out);
@@ -51,12 +59,10 @@ class BinlogFilter {
   // `event` may be the first piece of one that is `length` bytes long.
   void EmitInTransaction(absl::string_view event, size_t length, std::string& out);
   void EndTransaction();
-  [[nodiscard]] bool Wanted(const binlog::TableName& name) const;
 
-  const std::string database_;
-  const absl::flat_hash_set<std::string> tables_;
+  const WantedTables wanted_;
+  EventUnwrapper unwrapper_;
   const Drain* drain_ = nullptr;  // of the Feed that runs; none: nullptr
-  bool checksums_ = false;
   std::optional<gtid::Gtid> current_;
   std::optional<gtid::Gtid> completed_;
   bool begun_ = false;         // BEGIN or XA START was seen

@@ -1,22 +1,24 @@
-// BinlogSession: one reader of the local server's binlog, filtered, in numbered batches.
+// BinlogSession: the local server's binlog for one stream, filtered, in numbered batches.
 
 #pragma once
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "agent/source/binlog_filter.h"
+#include "agent/source/binlog_tail.h"
+#include "agent/source/tail_transaction.h"
+#include "agent/source/wanted_tables.h"
 #include "common/gtid/gtid_set.h"
 #include "common/mysql/binlog_stream.h"
 #include "common/mysql/connection.h"
@@ -26,8 +28,7 @@ namespace sluice::source {
 struct BinlogSessionOptions {
   mysql::ConnectionOptions connection;
   uint32_t server_id = 0;  // unique among the replicas of the server
-  std::string database;
-  absl::flat_hash_set<std::string> tables;
+  WantedTables wanted;
   gtid::GtidSet position;               // events after it are read
   size_t queue_bytes_max = 16U << 20U;  // read ahead; the reader then waits
   absl::Duration heartbeat = absl::Seconds(1);
@@ -35,20 +36,23 @@ struct BinlogSessionOptions {
 
 struct EventBatch {
   std::string events;
-  bool caught_up = false;  // proven: all that the server had executed was handed out before
+  // Proven: all that the server had executed when this was asked for was handed out before.
+  bool caught_up = false;
 };
 
 struct FetchEventsArguments {
   uint64_t number = 0;
   size_t bytes_max = 0;
-  absl::Time deadline;            // for the first event
-  std::function<bool()> closing;  // true: answer soon
+  absl::Time deadline;  // for the first event
 };
 
-// Reads ahead in a thread of its own. Thread-safe.
+// Reads ahead in a thread of its own: at the tail while its position is within the tail's window,
+// else by a dump of its own, which leads there. Between the two it goes by the set of transactions
+// that it has read, and only at the end of one, so none is lost or doubled. Thread-safe.
 class BinlogSession {
  public:
-  explicit BinlogSession(BinlogSessionOptions options);
+  // `tail` outlives the session.
+  BinlogSession(BinlogSessionOptions options, BinlogTail& tail);
   BinlogSession(const BinlogSession&) = delete;
   BinlogSession& operator=(const BinlogSession&) = delete;
   ~BinlogSession();  // Close(), and joins the reader
@@ -66,12 +70,19 @@ class BinlogSession {
 
  private:
   void Read();
-  absl::Status ReadUntilClosed(mysql::BinlogStream& stream);
+  // Both return OK when the session is to go on by the other one. ReadAlone joins the tail.
+  absl::Status ReadAlone();
+  absl::Status ReadTail();
+  absl::Status ReadUntilJoined(mysql::BinlogStream& stream);
+  absl::Status TakeIn(const TailTransaction& transaction, BinlogFilter& filter);
+  // Feeds one event, and queues what has gathered.
+  absl::Status Feed(absl::string_view event, BinlogFilter& filter) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Join(bool begins) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Queue(std::string& chunk, bool transaction_complete) ABSL_LOCKS_EXCLUDED(mutex_);
   void AwaitEvents(const FetchEventsArguments& arguments) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::shared_ptr<const EventBatch>> TakeBatch(const FetchEventsArguments& arguments)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(fetch_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
-  bool CaughtUp() ABSL_EXCLUSIVE_LOCKS_REQUIRED(fetch_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool CaughtUp(absl::Time since) ABSL_LOCKS_EXCLUDED(mutex_);
 
   bool HasRoomOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return closed_ || queued_bytes_ < options_.queue_bytes_max;
@@ -80,23 +91,26 @@ class BinlogSession {
   bool WorthNoDelay() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const BinlogSessionOptions options_;
+  BinlogTail& tail_;
+  const std::unique_ptr<BinlogTail::Seat> seat_;
 
   absl::Mutex fetch_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // one Fetch at a time
   uint64_t last_number_ ABSL_GUARDED_BY(fetch_mutex_) = 0;
   std::shared_ptr<const EventBatch> last_batch_ ABSL_GUARDED_BY(fetch_mutex_);
-  std::unique_ptr<mysql::Connection> control_ ABSL_GUARDED_BY(fetch_mutex_);
 
   absl::Mutex mutex_;
   std::deque<std::string> chunks_ ABSL_GUARDED_BY(mutex_);  // events, large ones in pieces
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t transactions_queued_ ABSL_GUARDED_BY(mutex_) = 0;  // ends within chunks_
   gtid::GtidSet read_ ABSL_GUARDED_BY(mutex_);  // position and all whole transactions since
-  absl::Status ended_ ABSL_GUARDED_BY(mutex_);  // why the reader stopped
+  bool within_transaction_ ABSL_GUARDED_BY(mutex_) = false;  // what was queued last ends in one
+  absl::Status ended_ ABSL_GUARDED_BY(mutex_);               // why the reader stopped
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   mysql::BinlogStream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;  // for Interrupt
 
   // Touched by the reader's thread only.
   std::vector<gtid::Gtid> completed_;
+  std::string chunk_;
 
   std::jthread reader_;  // last: starts when everything else stands
 };

@@ -34,6 +34,16 @@ constexpr absl::Duration kThrottleWait = absl::Milliseconds(500);
 constexpr absl::Duration kThrottleLookMin = absl::Milliseconds(2);
 constexpr absl::Duration kThrottleLookMax = absl::Milliseconds(50);
 
+BinlogTailOptions ForTail(const SourceOptions& options) {
+  BinlogTailOptions tail;
+  tail.connection = options.connection;
+  tail.server_id = options.server_id_base + static_cast<uint32_t>(options.sessions_max);
+  tail.heartbeat = options.heartbeat;
+  tail.window_bytes_max = options.window_bytes_max;
+  tail.transaction_bytes_max = options.window_bytes_max / 4;
+  return tail;
+}
+
 absl::Status UnknownSession(absl::string_view id) {
   return WithSubject(absl::NotFoundError(absl::StrCat("no session ", id, " on this source")), id);
 }
@@ -77,7 +87,9 @@ class SourceService::Use {
 };
 
 SourceService::SourceService(SourceOptions options)
-    : options_(std::move(options)), reaper_([this] { EndIdleSessions(); }) {}
+    : options_(std::move(options)),
+      tail_(ForTail(options_)),
+      reaper_([this] { EndIdleSessions(); }) {}
 
 SourceService::~SourceService() {
   Stop();
@@ -115,6 +127,7 @@ void SourceService::Stop() {
   if (reaper_.joinable()) {
     reaper_.join();
   }
+  tail_.Stop();
 }
 
 size_t SourceService::sessions() const {
@@ -332,9 +345,9 @@ absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader reques
   SLUICE_RETURN_IF_ERROR(CheckRoom());
   BinlogSessionOptions options;
   options.connection = options_.connection;
-  options.database = wire::Str(request.getDatabase());
+  options.wanted.database = wire::Str(request.getDatabase());
   for (std::string& table : wire::Strs(request.getTables())) {
-    options.tables.insert(std::move(table));
+    options.wanted.tables.insert(std::move(table));
   }
   SLUICE_ASSIGN_OR_RETURN(options.position, gtid::GtidSet::Parse(wire::Str(request.getPosition())));
   {
@@ -350,7 +363,7 @@ absl::Status SourceService::OpenBinlog(schemas::OpenBinlogRequest::Reader reques
   session.stream_id = stream_id;
   session.slot = slot;
   session.throttle = MakeGate(request.hasThrottle(), request.getThrottle());
-  session.binlog = std::make_shared<BinlogSession>(std::move(options));
+  session.binlog = std::make_shared<BinlogSession>(std::move(options), tail_);
   const absl::StatusOr<std::string> id = Add(std::move(session));
   if (!id.ok()) {
     const absl::MutexLock lock(&mutex_);
@@ -376,7 +389,6 @@ absl::Status SourceService::FetchEvents(const rpc::RequestContext& context,
   arguments.bytes_max = std::clamp(request.getMaxBytes(), 1U, kBatchBytesMax);
   arguments.deadline = std::min(absl::Now() + absl::Milliseconds(request.getWaitMs()),
                                 context.deadline - kAnswerMargin);
-  arguments.closing = [&context] { return context.closing && context.closing(); };
   SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<const EventBatch> batch,
                           use.binlog()->Fetch(arguments));
   SLUICE_CRASH_POINT("source.events_taken");

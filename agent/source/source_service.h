@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "agent/source/binlog_session.h"
+#include "agent/source/binlog_tail.h"
 #include "agent/source/snapshot_session.h"
 #include "agent/throttle/gate.h"
 #include "common/mysql/connection.h"
@@ -30,13 +31,14 @@ struct SourceOptions {
   mysql::ConnectionOptions connection;  // to the agent's own mysqld
   // Others are not read from: UNAVAILABLE, since another agent may serve them. Empty: any.
   std::vector<std::string> databases = {};
-  // Binlog readers register as replicas server_id_base … server_id_base + sessions_max - 1; they
-  // must be unique among all replicas of this mysqld.
+  // Binlog readers register as replicas server_id_base … server_id_base + sessions_max, the last
+  // one for what they share; they must be unique among all replicas of this mysqld.
   uint32_t server_id_base = 0;
   size_t sessions_max = 64;
   absl::Duration idle_timeout = absl::Seconds(60);  // of a session that nobody asks
   absl::Duration heartbeat = absl::Seconds(1);
   size_t queue_bytes_max = 16U << 20U;   // read ahead per binlog session
+  size_t window_bytes_max = 16U << 20U;  // of the binlog's end, for all of them
   throttle::Sampler* sampler = nullptr;  // outlives the service; nullptr: nothing is throttled
 };
 
@@ -58,6 +60,8 @@ class SourceService {
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   [[nodiscard]] size_t sessions() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Binlog sessions that share one dump.
+  [[nodiscard]] size_t sessions_at_tail() const { return tail_.joined(); }
 
  private:
   struct Session {
@@ -102,6 +106,7 @@ class SourceService {
   void EndIdleSessions();
 
   const SourceOptions options_;
+  BinlogTail tail_;
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Session> sessions_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<uint32_t> slots_ ABSL_GUARDED_BY(mutex_);

@@ -9,10 +9,10 @@
 namespace sluice::target {
 
 // Grows with every change of the statements below.
-inline constexpr int kStreamTablesVersion = 5;
+inline constexpr int kStreamTablesVersion = 6;
 
 // Each may be run again at any time.
-inline constexpr std::array<absl::string_view, 5> kStreamTables = {
+inline constexpr std::array<absl::string_view, 6> kStreamTables = {
     // spec: control.capnp StreamSpec. epoch: of the last command that was obeyed. source_*: the
     // tablet
     // that was read from last, for when the coordinator cannot be asked.
@@ -81,6 +81,12 @@ inline constexpr std::array<absl::string_view, 5> kStreamTables = {
   ordinal INT UNSIGNED NOT NULL,
   definition LONGBLOB NOT NULL,
   PRIMARY KEY (stream_id, table_name, key_name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
+
+    // Ids of streams that were deleted lately: a request to create one of them was delayed.
+    R"(CREATE TABLE IF NOT EXISTS _sluice.deleted_stream (
+  stream_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+  deleted_at TIMESTAMP(6) NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin)",
 };
 

@@ -10,7 +10,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -93,12 +92,22 @@ class StreamManager {
                     StreamStore& store) ABSL_LOCKS_EXCLUDED(stream.mutex);
   absl::Status ChangeSpec(Stream& stream, schemas::UpdateStreamRequest::Reader request,
                           StreamStore& store) ABSL_LOCKS_EXCLUDED(stream.mutex);
-  absl::Status Delete(uint64_t id, const std::shared_ptr<Stream>& stream)
+  absl::Status CreateHere(Stream& stream, const StreamRecord& wanted, mysql::Connection& connection)
+      ABSL_LOCKS_EXCLUDED(stream.mutex);
+  absl::Status Delete(uint64_t id, uint64_t epoch, const std::shared_ptr<Stream>& stream)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  static void GoOn(Stream& stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stream.mutex);
+  // NOT_FOUND when it was deleted meanwhile.
+  absl::Status Resume(Stream& stream, uint64_t id, StreamStore& store)
+      ABSL_LOCKS_EXCLUDED(stream.mutex);
+  // Where mysqld has no such stream, it is dropped from those in memory. `stream` may be null.
+  void Forget(uint64_t id, const std::shared_ptr<Stream>& stream, mysql::Connection& connection)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void SuspendLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(load_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<agent::Session> BorrowWritable();
   std::shared_ptr<Stream> Find(uint64_t id) const ABSL_LOCKS_EXCLUDED(mutex_);
-  // The stream of that id; a new one where there is none. nullptr when stopped or deleted.
+  static absl::Status NotHere(uint64_t id);
+  // The stream of that id; a new one where there is none. nullptr when stopped.
   std::shared_ptr<Stream> FindOrAdd(const StreamRecord& record) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const StreamEnvironment environment_;
@@ -107,8 +116,6 @@ class StreamManager {
   absl::Mutex load_mutex_;       // one LoadAndResume or Suspend at a time
   mutable absl::Mutex mutex_;
   Streams streams_ ABSL_GUARDED_BY(mutex_);
-  // A createStream that was delayed must not bring a deleted stream back.
-  absl::flat_hash_set<uint64_t> deleted_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

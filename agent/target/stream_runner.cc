@@ -24,9 +24,9 @@ absl::Status WriteError(const StreamEnvironment& environment, uint64_t id,
   SLUICE_RETURN_IF_ERROR(store.CheckWritable());
   SLUICE_ASSIGN_OR_RETURN(StreamRecord record, store.Load(id));
   if (record.Active()) {
+    SLUICE_RETURN_IF_ERROR(store.WriteError(record, message));
     record.state = schemas::StreamState::ERROR;
     record.message = message;
-    SLUICE_RETURN_IF_ERROR(store.WriteState(id, record.state, message));
   }
   board.SetRecord(record);
   return absl::OkStatus();

@@ -267,7 +267,8 @@ absl::StatusOr<StreamRecord> StreamStore::Load(uint64_t id) {
 
 absl::Status StreamStore::Insert(const StreamRecord& record) {
   const uint64_t id = record.spec.id;
-  const auto insert = [&]() -> absl::Status {
+  return AsOne([&]() -> absl::Status {
+    SLUICE_RETURN_IF_ERROR(TakeId(id));
     SLUICE_RETURN_IF_ERROR(
         connection_
             .Execute(absl::StrCat(
@@ -289,44 +290,8 @@ absl::Status StreamStore::Insert(const StreamRecord& record) {
     for (const CopyTable& table : record.copy) {
       progress.push_back({.ordinal = progress.size(), .table = table.table, .range = {}});
     }
-    SLUICE_RETURN_IF_ERROR(WriteCopy(id, progress));
-    return connection_.Execute("COMMIT").status();
-  };
-  SLUICE_RETURN_IF_ERROR(Begin());
-  absl::Status status = insert();
-  if (!status.ok()) {
-    Rollback();
-  }
-  return status;
-}
-
-absl::Status StreamStore::UpdateState(const StreamRecord& record) {
-  return connection_
-      .Execute(absl::StrCat(
-          "UPDATE _sluice.stream SET state = ", QuoteString(StateName(record.state)),
-          ", message = ", MessageLiteral(record.message), ", frozen = ", record.frozen ? 1 : 0,
-          ", epoch = ", record.epoch, " WHERE id = ", record.spec.id))
-      .status();
-}
-
-absl::Status StreamStore::UpdateStart(const StreamRecord& record) {
-  const auto update = [&]() -> absl::Status {
-    SLUICE_RETURN_IF_ERROR(UpdateSpec(record.spec, record.epoch));
-    SLUICE_RETURN_IF_ERROR(UpdateState(record));
-    SLUICE_RETURN_IF_ERROR(
-        connection_
-            .Execute(absl::StrCat(
-                "UPDATE _sluice.stream_position SET position = ", PositionLiteral(record.position),
-                " WHERE stream_id = ", record.spec.id))
-            .status());
-    return connection_.Execute("COMMIT").status();
-  };
-  SLUICE_RETURN_IF_ERROR(Begin());
-  absl::Status status = update();
-  if (!status.ok()) {
-    Rollback();
-  }
-  return status;
+    return WriteCopy(id, progress);
+  });
 }
 
 absl::Status StreamStore::WriteState(uint64_t id, StreamState state, const std::string& message) {
@@ -336,17 +301,22 @@ absl::Status StreamStore::WriteState(uint64_t id, StreamState state, const std::
       .status();
 }
 
-absl::Status StreamStore::UpdateEpoch(uint64_t id, uint64_t epoch) {
-  return connection_
-      .Execute(absl::StrCat("UPDATE _sluice.stream SET epoch = ", epoch, " WHERE id = ", id))
-      .status();
+absl::Status StreamStore::WriteError(const StreamRecord& record, const std::string& message) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const uint64_t changed,
+      connection_.Execute(absl::StrCat(
+          "UPDATE _sluice.stream SET state = ", QuoteString(StateName(StreamState::ERROR)),
+          ", message = ", MessageLiteral(message), " WHERE id = ", record.spec.id,
+          " AND state = ", QuoteString(StateName(record.state)), " AND epoch = ", record.epoch)));
+  return changed == 1 ? absl::OkStatus()
+                      : absl::AbortedError(absl::StrCat("a command for stream ", record.spec.id,
+                                                        " came in between"));
 }
 
-absl::Status StreamStore::UpdateSpec(const StreamSpec& spec, uint64_t epoch) {
+absl::Status StreamStore::WritePosition(const PositionRow& row) {
   return connection_
-      .Execute(
-          absl::StrCat("UPDATE _sluice.stream SET spec = ", QuoteString(EncodeStreamSpec(spec)),
-                       ", epoch = ", epoch, " WHERE id = ", spec.id))
+      .Execute(absl::StrCat("UPDATE _sluice.stream_position SET position = ", PositionLiteral(row),
+                            " WHERE stream_id = ", row.stream_id))
       .status();
 }
 
@@ -356,24 +326,6 @@ absl::Status StreamStore::UpdateSource(uint64_t id, const std::string& alias,
       .Execute(absl::StrCat("UPDATE _sluice.stream SET source_alias = ", QuoteString(alias),
                             ", source_url = ", QuoteString(url), " WHERE id = ", id))
       .status();
-}
-
-absl::Status StreamStore::Delete(uint64_t id) {
-  const auto remove = [&]() -> absl::Status {
-    for (const char* table :
-         {"stream_position WHERE stream_id", "copy_range WHERE stream_id",
-          "stream_ddl WHERE stream_id", "deferred_key WHERE stream_id", "stream WHERE id"}) {
-      SLUICE_RETURN_IF_ERROR(
-          connection_.Execute(absl::StrCat("DELETE FROM _sluice.", table, " = ", id)).status());
-    }
-    return connection_.Execute("COMMIT").status();
-  };
-  SLUICE_RETURN_IF_ERROR(Begin());
-  absl::Status status = remove();
-  if (!status.ok()) {
-    Rollback();
-  }
-  return status;
 }
 
 absl::StatusOr<StreamRecord> StreamStore::Claim(uint64_t id) {

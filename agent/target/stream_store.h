@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,13 @@ struct CopyProgress {
   CopyRange range;
 };
 
+// What a coordinator says to a stream. Epochs only grow: what is older than the last one obeyed was
+// delayed, and may contradict it.
+struct StreamCommand {
+  uint64_t stream_id = 0;
+  uint64_t epoch = 0;
+};
+
 // Works on one connection, set up by ConfigureDataSession. Owned by one thread.
 class StreamStore {
  public:
@@ -38,21 +46,31 @@ class StreamStore {
   absl::StatusOr<std::vector<StreamRecord>> LoadAll();
   // NOT_FOUND names the stream.
   absl::StatusOr<StreamRecord> Load(uint64_t id);
-  // ALREADY_EXISTS when there is a stream of that id.
+  // ALREADY_EXISTS when there is a stream of that id, FAILED_PRECONDITION when there was one: ids
+  // are not given twice, so the request was delayed behind the one that deleted it.
   absl::Status Insert(const StreamRecord& record);
-  // Writes state, message, frozen flag and epoch.
-  absl::Status UpdateState(const StreamRecord& record);
-  // Writes specification, position, state and epoch of a stream that is told where to begin, in one
-  // commit.
-  absl::Status UpdateStart(const StreamRecord& record);
+  absl::Status CheckNotDeleted(uint64_t id);
+
+  // Commands, each one commit; of two agents beside this mysqld the later one finds what the first
+  // has written. FAILED_PRECONDITION when one of a newer epoch was obeyed, NOT_FOUND when there is
+  // no such stream; then nothing has changed, as when `change` fails.
+  using Change = std::function<absl::Status(StreamRecord&)>;
+  // Writes what `change` makes of the specification, state, message and frozen flag.
+  absl::StatusOr<StreamRecord> Obey(const StreamCommand& command, const Change& change);
+  // Claim() in the same commit, with the position; `change` may give another one.
+  absl::StatusOr<StreamRecord> ObeyAndClaim(const StreamCommand& command, const Change& change);
+  // Whether it would be refused as things are.
+  absl::Status CheckEpoch(uint64_t id, uint64_t epoch);
+  // Nothing is left of the stream but its id. OK when there was nothing.
+  absl::Status Delete(uint64_t id, uint64_t epoch);
+  // Forgets the ids of streams that were deleted long ago; no request is as old as that.
+  absl::Status ForgetDeleted();
+
   // Writes state and message only; for the stream's own thread, which gives no commands.
   absl::Status WriteState(uint64_t id, schemas::StreamState state, const std::string& message);
-  absl::Status UpdateEpoch(uint64_t id, uint64_t epoch);
-  // Writes the specification and the epoch.
-  absl::Status UpdateSpec(const StreamSpec& spec, uint64_t epoch);
+  // State error with that message, if state and epoch are still those of `record`; else ABORTED.
+  absl::Status WriteError(const StreamRecord& record, const std::string& message);
   absl::Status UpdateSource(uint64_t id, const std::string& alias, const std::string& url);
-  // Nothing is left of the stream. OK when there was nothing.
-  absl::Status Delete(uint64_t id);
 
   // Makes this the stream's only writer: waits for a commit of an earlier one that is still under
   // way, makes any later one fail, and returns the state that counts from here.
@@ -83,6 +101,15 @@ class StreamStore {
   absl::Status CheckWritable();
 
  private:
+  // Runs `statements` between Begin and COMMIT, or takes them back.
+  absl::Status AsOne(const std::function<absl::Status()>& statements);
+  absl::StatusOr<uint64_t> ReadEpoch(uint64_t id, bool locked);
+  absl::StatusOr<StreamRecord> ObeyAs(const StreamCommand& command, bool claims,
+                                      const Change& change);
+  absl::Status WriteCommand(const StreamRecord& before, const StreamRecord& after);
+  absl::Status WritePosition(const PositionRow& row);
+  // Within a transaction, which waits for others that take or delete the id.
+  absl::Status TakeId(uint64_t id);
   absl::Status WriteCopy(uint64_t id, const std::vector<CopyProgress>& progress);
   absl::Status LoadCopy(uint64_t id, std::vector<CopyTable>& tables);
   absl::Status LoadOwedKeys(uint64_t id, std::vector<CopyTable>& tables);

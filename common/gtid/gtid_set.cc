@@ -233,6 +233,15 @@ bool GtidSet::Contains(const GtidSet& other) const {
   });
 }
 
+bool GtidSet::IsCloseBehind(const GtidSet& newer, uint64_t numbers) const {
+  GtidSet lacking = newer;
+  lacking.Subtract(*this);
+  return std::all_of(lacking.sources_.begin(), lacking.sources_.end(), [&](const auto& theirs) {
+    const uint64_t last = newer.sources_.at(theirs.first).back().second;
+    return last - theirs.second.front().first < numbers;
+  });
+}
+
 uint64_t GtidSet::Count() const {
   uint64_t count = 0;
   for (const auto& [source, intervals] : sources_) {

@@ -53,6 +53,9 @@ class GtidSet {
 
   [[nodiscard]] bool Contains(const Gtid& gtid) const;
   [[nodiscard]] bool Contains(const GtidSet& other) const;
+  // True when all that `newer` has and this set lacks is, of each source, among the last `numbers`
+  // numbers that `newer` has of it: this set is a little older, and has no gap of long ago.
+  [[nodiscard]] bool IsCloseBehind(const GtidSet& newer, uint64_t numbers) const;
   [[nodiscard]] bool empty() const { return sources_.empty(); }
   // The number of transactions in the set.
   [[nodiscard]] uint64_t Count() const;

@@ -45,11 +45,11 @@ absl::StatusOr<std::string> NormalizeFrom(absl::string_view from, size_t index) 
   if (at == absl::string_view::npos) {
     return std::string(from);
   }
-  absl::StatusOr<TabletType> type = ParseTabletType(from.substr(at + 1));
-  if (!type.ok()) {
-    return RuleError(from, index, std::string(type.status().message()));
+  if (const absl::Status known = CheckFromType(from); !known.ok()) {
+    return RuleError(from, index, known.message());
   }
-  return absl::StrCat(name, "@", absl::AsciiStrToLower(TabletTypeName(*type)));
+  const auto [typed, cell] = SplitCell(from);
+  return absl::StrCat(name, absl::AsciiStrToLower(typed.substr(at)), cell.empty() ? "" : ":", cell);
 }
 
 absl::StatusOr<std::string> ParseToTables(const Json& value, absl::string_view from, size_t index) {
@@ -111,6 +111,35 @@ std::string Key(absl::string_view keyspace, absl::string_view table) {
 
 }  // namespace
 
+std::pair<absl::string_view, absl::string_view> SplitCell(absl::string_view from_table) {
+  const size_t at = from_table.find('@');
+  const size_t colon =
+      at == absl::string_view::npos ? absl::string_view::npos : from_table.find(':', at);
+  if (colon == absl::string_view::npos) {
+    return {from_table, absl::string_view()};
+  }
+  return {from_table.substr(0, colon), from_table.substr(colon + 1)};
+}
+
+absl::Status CheckFromType(absl::string_view from_table) {
+  const auto [typed, cell] = SplitCell(from_table);
+  const size_t at = typed.find('@');
+  if (at == absl::string_view::npos) {
+    return absl::OkStatus();
+  }
+  SLUICE_ASSIGN_OR_RETURN(const TabletType type, ParseTabletType(typed.substr(at + 1)));
+  if (typed.size() == from_table.size()) {
+    return absl::OkStatus();
+  }
+  if (cell.empty()) {
+    return absl::InvalidArgumentError("no cell is named behind ':'");
+  }
+  return type == TabletType::kPrimary
+             ? absl::InvalidArgumentError(
+                   "a rule of one cell is for @replica or @rdonly: writes go to one side for all")
+             : absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<TableRule>> ParseRulesJson(absl::string_view json) {
   const Json document = Json::parse(json.begin(), json.end(), nullptr, /*allow_exceptions=*/false);
   if (document.is_discarded()) {
@@ -163,10 +192,15 @@ std::string RulesToJson(const std::vector<TableRule>& rules) {
   return document.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
-RuleTable::RuleTable(const std::vector<TableRule>& rules) {
+RuleTable::RuleTable(const std::vector<TableRule>& rules, absl::string_view cell) {
   rules_.reserve(rules.size());
   for (const TableRule& rule : rules) {
-    rules_.emplace(rule.from_table, rule.to_table);
+    const auto [name, rule_cell] = SplitCell(rule.from_table);
+    if (rule_cell.empty()) {
+      rules_.emplace(name, rule.to_table);
+    } else if (rule_cell == cell) {
+      rules_.insert_or_assign(std::string(name), rule.to_table);
+    }
   }
 }
 
@@ -201,7 +235,7 @@ std::vector<TableRule> RulesOfMove(const MoveRules& move) {
   for (const std::string& table : move.tables) {
     const std::string source = Key(move.source_keyspace, table);
     const std::string target = Key(move.target_keyspace, table);
-    const auto add = [&](const char* suffix, bool switched) {
+    const auto add = [&](absl::string_view suffix, bool switched) {
       const std::string& to = switched ? target : source;
       for (const std::string& from : {table, target, source}) {
         rules.push_back({absl::StrCat(from, suffix), to});
@@ -213,8 +247,15 @@ std::vector<TableRule> RulesOfMove(const MoveRules& move) {
     } else {
       add("", false);
     }
-    add("@replica", move.replica_switched);
-    add("@rdonly", move.rdonly_switched);
+    const auto add_reads = [&](const std::string& suffix, bool switched,
+                               const std::vector<std::string>& exceptions) {
+      add(suffix, switched);
+      for (const std::string& cell : exceptions) {
+        add(absl::StrCat(suffix, ":", cell), !switched);
+      }
+    };
+    add_reads("@replica", move.replica_switched, move.replica_exceptions);
+    add_reads("@rdonly", move.rdonly_switched, move.rdonly_exceptions);
   }
   return rules;
 }
@@ -229,10 +270,11 @@ std::vector<TableRule> WithoutMove(std::vector<TableRule> rules, const MoveRules
       }
     }
   }
-  rules.erase(
-      std::remove_if(rules.begin(), rules.end(),
-                     [&](const TableRule& rule) { return names.contains(rule.from_table); }),
-      rules.end());
+  rules.erase(std::remove_if(rules.begin(), rules.end(),
+                             [&](const TableRule& rule) {
+                               return names.contains(SplitCell(rule.from_table).first);
+                             }),
+              rules.end());
   return rules;
 }
 

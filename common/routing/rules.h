@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/routing/target.h"
@@ -15,7 +17,8 @@
 namespace sluice::routing {
 
 // "customer@replica" or "commerce.customer@rdonly" or "customer" -> "commerce.customer".
-// An empty to_table disables the table.
+// An empty to_table disables the table. "customer@replica:zone1" is for reads in that cell alone,
+// where it goes before "customer@replica"; writes have no cell.
 struct TableRule {
   std::string from_table;
   std::string to_table;
@@ -29,6 +32,12 @@ absl::StatusOr<std::vector<TableRule>> ParseRulesJson(absl::string_view json);
 // snake_case, sorted by from_table, two-space indented; {"rules": []} when empty.
 std::string RulesToJson(const std::vector<TableRule>& rules);
 
+// ("customer@replica", "zone1") of "customer@replica:zone1"; the cell is empty where none is named.
+std::pair<absl::string_view, absl::string_view> SplitCell(absl::string_view from_table);
+// INVALID_ARGUMENT says what is wrong with the end of a from_table, "@replica" or "@rdonly:zone1":
+// an unknown type, no name of a cell, a cell of writes.
+absl::Status CheckFromType(absl::string_view from_table);
+
 struct TableId {
   std::string keyspace;
   std::string table;
@@ -39,7 +48,8 @@ struct TableId {
 // Immutable, thread-safe.
 class RuleTable {
  public:
-  explicit RuleTable(const std::vector<TableRule>& rules);
+  // `cell`: where the reader is. Rules of other cells are left out.
+  explicit RuleTable(const std::vector<TableRule>& rules, absl::string_view cell = "");
 
   // The table to go to for a name with the session's tablet type; `keyspace` empty for a bare name.
   // Tries name@type, then name. nullopt when no rule names it (the name stands for itself).
@@ -60,11 +70,15 @@ struct MoveRules {
   bool replica_switched = false;
   bool rdonly_switched = false;
   bool writes_switched = false;
+  // Cells whose reads are not where the two flags say.
+  std::vector<std::string> replica_exceptions = {};
+  std::vector<std::string> rdonly_exceptions = {};
 };
 // After create: t, target.t, source.t each × {none, @replica, @rdonly} -> source.t, the identity
 // rule included. Reads switched: the @replica or @rdonly ones -> target.t. Writes switched: t and
 // source.t
-// -> target.t, the rule of target.t removed.
+// -> target.t, the rule of target.t removed. Each exception: the rules t@replica:<cell> and so on,
+// to the other side.
 std::vector<TableRule> RulesOfMove(const MoveRules& move);
 // `rules` without any rule whose from_table names a table of the move in one of the three
 // spellings.

@@ -25,10 +25,23 @@ workflow::WorkflowQuery QueryOf(schemas::WorkflowRef::Reader ref) {
   return {Str(ref.getKeyspace()), Str(ref.getName()), wire::Strs(ref.getShards())};
 }
 
+GateWish WishOf(schemas::SwitchTraffic::Reader request) {
+  switch (request.getGate()) {
+    case schemas::GateChoice::TABLES:
+      return GateWish::kTables;
+    case schemas::GateChoice::SERVER:
+      return GateWish::kServer;
+    case schemas::GateChoice::AUTO:
+      break;
+  }
+  return request.getServerGate() ? GateWish::kServer : GateWish::kAuto;
+}
+
 SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
   SwitchArgs args;
   args.workflow = RefOf(request.getWorkflow());
   args.types = wire::TypesOf(request.getTypes());
+  args.cells = wire::Strs(request.getCells());
   if (request.getTimeoutMs() != 0) {
     args.timeout = absl::Milliseconds(request.getTimeoutMs());
   }
@@ -43,7 +56,7 @@ SwitchArgs SwitchArgsOf(schemas::SwitchTraffic::Reader request) {
   if (request.getKillBlockersRows() != 0) {
     args.kill_blockers_rows = request.getKillBlockersRows();
   }
-  args.server_gate = request.getServerGate();
+  args.gate = WishOf(request);
   args.force = request.getForce();
   args.parallelism = request.getParallelism();
   return args;

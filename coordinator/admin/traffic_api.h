@@ -17,11 +17,19 @@ struct WorkflowRef {
   std::string name;
 };
 
+// How the old side is to be closed.
+enum class GateWish {
+  kAuto,    // each mysqld as a whole where nothing stands against it
+  kTables,  // table by table
+  kServer,  // as whole mysqlds, or not at all
+};
+
 using Shards = std::vector<std::string>;
 
 struct SwitchArgs {
   WorkflowRef workflow;
   std::vector<routing::TabletType> types;  // empty: all
+  std::vector<std::string> cells;          // whose reads move; empty: all
   absl::Duration timeout = absl::Seconds(30);
   absl::Duration max_lag = absl::Seconds(30);
   bool dry_run = false;
@@ -30,9 +38,9 @@ struct SwitchArgs {
   bool raise_counters = false;  // AUTO_INCREMENT of the target above the source's
   absl::Duration kill_blockers_after = absl::ZeroDuration();  // zero: nobody is ended
   uint64_t kill_blockers_rows = 10'000;  // transactions that changed more are never ended
-  bool server_gate = false;              // the old side is closed as a whole mysqld
-  bool force = false;                    // in spite of lag and of what does not serve
-  uint32_t parallelism = 0;              // shards that are prepared at once; 0: a default
+  GateWish gate = GateWish::kAuto;
+  bool force = false;        // in spite of lag and of what does not serve
+  uint32_t parallelism = 0;  // shards that are prepared at once; 0: a default
 };
 
 struct FinishArgs {

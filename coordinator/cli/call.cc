@@ -52,6 +52,7 @@ void FillCreate(const Command& command, schemas::MoveTablesCreate::Builder creat
 void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request) {
   FillRef(command, request.initWorkflow());
   Fill(request.initTypes(Size(command.tablet_types)), command.tablet_types);
+  Fill(request.initCells(Size(command.stream.cells)), command.stream.cells);
   request.setTimeoutMs(Milliseconds(command.timeout));
   request.setMaxLagMs(Milliseconds(command.max_lag));
   request.setDryRun(command.dry_run);
@@ -62,7 +63,18 @@ void FillSwitch(const Command& command, schemas::SwitchTraffic::Builder request)
   request.setKillBlockersAfterMs(
       static_cast<uint32_t>(absl::ToInt64Milliseconds(command.kill_blockers_after)));
   request.setKillBlockersRows(command.kill_blockers_rows);
-  request.setServerGate(command.server_gate);
+  switch (command.gate) {
+    case admin::GateWish::kAuto:
+      request.setGate(schemas::GateChoice::AUTO);
+      break;
+    case admin::GateWish::kTables:
+      request.setGate(schemas::GateChoice::TABLES);
+      break;
+    case admin::GateWish::kServer:
+      request.setGate(schemas::GateChoice::SERVER);
+      request.setServerGate(true);  // as older coordinators know it
+      break;
+  }
   request.setForce(command.force);
   request.setParallelism(command.parallelism);
 }

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "common/routing/target.h"
 #include "common/stream/stream_options.h"
+#include "coordinator/admin/traffic_api.h"
 
 namespace sluice::cli {
 
@@ -83,7 +84,7 @@ struct Command {
   bool initialize_sequences = false;
   absl::Duration kill_blockers_after = absl::ZeroDuration();  // zero: nobody is ended
   uint64_t kill_blockers_rows = 10'000;
-  bool server_gate = false;
+  admin::GateWish gate = admin::GateWish::kAuto;
   bool dry_run = false;
   bool force = false;
   uint32_t parallelism = 0;  // 0: the coordinator's own

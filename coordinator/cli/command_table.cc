@@ -102,11 +102,15 @@ absl::Status SetKillBlockersRows(Command& command, const std::string& value) {
 }
 
 absl::Status SetGate(Command& command, const std::string& value) {
-  if (!absl::EqualsIgnoreCase(value, "tables") && !absl::EqualsIgnoreCase(value, "server")) {
-    return UsageError(absl::StrCat("--gate: \"", value, "\" is neither tables nor server"));
+  for (const auto& [name, wish] : {std::pair{"auto", admin::GateWish::kAuto},
+                                   {"tables", admin::GateWish::kTables},
+                                   {"server", admin::GateWish::kServer}}) {
+    if (absl::EqualsIgnoreCase(value, name)) {
+      command.gate = wish;
+      return absl::OkStatus();
+    }
   }
-  command.server_gate = absl::EqualsIgnoreCase(value, "server");
-  return absl::OkStatus();
+  return UsageError(absl::StrCat("--gate: \"", value, "\" is none of auto, tables, server"));
 }
 
 absl::Status SetParallelism(Command& command, const std::string& value) {
@@ -214,7 +218,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {Flag::kStopAfterCopy, "stop-after-copy", "", 0, "", "false",
      "stop the streams when every table is copied", &SetBool<&Command::stop_after_copy>},
     {Flag::kCells, "cells", "", 'c', "CELL,...", "",
-     "only tablets of these cells are read from; unless said the target's own cell is preferred",
+     "only tablets of these cells are read from; unless said the target's own cell is preferred. "
+     "Of "
+     "a switch: only the reads of these cells move (all, unless said); writes move in all cells",
      &SetCells},
     {Flag::kOnDdl, "on-ddl", "", 0, "IGNORE|STOP|EXEC|EXEC_IGNORE", "STOP",
      "what to do about a DDL statement on a moving table: pass over it, stop, run it on the "
@@ -252,8 +258,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      &SetKillBlockersAfter},
     {Flag::kKillBlockersRows, "kill-blockers-rows", "", 0, "N", "10000",
      "a transaction that changed more rows is a large one", &SetKillBlockersRows},
-    {Flag::kGate, "gate", "", 0, "KIND", "tables",
-     "close the old side's tables, or its whole server (read_only)", &SetGate},
+    {Flag::kGate, "gate", "", 0, "KIND", "auto",
+     "close the old side's tables, or its whole server (read_only); auto: that where it can be",
+     &SetGate},
     {Flag::kForce, "force", "", 0, "", "false",
      "switch in spite of lag, of tablets that do not serve and of proxies that refuse rules; gates "
      "and the last changes are waited for all the same",
@@ -297,9 +304,9 @@ constexpr FlagSet kWorkflowRef = SetOf({Flag::kWorkflow, Flag::kKeyspace});
 constexpr FlagSet kSomeShards = SetOf({Flag::kShards});
 constexpr FlagSet kSwitch =
     kMoveRef |
-    SetOf({Flag::kTabletTypes, Flag::kTimeout, Flag::kMaxLag, Flag::kEnableReverse, Flag::kHold,
-           Flag::kInitializeSequences, Flag::kKillBlockersAfter, Flag::kKillBlockersRows,
-           Flag::kGate, Flag::kForce, Flag::kParallelism, Flag::kDryRun});
+    SetOf({Flag::kTabletTypes, Flag::kCells, Flag::kTimeout, Flag::kMaxLag, Flag::kEnableReverse,
+           Flag::kHold, Flag::kInitializeSequences, Flag::kKillBlockersAfter,
+           Flag::kKillBlockersRows, Flag::kGate, Flag::kForce, Flag::kParallelism, Flag::kDryRun});
 
 constexpr auto kCommands = std::to_array<CommandSpec>({
     {Verb::kMoveTablesCreate, "movetables", "create", "", Argument::kWorkflow,

@@ -119,7 +119,11 @@ std::string ShardRoutingRulesText(const Json& answer) {
 std::string TabletsText(const Json& answer) {
   TextTable table({"ALIAS", "KEYSPACE", "SHARD", "TYPE", "STATE", "ADDRESS", "LAG", "PROBLEM"});
   table.SetAlign(6, TextTable::Align::kRight);
+  std::string remarks;
   for (const Json& tablet : Member(answer, "tablets")) {
+    for (const Json& remark : Member(tablet, "remarks")) {
+      absl::StrAppend(&remarks, TextOf(tablet, "alias"), ": ", Printable(AsText(remark)), "\n");
+    }
     const bool replica = TextOf(tablet, "type") != "PRIMARY";
     table.Add({TextOf(tablet, "alias"), TextOf(tablet, "keyspace"), TextOf(tablet, "shard"),
                TextOf(tablet, "type"), TextOf(tablet, "state"),
@@ -127,7 +131,7 @@ std::string TabletsText(const Json& answer) {
                replica ? LagText(IntOf(tablet, "replica_lag_ms", -1)) : "",
                TextOf(tablet, "problem")});
   }
-  return table.empty() ? "No tablets\n" : table.ToText();
+  return table.empty() ? "No tablets\n" : absl::StrCat(table.ToText(), remarks);
 }
 
 std::string KeyspacesText(const Json& answer) {
@@ -173,15 +177,16 @@ std::string ThrottleText(const Json& answer) {
 }
 
 std::string ProxiesText(const Json& answer) {
-  TextTable table({"PROXY", "ADDRESS", "EPOCH", "DRAINED", "HELD", "HEARD", "REFUSED"});
-  for (const size_t column : {2U, 3U, 4U, 5U}) {
+  TextTable table({"PROXY", "ADDRESS", "CELL", "EPOCH", "DRAINED", "HELD", "HEARD", "REFUSED"});
+  for (const size_t column : {3U, 4U, 5U, 6U}) {
     table.SetAlign(column, TextTable::Align::kRight);
   }
   for (const Json& proxy : Member(answer, "proxies")) {
     const std::string heard = LagText(IntOf(proxy, "last_heard_ms", -1));
-    table.Add({TextOf(proxy, "id"), TextOf(proxy, "address"), TextOf(proxy, "epoch"),
-               TextOf(proxy, "drained_epoch"), TextOf(proxy, "held_statements"),
-               heard.empty() ? "" : heard + " ago", TextOf(proxy, "refused_reason")});
+    table.Add({TextOf(proxy, "id"), TextOf(proxy, "address"), TextOf(proxy, "cell"),
+               TextOf(proxy, "epoch"), TextOf(proxy, "drained_epoch"),
+               TextOf(proxy, "held_statements"), heard.empty() ? "" : heard + " ago",
+               TextOf(proxy, "refused_reason")});
   }
   return table.empty() ? "No proxies\n" : table.ToText();
 }

@@ -288,8 +288,12 @@ EffectOutcome AgentEffects::SetGate(const Job& job, GateState state) {
   change.state = state;
   change.epoch = EpochOf(job.state, job.effect.kind);
   change.lock_wait_ms = job.plan.lock_wait_ms;
-  change.server = job.plan.server_gate && job.effect.kind == EffectKind::kCloseGate;
-  if (job.effect.kind == EffectKind::kCloseGate) {
+  const bool closes = job.effect.kind == EffectKind::kCloseGate;
+  const GatePlan how =
+      closes && !job.plan.gates.empty() ? job.plan.gates.at(job.effect.index) : GatePlan();
+  change.server = how.server;
+  change.beside = how.beside;
+  if (closes) {
     change.marker_id = absl::StrCat(job.plan.id, "/", job.effect.index);
   } else if (job.effect.kind == EffectKind::kOpenGate) {
     change.cutover_id = job.plan.id;
@@ -302,8 +306,16 @@ EffectOutcome AgentEffects::SetGate(const Job& job, GateState state) {
   if (!done.ok()) {
     return OutcomeOf(done.status());
   }
-  return Ok(
-      absl::StrCat(workflow::GateStateName(done->state), ", ", done->took_us, " us in mysqld"));
+  std::string remark =
+      absl::StrCat(workflow::GateStateName(done->state), ", ", done->took_us, " us in mysqld");
+  if (closes && !job.plan.gates.empty()) {
+    absl::StrAppend(&remark, ", ", DescribeGate(how));
+  } else if (!done->kept_by.empty()) {
+    // Nothing is routed or released before the last of them has opened.
+    absl::StrAppend(&remark, ", until the mysqld is opened by the gates of ",
+                    absl::StrJoin(done->kept_by, ", "));
+  }
+  return Ok(std::move(remark));
 }
 
 // Who sits on the tables is waited for while nobody waits for him.

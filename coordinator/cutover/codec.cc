@@ -65,7 +65,14 @@ void EncodeLists(const Plan& plan, schemas::CutoverPlan::Builder builder) {
   for (unsigned i = 0; i < types.size(); ++i) {
     types.set(i, static_cast<schemas::TabletType>(plan.source_types[i]));
   }
+  auto gates = builder.initGates(Size(plan.gates));
+  for (unsigned i = 0; i < gates.size(); ++i) {
+    gates[i].setServer(plan.gates[i].server);
+    gates[i].setReason(plan.gates[i].reason);
+    Fill(gates[i].initBeside(Size(plan.gates[i].beside)), plan.gates[i].beside);
+  }
   stream::WriteStreamOptions(plan.reverse_options, builder.initReverseOptions());
+  Fill(builder.initCells(Size(plan.cells)), plan.cells);
 }
 
 void EncodePlan(const Plan& plan, schemas::CutoverPlan::Builder builder) {
@@ -87,7 +94,6 @@ void EncodePlan(const Plan& plan, schemas::CutoverPlan::Builder builder) {
   builder.setBlockerAgeMs(plan.blocker_age_ms);
   builder.setKillBlockersAfterMs(plan.kill_blockers_after_ms);
   builder.setKillRowsMax(plan.kill_rows_max);
-  builder.setServerGate(plan.server_gate);
   builder.setStartReverse(plan.start_reverse);
   builder.setSourceReadable(plan.source_readable);
   builder.setMoveReplica(plan.move_replica);
@@ -110,10 +116,19 @@ void DecodeLists(schemas::CutoverPlan::Reader reader, Plan& plan) {
   for (const auto stale : reader.getStale()) {
     plan.stale.push_back({.source = stale.getSource(), .id = stale.getId()});
   }
+  for (const auto gate : reader.getGates()) {
+    plan.gates.push_back({.server = gate.getServer(),
+                          .reason = Str(gate.getReason()),
+                          .beside = Strs(gate.getBeside())});
+  }
+  if (plan.gates.empty() && reader.getServerGate()) {
+    plan.gates.assign(plan.sources.size(), {.server = true, .reason = {}, .beside = {}});
+  }
   for (const auto type : reader.getSourceTypes()) {
     plan.source_types.push_back(static_cast<routing::TabletType>(type));
   }
   plan.reverse_options = stream::ReadStreamOptions(reader.getReverseOptions());
+  plan.cells = Strs(reader.getCells());
 }
 
 absl::StatusOr<Plan> DecodePlan(schemas::CutoverPlan::Reader reader) {
@@ -139,7 +154,6 @@ absl::StatusOr<Plan> DecodePlan(schemas::CutoverPlan::Reader reader) {
   plan.blocker_age_ms = reader.getBlockerAgeMs();
   plan.kill_blockers_after_ms = reader.getKillBlockersAfterMs();
   plan.kill_rows_max = reader.getKillRowsMax();
-  plan.server_gate = reader.getServerGate();
   plan.start_reverse = reader.getStartReverse();
   plan.source_readable = reader.getSourceReadable();
   plan.move_replica = reader.getMoveReplica();

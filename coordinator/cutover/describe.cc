@@ -150,6 +150,15 @@ std::string DescribeEffect(const Plan& plan, const Effect& effect) {
              : absl::StrCat(EffectName(effect.kind), " of ", side->keyspace, "/", side->shard);
 }
 
+std::string DescribeGate(const GatePlan& gate) {
+  if (gate.server) {
+    return "as a whole mysqld (read_only)";
+  }
+  return gate.reason.empty()
+             ? std::string("table by table")
+             : absl::StrCat("table by table; the mysqld can't be closed as a whole: ", gate.reason);
+}
+
 std::string WaitingFor(const State& state) {
   std::vector<std::string> parts;
   for (const Slot& slot : state.slots) {
@@ -174,11 +183,17 @@ absl::Status ValidatePlan(const Plan& plan) {
   if (plan.epoch == 0) {
     return bad("a plan needs an epoch");
   }
+  if (plan.kind == Kind::kWrites && !plan.cells.empty()) {
+    return bad("writes move in all cells at once");
+  }
   if (plan.kind == Kind::kReads && !plan.move_replica && !plan.move_rdonly) {
     return bad("a plan for reads needs a tablet type");
   }
   if (plan.kind == Kind::kWrites && (plan.streams.empty() || plan.backward.empty())) {
     return bad("a plan for writes needs streams and the name of the reverse workflow");
+  }
+  if (!plan.gates.empty() && plan.gates.size() != plan.sources.size()) {
+    return bad("gates of another number of shards than it has");
   }
   for (const StreamPair& pair : plan.streams) {
     if (pair.source >= plan.sources.size() || pair.target >= plan.targets.size()) {

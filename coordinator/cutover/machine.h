@@ -191,6 +191,8 @@ bool Issued(const State& state, EffectKind kind);
 
 // "close_gate of commerce/0".
 std::string DescribeEffect(const Plan& plan, const Effect& effect);
+// "as a whole mysqld (read_only)", "table by table; the mysqld can't be closed as a whole: …".
+std::string DescribeGate(const GatePlan& gate);
 // "waiting for close_gate of commerce/0: …" for people; empty when nothing is open.
 std::string WaitingFor(const State& state);
 

@@ -38,6 +38,14 @@ struct StaleStream {
 // As max_lag_ms: however far a stream is behind, and when nobody knows.
 inline constexpr uint32_t kAnyLagMs = 0xffff'ffff;
 
+// How the gate of one source closes, as the checks have found before anybody is held.
+struct GatePlan {
+  bool server = false;              // as a whole mysqld; else table by table
+  std::string reason;               // of the latter, where it was a choice: why not as a whole
+  std::vector<std::string> beside;  // of the former: the mysqld's other databases, which close too
+  friend bool operator==(const GatePlan&, const GatePlan&) = default;
+};
+
 enum class Kind : uint16_t { kReads = 0, kWrites = 1 };
 
 // Traffic goes from `sources` to `targets`, whichever way the workflow was created: for a reversal
@@ -74,7 +82,7 @@ struct Plan {
   uint32_t blocker_age_ms = 500;
   uint32_t kill_blockers_after_ms = 0;
   uint64_t kill_rows_max = 10'000;
-  bool server_gate = false;  // the sources are closed as whole mysqlds, not table by table
+  std::vector<GatePlan> gates;  // per source; none: all table by table
   // How many shards are prepared at once before anybody is held; the fence is one for all.
   uint32_t parallelism = 16;
   bool start_reverse = true;
@@ -83,9 +91,10 @@ struct Plan {
   // Only for reads.
   bool move_replica = false;
   bool move_rdonly = false;
-  bool make_readable = false;   // the targets' writes are closed: views come first
-  bool restore_closed = false;  // undoing takes the views away again
-  bool close_behind = false;    // the last reads leave sources that are closed for writes
+  std::vector<std::string> cells;  // whose reads move; empty: all, those yet to come included
+  bool make_readable = false;      // the targets' writes are closed: views come first
+  bool restore_closed = false;     // undoing takes the views away again
+  bool close_behind = false;       // the last reads leave sources that are closed for writes
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };

@@ -21,6 +21,8 @@ void MirrorFlags(Records& records) {
   records.reverse->replica_switched = !records.original.replica_switched;
   records.reverse->rdonly_switched = !records.original.rdonly_switched;
   records.reverse->writes_switched = !records.original.writes_switched;
+  records.reverse->replica_exceptions = records.original.replica_exceptions;
+  records.reverse->rdonly_exceptions = records.original.rdonly_exceptions;
 }
 
 std::vector<StreamRecord> StreamsBackwards(const Plan& plan) {
@@ -74,10 +76,10 @@ absl::StatusOr<Records> ApplyCommit(const Plan& plan, Records records, int64_t n
   }
   if (plan.kind == Kind::kReads) {
     if (plan.move_replica) {
-      original.replica_switched = !plan.reversal;
+      workflow::MoveReplicaReads(!plan.reversal, plan.cells, original);
     }
     if (plan.move_rdonly) {
-      original.rdonly_switched = !plan.reversal;
+      workflow::MoveRdonlyReads(!plan.reversal, plan.cells, original);
     }
     MirrorFlags(records);
     return records;
@@ -98,8 +100,8 @@ absl::StatusOr<Records> ApplyCommit(const Plan& plan, Records records, int64_t n
   living.streams = StreamsBackwards(plan);
   original.writes_switched = !plan.reversal;
   if (workflow::IsPartial(original)) {
-    original.replica_switched = !plan.reversal;
-    original.rdonly_switched = !plan.reversal;
+    workflow::MoveReplicaReads(!plan.reversal, {}, original);
+    workflow::MoveRdonlyReads(!plan.reversal, {}, original);
   }
   MirrorFlags(records);
   return records;

@@ -125,7 +125,7 @@ absl::StatusOr<State> Run::Answer() const {
   }
   const std::string what =
       absl::StrCat("cutover ", published_.plan.id, " of ", published_.plan.workflow, " is ",
-                   PhaseName(published_.phase), " and goes on by itself, ", WaitingFor(published_));
+                   PhaseName(published_.phase), " and goes on by itself, ", Waits());
   return stopped_ ? absl::CancelledError(absl::StrCat("the coordinator is stopping; ", what))
                   : absl::DeadlineExceededError(what);
 }
@@ -138,6 +138,18 @@ void Run::Abort(std::string why) {
 
 void Run::StartClock() {
   deadline_ = absl::Now() + absl::Milliseconds(cutover_.state.plan.timeout_ms);
+}
+
+std::string Run::WaitsFor() const {
+  const absl::MutexLock lock(&mutex_);
+  return Waits();
+}
+
+std::string Run::Waits() const {
+  return store_failure_.empty()
+             ? WaitingFor(published_)
+             : absl::StrCat("waiting for the coordinator's store, which can't be written: ",
+                            store_failure_);
 }
 
 State Run::Current() const {
@@ -221,7 +233,10 @@ void Run::Drive(bool recovered) {
 }
 
 absl::Time Run::NextWake() const {
-  absl::Time wake = unpublished_ ? std::min(deadline_, publish_at_) : deadline_;
+  absl::Time wake = std::min(deadline_, store_again_);
+  if (unpublished_) {
+    wake = std::min(wake, publish_at_);
+  }
   for (const Ready& ready : ready_) {
     wake = std::min(wake, ready.due);
   }
@@ -314,7 +329,8 @@ void Run::Persist() {
     for (const Ready& ready : ready_) {
       effects.push_back(ready.effect);
     }
-    return dirty_ && MustStore(cutover_.state, effects);
+    // That it is taken back is known before the first step of that may be taken.
+    return dirty_ && (UndoesUnknown() || MustStore(cutover_.state, effects));
   };
   while (must_store()) {
     const absl::Status saved = Save();
@@ -335,6 +351,11 @@ void Run::Persist() {
 
 absl::Status Run::Save() {
   absl::Status saved = ledger_.Save(cutover_, steps_);
+  store_again_ = absl::InfiniteFuture();
+  {
+    const absl::MutexLock lock(&mutex_);
+    store_failure_ = UndoesUnknown() ? std::string(saved.message()) : "";
+  }
   if (!saved.ok()) {
     SLUICE_LOG(kError, "cutover state not stored",
                {{"cutover", cutover_.state.plan.id}, {"reason", saved}});
@@ -346,14 +367,20 @@ absl::Status Run::Save() {
   return saved;
 }
 
+// A new coordinator would go on with what is being taken back.
+bool Run::UndoesUnknown() const {
+  return cutover_.state.phase == Phase::kUndoing && !stored_undoes_;
+}
+
 // What the store knows leads a new coordinator the same way, so it need not know more. But for a
 // cutover that waits for a person: it would go on to its end, while requests that take it back are
 // under way. Nobody is held, so undoing can wait for the store.
 void Run::PutOffUnlessStored() {
-  if (cutover_.state.phase != Phase::kUndoing || stored_undoes_) {
+  if (!UndoesUnknown()) {
     return;
   }
   const absl::Time due = absl::Now() + options_.retry_max;
+  store_again_ = due;
   for (Ready& ready : ready_) {
     ready.due = std::max(ready.due, due);
   }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -46,6 +47,8 @@ class Run {
   void Abort(std::string why);
   // As it was a moment ago.
   [[nodiscard]] State Current() const;
+  // "waiting for …", for people: an effect, or the store.
+  [[nodiscard]] std::string WaitsFor() const;
   [[nodiscard]] bool over() const;
 
   // Leaves the cutover where it is, as a crash would, and joins. Effects under way are waited for:
@@ -79,6 +82,7 @@ class Run {
   void Persist();
   absl::Status Save();
   void PutOffUnlessStored();
+  [[nodiscard]] bool UndoesUnknown() const;
   void Dispatch();
   [[nodiscard]] bool MustWait(const Effect& effect) const;
   void Commit(const Effect& effect);
@@ -97,6 +101,7 @@ class Run {
     return OverOrStopped() || WaitsForRelease(published_);
   }
   absl::StatusOr<State> Answer() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] std::string Waits() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   Ledger& ledger_;
   Effects& effects_;
@@ -110,6 +115,7 @@ class Run {
   Steps steps_;                 // not stored yet
   bool dirty_ = false;          // the stored state is older
   absl::Time deadline_ = absl::InfiniteFuture();
+  absl::Time store_again_ = absl::InfiniteFuture();  // what it must know could not be written
   int64_t fence_from_us_ = 0;
   int64_t fence_to_us_ = 0;
   std::shared_ptr<void> keep_;
@@ -128,6 +134,7 @@ class Run {
   State published_ ABSL_GUARDED_BY(mutex_);
   bool over_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string store_failure_ ABSL_GUARDED_BY(mutex_);  // of the last attempt to write to it
 
   std::vector<std::jthread> workers_;
   std::jthread driver_;

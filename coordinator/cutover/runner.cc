@@ -73,7 +73,7 @@ std::string Runner::Describe(absl::string_view cutover_id) const {
   for (const std::shared_ptr<Run>& run : runs) {
     const State state = run->Current();
     if (state.plan.id == cutover_id && !run->over()) {
-      return absl::StrCat(PhaseName(state.phase), ", ", WaitingFor(state));
+      return absl::StrCat(PhaseName(state.phase), ", ", run->WaitsFor());
     }
   }
   return {};

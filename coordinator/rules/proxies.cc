@@ -15,6 +15,7 @@ namespace {
 // An epoch of a proxy above this is no epoch of any coordinator.
 constexpr uint64_t kEpochMax = uint64_t{1} << 62U;
 constexpr size_t kReasonBytesMax = 1024;
+constexpr size_t kCellBytesMax = 255;
 constexpr size_t kProxiesMax = 10000;
 
 }  // namespace
@@ -32,6 +33,7 @@ RuleService::Proxy& RuleService::TakePollLocked(schemas::PollRulesRequest::Reade
   }
   state.id = wire::Str(request.getProxyId());
   state.address = wire::Str(request.getAddress());
+  state.cell = wire::Str(request.getCell()).substr(0, kCellBytesMax);
   state.epoch = request.getHaveEpoch();
   state.drained_epoch = request.getDrainedEpoch();
   state.held_statements = request.getHeldStatements();

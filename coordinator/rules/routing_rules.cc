@@ -16,8 +16,9 @@ namespace {
 
 using routing::TableRule;
 
-// The keyspace in front of "keyspace.table@type"; empty for a bare name.
+// The keyspace in front of "keyspace.table@type:cell"; empty for a bare name.
 std::string KeyspaceOf(absl::string_view name) {
+  name = name.substr(0, name.find('@'));
   const size_t dot = name.find('.');
   return dot == absl::string_view::npos ? std::string() : std::string(name.substr(0, dot));
 }

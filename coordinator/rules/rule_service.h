@@ -33,6 +33,7 @@ struct RuleServiceOptions {
 struct ProxyState {
   std::string id;
   std::string address;
+  std::string cell;            // empty until it is heard
   uint64_t epoch = 0;          // obeyed
   uint64_t drained_epoch = 0;  // nothing open on held tables at this epoch
   uint32_t held_statements = 0;

@@ -70,6 +70,8 @@ workflow::WorkflowRecord ReadWorkflow(schemas::StoredWorkflow::Reader stored) {
   record.phase = FromStored(stored.getPhase());
   record.replica_switched = stored.getReplicaSwitched();
   record.rdonly_switched = stored.getRdonlySwitched();
+  record.replica_exceptions = wire::Strs(stored.getReplicaExceptions());
+  record.rdonly_exceptions = wire::Strs(stored.getRdonlyExceptions());
   record.writes_switched = stored.getWritesSwitched();
   record.options.source_types = wire::TypesOf(stored.getSourceTypes());
   record.options.stop_after_copy = stored.getStopAfterCopy();
@@ -130,6 +132,10 @@ std::string EncodeWorkflow(const workflow::WorkflowRecord& record) {
   stored.setPhase(ToStored(record.phase));
   stored.setReplicaSwitched(record.replica_switched);
   stored.setRdonlySwitched(record.rdonly_switched);
+  wire::Fill(stored.initReplicaExceptions(wire::Size(record.replica_exceptions)),
+             record.replica_exceptions);
+  wire::Fill(stored.initRdonlyExceptions(wire::Size(record.rdonly_exceptions)),
+             record.rdonly_exceptions);
   stored.setWritesSwitched(record.writes_switched);
   Fill(stored.initSourceTypes(Size(record.options.source_types)), record.options.source_types);
   stored.setStopAfterCopy(record.options.stop_after_copy);

@@ -70,6 +70,7 @@ std::vector<TabletInfo> Topology::Tablets() const {
   result.reserve(tablets_.size());
   for (const auto& [alias, entry] : tablets_) {
     result.push_back(entry.tablet);
+    result.back().remarks = entry.remarks;
   }
   return result;
 }
@@ -250,6 +251,27 @@ std::optional<StreamInfo> Topology::FindStream(uint64_t id) const {
   const absl::ReaderMutexLock lock(&mutex_);
   const auto found = streams_.find(id);
   return found == streams_.end() ? std::nullopt : std::optional<StreamInfo>(found->second);
+}
+
+std::vector<StreamInfo> Topology::Streams() const {
+  std::vector<StreamInfo> streams;
+  {
+    const absl::ReaderMutexLock lock(&mutex_);
+    for (const auto& [id, stream] : streams_) {
+      streams.push_back(stream);
+    }
+  }
+  std::sort(streams.begin(), streams.end(),
+            [](const StreamInfo& a, const StreamInfo& b) { return a.id < b.id; });
+  return streams;
+}
+
+void Topology::SetRemarks(const std::map<std::string, std::vector<std::string>>& remarks) {
+  const absl::MutexLock lock(&mutex_);
+  for (auto& [alias, entry] : tablets_) {
+    const auto found = remarks.find(alias);
+    entry.remarks = found == remarks.end() ? std::vector<std::string>() : found->second;
+  }
 }
 
 absl::StatusOr<StreamInfo> Topology::AwaitStream(

@@ -35,6 +35,8 @@ struct TabletInfo {
   std::string server_version;
   std::string gtid_executed;
 
+  // What a person should know of it though it serves: streams that nothing wants.
+  std::vector<std::string> remarks;
   absl::Time last_heard = absl::InfinitePast();
   bool serving = false;    // heard lately, reachable, without a problem, and no rival primary
   bool contested = false;  // a PRIMARY that does not serve because it has a rival

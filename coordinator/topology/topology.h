@@ -94,6 +94,10 @@ class Topology {
 
   // The last report about a stream; nullopt when no tablet reports it.
   [[nodiscard]] std::optional<StreamInfo> FindStream(uint64_t id) const;
+  // All that were reported last, by id.
+  [[nodiscard]] std::vector<StreamInfo> Streams() const;
+  // Makes these the remarks of the tablets, by alias; those that are not named have none.
+  void SetRemarks(const std::map<std::string, std::vector<std::string>>& remarks);
   // Waits until `wanted` holds for the last report. It runs under the lock: it must not call back.
   // DEADLINE_EXCEEDED, or CANCELLED after Close.
   absl::StatusOr<StreamInfo> AwaitStream(uint64_t id,
@@ -123,6 +127,7 @@ class Topology {
   struct Entry {
     TabletInfo tablet;
     std::string reported_problem;
+    std::vector<std::string> remarks;
     TableNames tables;      // null: never reported
     absl::Time fresh_from;  // last heard, or the start of a grace
   };

@@ -3,10 +3,13 @@
 #include "coordinator/traffic/checks.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "common/base/parallel.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 
@@ -25,6 +28,7 @@ using workflow::WorkflowRecord;
 constexpr absl::Duration kLagKnownWithin = absl::Seconds(3);
 // The names of thousands of tables are looked up, and a change under way is waited for.
 constexpr absl::Duration kGateTimeout = absl::Seconds(30);
+constexpr size_t kEndsAtOnce = 16;
 
 absl::Status Not(absl::string_view reason) {
   return absl::FailedPreconditionError(reason);
@@ -171,6 +175,39 @@ absl::Status CheckProxies(const rules::RuleService& rules) {
   return absl::OkStatus();
 }
 
+// A mysqld that gates of other moves keep read-only would not be opened by this one.
+absl::Status CheckKept(const Dependencies& parts, const SwitchCheck& check) {
+  std::set<std::string> agents;
+  for (const cutover::Side& side : check.direction.to) {
+    SLUICE_ASSIGN_OR_RETURN(const TabletInfo primary,
+                            parts.topology.PrimaryOf(side.keyspace, side.shard));
+    if (!agents.insert(primary.agent_url).second) {
+      continue;
+    }
+    const auto reading =
+        parts.agents.ReadGate(workflow::AgentRef::Primary(side.keyspace, side.shard),
+                              {.workflow = workflow::WorkflowKey(check.records.original),
+                               .database = side.database,
+                               .tables = check.records.original.tables},
+                              {.timeout = kGateTimeout, .idempotency_id = {}});
+    if (!reading.ok()) {
+      return Not(reading.status().message());
+    }
+    for (const std::string& database : reading->kept_by) {
+      const bool own =
+          std::any_of(check.direction.to.begin(), check.direction.to.end(),
+                      [&](const cutover::Side& each) { return each.database == database; });
+      if (!own) {
+        return Not(absl::StrCat("the mysqld of ", side.keyspace, "/", side.shard,
+                                " is kept read-only by the gate of ", database,
+                                ", which is not of this workflow; complete that move or take it "
+                                "back first"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckGates(const Dependencies& parts, const SwitchCheck& check) {
   const bool serves_there = MovedTo(check.records, check.direction.reversal).writes;
   const std::vector<GateState> writable = {GateState::kOpen};
@@ -178,30 +215,10 @@ absl::Status CheckGates(const Dependencies& parts, const SwitchCheck& check) {
   const WorkflowRecord& original = check.records.original;
   SLUICE_RETURN_IF_ERROR(RequireGates(parts, original, check.direction.from,
                                       serves_there ? fenced : writable, "the side that serves"));
-  return RequireGates(parts, original, check.direction.to, serves_there ? writable : fenced,
-                      "the side that takes over");
-}
-
-// What else a mysqld holds would be closed with it.
-absl::Status CheckServerGates(const Dependencies& parts, const SwitchCheck& check) {
-  for (const cutover::Side& side : check.direction.from) {
-    const auto reading =
-        parts.agents.ReadGate(workflow::AgentRef::Primary(side.keyspace, side.shard),
-                              {.workflow = workflow::WorkflowKey(check.records.original),
-                               .database = side.database,
-                               .tables = check.records.original.tables,
-                               .ask_server = true},
-                              {});
-    if (!reading.ok()) {
-      return Not(reading.status().message());
-    }
-    if (!reading->server_obstacles.empty()) {
-      return Not(absl::StrCat("the mysqld of ", side.keyspace, "/", side.shard,
-                              " can't be closed as a whole (--gate server): ",
-                              absl::StrJoin(reading->server_obstacles, "; ")));
-    }
-  }
-  return absl::OkStatus();
+  SLUICE_RETURN_IF_ERROR(RequireGates(parts, original, check.direction.to,
+                                      serves_there ? writable : fenced,
+                                      "the side that takes over"));
+  return serves_there ? absl::OkStatus() : CheckKept(parts, check);
 }
 
 absl::Status CheckAll(const Dependencies& parts, const SwitchCheck& check) {
@@ -227,9 +244,6 @@ absl::Status CheckAll(const Dependencies& parts, const SwitchCheck& check) {
       return Not("there is no reverse workflow to switch by");
     }
     SLUICE_RETURN_IF_ERROR(CheckStreams(parts, *feeding, check));
-  }
-  if (check.server_gate && check.types.writes) {
-    SLUICE_RETURN_IF_ERROR(CheckServerGates(parts, check));
   }
   return CheckGates(parts, check);
 }
@@ -258,11 +272,12 @@ absl::Status CheckPhase(const WorkflowRecord& record) {
 }
 
 absl::Status CheckSwitch(const Dependencies& parts, const SwitchCheck& check) {
-  const std::string key = workflow::WorkflowKey(check.records.original);
   absl::Status status = CheckAll(parts, check);
-  if (status.ok()) {
-    return status;
-  }
+  return status.ok() ? status : CannotSwitch(check.records.original, status);
+}
+
+absl::Status CannotSwitch(const WorkflowRecord& original, const absl::Status& status) {
+  const std::string key = workflow::WorkflowKey(original);
   return WithSubject(
       absl::Status(status.code(), absl::StrCat("cannot switch traffic for workflow ", key,
                                                " at this time: ", status.message())),
@@ -312,6 +327,27 @@ absl::Status RequireGates(const Dependencies& parts, const WorkflowRecord& origi
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status RequireEnds(const Dependencies& parts, const WorkflowRecord& original,
+                         const std::vector<cutover::Side>& sides, workflow::DropMode mode) {
+  return ForEachAtOnce(sides.size(), kEndsAtOnce, [&](size_t i) -> absl::Status {
+    const cutover::Side& side = sides[i];
+    const auto reading =
+        parts.agents.ReadGate(workflow::AgentRef::Primary(side.keyspace, side.shard),
+                              {.workflow = workflow::WorkflowKey(original),
+                               .database = side.database,
+                               .tables = original.tables,
+                               .ask_end = mode},
+                              {.timeout = kGateTimeout, .idempotency_id = {}});
+    if (!reading.ok()) {
+      return Not(reading.status().message());
+    }
+    return reading->end_obstacles.empty()
+               ? absl::OkStatus()
+               : Not(absl::StrCat("on ", side.keyspace, "/", side.shard, ": ",
+                                  absl::StrJoin(reading->end_obstacles, "; ")));
+  });
 }
 
 absl::Status RequireClosed(const Dependencies& parts, const WorkflowRecord& original,

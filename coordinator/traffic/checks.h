@@ -20,7 +20,6 @@ struct SwitchCheck {
   const Direction& direction;
   TrafficTypes types;  // what is about to move
   absl::Duration max_lag;
-  bool server_gate = false;  // the side that writes leave is to be closed as whole mysqlds
   // Lag, tablets for readers that do not serve, and proxies that refuse rules are no reason; gates,
   // primaries and streams that do not run are.
   bool force = false;
@@ -31,6 +30,9 @@ struct SwitchCheck {
 // over away, gates that are not where the records say, proxies that refuse the rules. Talks to the
 // primaries of both sides, so connections are warm afterwards.
 absl::Status CheckSwitch(const Dependencies& parts, const SwitchCheck& check);
+
+// The same words before what another check says.
+absl::Status CannotSwitch(const workflow::WorkflowRecord& original, const absl::Status& status);
 
 // True when any of the shards has a tablet that serves RDONLY reads or is meant to.
 bool HasRdonly(const topology::Topology& topology, const Direction& direction);
@@ -44,6 +46,11 @@ absl::StatusOr<workflow::GateState> GateOf(const Dependencies& parts,
 absl::Status RequireGates(const Dependencies& parts, const workflow::WorkflowRecord& original,
                           const std::vector<cutover::Side>& sides,
                           const std::vector<workflow::GateState>& allowed, absl::string_view what);
+
+// FAILED_PRECONDITION names what would keep the agents from ending the gates of these sides in this
+// way.
+absl::Status RequireEnds(const Dependencies& parts, const workflow::WorkflowRecord& original,
+                         const std::vector<cutover::Side>& sides, workflow::DropMode mode);
 
 // FAILED_PRECONDITION unless every side is closed. One that is closed as a whole mysqld can still
 // be read; its gate is recorded as wanted closed.

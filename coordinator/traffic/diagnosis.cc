@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/cutover/machine.h"
 #include "coordinator/traffic/state_facts.h"
 
 namespace sluice::traffic {
@@ -86,11 +87,12 @@ void JudgeGate(const Observation& seen, const SideReading& reading, bool serving
                std::vector<Finding>& findings) {
   const GateState wanted = WantedGate(seen.records, serving);
   const std::string state = GateStateName(reading.gate.state);
+  const bool fits = GateFits(reading.gate, wanted);
   Finding finding = {.place = PlaceOf(reading),
                      .about = "gate",
                      .state = state,
                      .expected = GateStateName(wanted),
-                     .verdict = VerdictOf(reading.gate.state == wanted)};
+                     .verdict = VerdictOf(fits)};
   const bool takes_writes =
       reading.gate.state == GateState::kOpen || reading.gate.state == GateState::kMixed;
   if (!serving && takes_writes) {
@@ -100,6 +102,15 @@ void JudgeGate(const Observation& seen, const SideReading& reading, bool serving
   } else if (!reading.recorded_gate.empty() && reading.recorded_gate != state) {
     absl::StrAppend(&finding.state, ", recorded as ", reading.recorded_gate);
     finding.verdict = Verdict::kDisagrees;
+  } else if (reading.next_gate) {
+    absl::StrAppend(&finding.state, ", and would close ",
+                    cutover::DescribeGate(*reading.next_gate));
+  } else if (fits && reading.gate.server && !serving) {
+    finding.state = "closed as a whole mysqld (read_only)";
+  }
+  if (serving && reading.gate.state == GateState::kReadable && !reading.gate.kept_by.empty()) {
+    absl::StrAppend(&finding.state, "; its mysqld is kept read-only by the gates of ",
+                    absl::StrJoin(reading.gate.kept_by, ", "));
   }
   findings.push_back(std::move(finding));
 }

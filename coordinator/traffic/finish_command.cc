@@ -86,6 +86,7 @@ absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
   }));
   SLUICE_RETURN_IF_ERROR(CheckPhase(records_.original));
   SLUICE_RETURN_IF_ERROR(kind_ == FinishKind::kComplete ? CheckComplete() : CheckCancel());
+  SLUICE_RETURN_IF_ERROR(CheckEnds());
   if (args_.dry_run) {
     return DryRun();
   }
@@ -112,7 +113,8 @@ absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
 
 absl::Status FinishCommand::CheckComplete() const {
   const WorkflowRecord& original = records_.original;
-  if (!original.replica_switched || !original.rdonly_switched || !original.writes_switched) {
+  const TrafficTypes there = MovedTo(records_, false);
+  if (!there.replica || !there.rdonly || !there.writes) {
     return WithSubject(
         absl::FailedPreconditionError(absl::StrCat(
             "cannot complete workflow because you have not yet switched all read and write traffic "
@@ -167,6 +169,20 @@ absl::Status FinishCommand::CheckCancel() const {
   return gates.ok() ? gates : Refused(gates.message());
 }
 
+// What an agent would refuse once the decision is stored would leave the workflow half ended.
+absl::Status FinishCommand::CheckEnds() const {
+  const Direction direction = DirectionOf(records_, false);
+  const bool complete = kind_ == FinishKind::kComplete;
+  absl::Status ends =
+      RequireEnds(parts_, records_.original, complete ? direction.from : direction.to,
+                  ModeOf(TeardownOf(args_, kind_)));
+  if (ends.ok()) {
+    ends = RequireEnds(parts_, records_.original, complete ? direction.to : direction.from,
+                       workflow::DropMode::kKeep);
+  }
+  return ends.ok() ? ends : Refused(ends.message());
+}
+
 // Tables that are kept must be whole: who deletes a stream forgets what it owes them.
 absl::Status FinishCommand::CheckKeys() const {
   const WorkflowRecord& original = records_.original;
@@ -193,7 +209,7 @@ absl::StatusOr<std::string> FinishCommand::DryRun() {
   SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> from, FactsOf(parts_, direction.from, false));
   SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> to, FactsOf(parts_, direction.to, false));
   const bool complete = kind_ == FinishKind::kComplete;
-  const TrafficTypes there = MovedTo(records_, false);
+  const TrafficTypes there = SomeMovedTo(records_, false);
   FinishPreview preview = {.records = records_,
                            .dropping = complete ? from : to,
                            .forward = to,

@@ -49,6 +49,7 @@ class FinishCommand {
   absl::StatusOr<bool> RulesAreShared() const;
   absl::Status CheckCancel() const;
   absl::Status CheckKeys() const;
+  absl::Status CheckEnds() const;
   absl::StatusOr<std::string> DryRun();
   absl::Status Decide();
   void DrainReverse(absl::Time deadline) const;

@@ -244,6 +244,9 @@ std::vector<Measure> Expect(const cutover::Plan& plan, const Probes& probes,
       const cutover::Side* side = cutover::SideOf(plan, {.kind = kind, .index = index});
       measures.push_back(
           ExpectOne(probes, history, kind, side == nullptr ? "" : NameOf(*side), ""));
+      if (kind == kCloseGate && !plan.gates.empty() && measures.back().detail.empty()) {
+        measures.back().detail = cutover::DescribeGate(plan.gates.at(index));
+      }
     }
     if (OfProxies(kind)) {
       for (const auto& [id, us] : probes.proxies) {

@@ -11,6 +11,7 @@
 #include "common/base/parallel.h"
 #include "common/base/status_macros.h"
 #include "coordinator/cutover/ledger.h"
+#include "coordinator/traffic/gate_choice.h"
 
 namespace sluice::traffic {
 namespace {
@@ -55,9 +56,8 @@ void NoteCommand(const Dependencies& parts, const cutover::Runner& runner, const
     return;
   }
   const cutover::State state = run->Current();
-  seen.command_detail =
-      absl::StrCat("cutover ", state.plan.id, " is ", cutover::PhaseName(state.phase), ", ",
-                   cutover::WaitingFor(state));
+  seen.command_detail = absl::StrCat("cutover ", state.plan.id, " is ",
+                                     cutover::PhaseName(state.phase), ", ", run->WaitsFor());
   seen.waits_for_release = cutover::WaitsForRelease(state);
   seen.databases_asked = !cutover::FenceBegun(state) || state.finished();
 }
@@ -92,6 +92,28 @@ absl::Status AskSide(const Dependencies& parts, const workflow::WorkflowRecord& 
     }
   }
   return absl::OkStatus();
+}
+
+// How the side that serves would close now. Nobody's answer is waited for twice: where a database
+// could not be asked, nothing is said of any.
+void AskGates(const Dependencies& parts, absl::Time deadline, Observation& seen) {
+  std::vector<SideReading>& serving =
+      seen.records.original.writes_switched ? seen.target : seen.source;
+  std::vector<cutover::Side> sides;
+  for (const SideReading& reading : serving) {
+    if (!reading.reached.ok() || reading.gate.state != workflow::GateState::kOpen) {
+      return;
+    }
+    sides.push_back(reading.side);
+  }
+  const auto answers = AskServers(parts, seen.records.original, sides, BudgetUntil(deadline));
+  if (!answers.ok()) {
+    return;
+  }
+  const std::vector<cutover::GatePlan> gates = DecideGates(sides, *answers);
+  for (size_t i = 0; i < gates.size(); ++i) {
+    serving[i].next_gate = gates[i];
+  }
 }
 
 std::vector<SideReading> ReadingsOf(const std::vector<cutover::Side>& sides) {
@@ -130,6 +152,7 @@ absl::StatusOr<Observation> Observe(const Dependencies& parts, const cutover::Ru
   seen.target = ReadingsOf(direction.to);
   if (seen.databases_asked) {
     AskAll(parts, deadline, seen);
+    AskGates(parts, deadline, seen);
   }
   // A command that began meanwhile explains what does not fit; one that ended has left other
   // records behind, which the databases are judged by.

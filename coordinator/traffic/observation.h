@@ -24,6 +24,8 @@ struct SideReading {
   std::string tablet;    // alias of its PRIMARY; empty when there is none
   absl::Status reached;  // not OK: why nothing of what follows is known
   workflow::GateReading gate;
+  // Of the side that serves: how a switch would close it.
+  std::optional<cutover::GatePlan> next_gate;
   std::string recorded_gate;                    // as its gate was recorded last; empty: never was
   std::vector<workflow::JournalEntry> journal;  // of the workflow, the newest first
   // Into this database, of the workflow and of its reverse.

@@ -21,9 +21,11 @@ using workflow::WorkflowRecord;
 // later.
 constexpr uint32_t kHoldMsMax = 500;
 
-absl::Status NotSwitched(absl::string_view which, absl::string_view flag) {
+absl::Status NotSwitched(absl::string_view which, absl::string_view flag,
+                         const std::vector<std::string>& cells = {}) {
   return absl::FailedPreconditionError(
-      absl::StrCat("requesting reversal of ", which, " but ", flag, " have not been switched"));
+      absl::StrCat("requesting reversal of ", which, " but ", flag, " have not been switched",
+                   cells.empty() ? "" : " in cells: ", absl::StrJoin(cells, ",")));
 }
 
 uint32_t IndexOf(std::vector<Side>& sides, const Side& side) {
@@ -62,7 +64,7 @@ cutover::Plan Base(const Records& records, bool reversal, const PlanNumbers& num
   plan.raise_counters = numbers.raise_counters;
   plan.kill_blockers_after_ms = numbers.kill_blockers_after_ms;
   plan.kill_rows_max = numbers.kill_rows_max;
-  plan.server_gate = numbers.server_gate;
+  plan.gates = numbers.gates;
   if (numbers.parallelism != 0) {
     plan.parallelism = numbers.parallelism;
   }
@@ -71,29 +73,65 @@ cutover::Plan Base(const Records& records, bool reversal, const PlanNumbers& num
 
 }  // namespace
 
-TrafficTypes MovedTo(const Records& records, bool reversal) {
+TrafficTypes MovedTo(const Records& records, bool reversal, const std::vector<std::string>& cells) {
   const WorkflowRecord& original = records.original;
-  return {.replica = original.replica_switched != reversal,
-          .rdonly = original.rdonly_switched != reversal,
+  return {.replica = workflow::AllReplicaReadsAre(!reversal, cells, original),
+          .rdonly = workflow::AllRdonlyReadsAre(!reversal, cells, original),
           .writes = original.writes_switched != reversal};
 }
 
+TrafficTypes SomeMovedTo(const Records& records, bool reversal) {
+  const TrafficTypes elsewhere = MovedTo(records, !reversal);
+  return {.replica = !elsewhere.replica, .rdonly = !elsewhere.rdonly, .writes = !elsewhere.writes};
+}
+
+absl::Status CheckCells(const std::vector<std::string>& cells, const std::vector<TabletType>& asked,
+                        const Records& records, const std::set<std::string>& known) {
+  if (cells.empty()) {
+    return absl::OkStatus();
+  }
+  const WorkflowRecord& original = records.original;
+  if (workflow::IsPartial(original)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "workflow ", workflow::WorkflowKey(original), " moves whole shards (",
+        absl::StrJoin(original.source_shards, ", "),
+        "): a shard is routed with its reads and writes at once, in all cells; leave out --cells"));
+  }
+  if (!asked.empty() && std::all_of(asked.begin(), asked.end(),
+                                    [](TabletType type) { return type == TabletType::kPrimary; })) {
+    return absl::InvalidArgumentError(
+        "--cells is for reads, and the only tablet type named is PRIMARY: writes move in all cells "
+        "at once; name REPLICA or RDONLY, or leave out --cells");
+  }
+  std::set<std::string> all = known;
+  all.insert(original.replica_exceptions.begin(), original.replica_exceptions.end());
+  all.insert(original.rdonly_exceptions.begin(), original.rdonly_exceptions.end());
+  for (const std::string& cell : cells) {
+    if (!all.contains(cell)) {
+      return absl::NotFoundError(absl::StrCat("no tablet or proxy is in cell '", cell,
+                                              "'; the cells are ", absl::StrJoin(all, ", ")));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<TrafficTypes> ChooseTypes(const std::vector<TabletType>& asked,
-                                         const Records& records, bool reversal, bool has_rdonly) {
-  const TrafficTypes there = MovedTo(records, reversal);
+                                         const Records& records, bool reversal, bool has_rdonly,
+                                         const std::vector<std::string>& cells) {
+  const TrafficTypes there = MovedTo(records, reversal, cells);
   TrafficTypes wanted = {
       .replica = asked.empty(), .rdonly = asked.empty(), .writes = asked.empty()};
   for (const TabletType type : asked) {
     switch (type) {
       case TabletType::kReplica:
         if (reversal && there.replica) {
-          return NotSwitched("read traffic for REPLICAs", "REPLICA reads");
+          return NotSwitched("read traffic for REPLICAs", "REPLICA reads", cells);
         }
         wanted.replica = true;
         break;
       case TabletType::kRdonly:
         if (reversal && there.rdonly) {
-          return NotSwitched("read traffic for RDONLYs", "RDONLY reads");
+          return NotSwitched("read traffic for RDONLYs", "RDONLY reads", cells);
         }
         wanted.rdonly = true;
         break;
@@ -168,15 +206,24 @@ const WorkflowRecord* FeedingRecord(const Records& records, bool reversal) {
 
 cutover::Plan ReadsPlan(const Records& records, bool reversal, const TrafficTypes& types,
                         const PlanNumbers& numbers) {
-  const TrafficTypes there = MovedTo(records, reversal);
+  Records after = records;
+  if (types.replica) {
+    workflow::MoveReplicaReads(!reversal, numbers.cells, after.original);
+  }
+  if (types.rdonly) {
+    workflow::MoveRdonlyReads(!reversal, numbers.cells, after.original);
+  }
+  const TrafficTypes there = MovedTo(after, reversal);
   cutover::Plan plan = Base(records, reversal, numbers);
   plan.kind = cutover::Kind::kReads;
   plan.move_replica = types.replica;
   plan.move_rdonly = types.rdonly;
+  plan.cells = numbers.cells;
   plan.make_readable = !there.writes;
-  plan.restore_closed = plan.make_readable && !there.reads();
-  plan.close_behind =
-      there.writes && (there.replica || types.replica) && (there.rdonly || types.rdonly);
+  // Undone, no cell may lose what it reads there already.
+  plan.restore_closed = plan.make_readable && !SomeMovedTo(records, reversal).reads();
+  // Not before the last cell has left.
+  plan.close_behind = there.writes && there.replica && there.rdonly;
   return plan;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,16 +24,29 @@ struct TrafficTypes {
   friend bool operator==(const TrafficTypes&, const TrafficTypes&) = default;
 };
 
-// What the side that a direction leads to has already.
-TrafficTypes MovedTo(const cutover::Records& records, bool reversal);
+// What the side that a direction leads to has already: of reads, all those of these cells (none
+// named: of any).
+TrafficTypes MovedTo(const cutover::Records& records, bool reversal,
+                     const std::vector<std::string>& cells = {});
+// What the side that a direction leads to has at least some of.
+TrafficTypes SomeMovedTo(const cutover::Records& records, bool reversal);
 
 // What there is left to move of the types asked for (none named: all). Types that are there already
 // are left out. With no RDONLY tablet on either side rdonly follows replica. FAILED_PRECONDITION
 // when a type is to be reversed by name that was never switched, or when fewer than all are named
-// for a partial workflow; INVALID_ARGUMENT for an unknown type.
+// for a partial workflow; INVALID_ARGUMENT for an unknown type. `cells`: whose reads are meant, if
+// not all.
 absl::StatusOr<TrafficTypes> ChooseTypes(const std::vector<routing::TabletType>& asked,
                                          const cutover::Records& records, bool reversal,
-                                         bool has_rdonly);
+                                         bool has_rdonly,
+                                         const std::vector<std::string>& cells = {});
+
+// Whether reads of these cells alone can move. INVALID_ARGUMENT when only writes were asked for,
+// which have no cells; FAILED_PRECONDITION for a partial workflow; NOT_FOUND names a cell that is
+// not among `known` nor an exception of the record, and those that are.
+absl::Status CheckCells(const std::vector<std::string>& cells,
+                        const std::vector<routing::TabletType>& asked,
+                        const cutover::Records& records, const std::set<std::string>& known);
 
 // "REPLICA,RDONLY".
 std::string TypesText(const TrafficTypes& types);
@@ -62,8 +76,9 @@ struct PlanNumbers {
   bool raise_counters = false;
   uint32_t kill_blockers_after_ms = 0;
   uint64_t kill_rows_max = 10'000;
-  bool server_gate = false;
-  uint32_t parallelism = 0;  // 0: the plan's default
+  std::vector<cutover::GatePlan> gates;
+  uint32_t parallelism = 0;             // 0: the plan's default
+  std::vector<std::string> cells = {};  // whose reads move, if not all; only for reads
 };
 
 // `types` has reads only. REQUIRES: types.reads().

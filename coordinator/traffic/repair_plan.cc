@@ -153,9 +153,11 @@ struct Planner {
   void Gate(bool serving, size_t index, const std::string& unknown) {
     const SideReading& reading = (serving ? seen.serving() : seen.other())[index];
     const GateState wanted = WantedGate(seen.records, serving);
+    const bool fits = GateFits(reading.gate, wanted);
     const bool recorded =
-        reading.recorded_gate.empty() || reading.recorded_gate == GateStateName(wanted);
-    if (reading.gate.state == wanted && recorded) {
+        reading.recorded_gate.empty() ||
+        reading.recorded_gate == GateStateName(fits ? reading.gate.state : wanted);
+    if (fits && recorded) {
       return;
     }
     if (reading.gate.state == GateState::kAbsent) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/cutover/machine.h"
 
 namespace sluice::traffic {
 namespace {
@@ -63,11 +64,34 @@ std::string RulesLine(const workflow::WorkflowRecord& record) {
 }
 
 void AppendReads(const workflow::WorkflowRecord& record, const TrafficTypes& types,
-                 const std::string& keyspace, std::vector<std::string>& lines) {
+                 const std::vector<std::string>& cells, const std::string& keyspace,
+                 std::vector<std::string>& lines) {
   const TrafficTypes reads = {.replica = types.replica, .rdonly = types.rdonly, .writes = false};
   lines.push_back(absl::StrCat("Switch reads for tables ", Tables(record), " to keyspace ",
-                               keyspace, " for tablet types [", TypesText(reads), "]"));
+                               keyspace, " for tablet types [", TypesText(reads), "]",
+                               cells.empty() ? "" : " in cells [", absl::StrJoin(cells, ","),
+                               cells.empty() ? "" : "]"));
   lines.push_back(RulesLine(record));
+}
+
+// Nothing where nobody had a choice.
+void AppendGates(const std::vector<ShardFacts>& from, std::vector<std::string>& lines) {
+  std::vector<std::string> whole;
+  for (const ShardFacts& shard : from) {
+    if (shard.gate && shard.gate->server) {
+      whole.push_back(shard.tablet);
+    }
+  }
+  if (!whole.empty()) {
+    lines.push_back(
+        absl::StrCat("Close as whole mysqlds (read_only): ", absl::StrJoin(whole, ", ")));
+  }
+  for (const ShardFacts& shard : from) {
+    if (shard.gate && !shard.gate->server && !shard.gate->reason.empty()) {
+      lines.push_back(
+          absl::StrCat("Close ", shard.tablet, " ", cutover::DescribeGate(*shard.gate)));
+    }
+  }
 }
 
 }  // namespace
@@ -119,7 +143,7 @@ std::vector<std::string> SwitchLines(const SwitchPreview& preview) {
   const Direction& direction = preview.direction;
   std::vector<std::string> lines;
   if (preview.types.reads() && !workflow::IsPartial(original)) {
-    AppendReads(original, preview.types, direction.to_keyspace, lines);
+    AppendReads(original, preview.types, preview.cells, direction.to_keyspace, lines);
   }
   if (preview.types.writes) {
     const std::string back =
@@ -128,6 +152,7 @@ std::vector<std::string> SwitchLines(const SwitchPreview& preview) {
             : workflow::WorkflowKey(direction.from_keyspace, workflow::ReverseName(original.name));
     lines.push_back(absl::StrCat("Stop writes on keyspace ", direction.from_keyspace,
                                  " for tables ", Tables(original), ": ", Positions(preview.from)));
+    AppendGates(preview.from, lines);
     lines.push_back(absl::StrCat("Wait for the streams to catch up for up to ",
                                  absl::FormatDuration(preview.timeout)));
     lines.push_back(absl::StrCat("Create reverse workflow ", back));
@@ -157,7 +182,7 @@ std::vector<std::string> FinishLines(const FinishPreview& preview) {
   const workflow::WorkflowRecord& original = preview.records.original;
   std::vector<std::string> lines;
   if (preview.reads_back.reads()) {
-    AppendReads(original, preview.reads_back, original.source_keyspace, lines);
+    AppendReads(original, preview.reads_back, {}, original.source_keyspace, lines);
   }
   if (!preview.backward.empty()) {
     lines.push_back(absl::StrCat("Delete reverse streams on: ", Tablets(preview.backward)));

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,14 +43,16 @@ std::string DryRunSummary(absl::string_view command, absl::string_view workflow,
 // What a dry run knows of one shard.
 struct ShardFacts {
   cutover::Side side;
-  std::string tablet;    // alias of the primary
-  std::string position;  // empty where nobody asked
+  std::string tablet;                     // alias of the primary
+  std::string position;                   // empty where nobody asked
+  std::optional<cutover::GatePlan> gate;  // how it would close
 };
 
 struct SwitchPreview {
   const cutover::Records& records;
   const Direction& direction;
   TrafficTypes types;
+  std::vector<std::string> cells;  // whose reads move; empty: all
   std::vector<ShardFacts> from;
   std::vector<ShardFacts> to;
   absl::Duration timeout;

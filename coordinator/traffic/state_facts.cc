@@ -193,10 +193,15 @@ GateState WantedGate(const cutover::Records& records, bool serving) {
     return GateState::kOpen;
   }
   // Reads of whole shards move with the writes.
-  const bool reads_there =
-      !workflow::IsPartial(original) && (original.replica_switched != original.writes_switched ||
-                                         original.rdonly_switched != original.writes_switched);
+  const bool reads_there = !workflow::IsPartial(original) &&
+                           !(workflow::AllReplicaReadsAre(original.writes_switched, {}, original) &&
+                             workflow::AllRdonlyReadsAre(original.writes_switched, {}, original));
   return reads_there ? GateState::kReadable : GateState::kClosed;
+}
+
+bool GateFits(const workflow::GateReading& gate, GateState wanted) {
+  return gate.state == wanted ||
+         (gate.server && gate.state == GateState::kReadable && wanted == GateState::kClosed);
 }
 
 std::optional<JournaledCommit> LastCommit(const Observation& seen) {

@@ -14,6 +14,8 @@ namespace sluice::traffic {
 
 // Where the gate of a database of that side belongs.
 workflow::GateState WantedGate(const cutover::Records& records, bool serving);
+// Whether a gate stands as it is to. Who only reads still reads a mysqld that is closed as a whole.
+bool GateFits(const workflow::GateReading& gate, workflow::GateState wanted);
 
 // A commit as the databases' journals hold it.
 struct JournaledCommit {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "coordinator/cutover/ledger.h"
+#include "coordinator/traffic/gate_choice.h"
 
 namespace sluice::traffic {
 namespace {
@@ -73,7 +75,8 @@ absl::StatusOr<std::vector<ShardFacts>> FactsOf(const Dependencies& parts,
   for (const cutover::Side& side : sides) {
     SLUICE_ASSIGN_OR_RETURN(const topology::TabletInfo primary,
                             parts.topology.PrimaryOf(side.keyspace, side.shard));
-    ShardFacts shard = {.side = side, .tablet = primary.alias, .position = {}};
+    ShardFacts shard = {
+        .side = side, .tablet = primary.alias, .position = {}, .gate = std::nullopt};
     if (positions) {
       SLUICE_ASSIGN_OR_RETURN(
           shard.position,
@@ -95,6 +98,7 @@ absl::StatusOr<std::string> SwitchCommand::Run(absl::Time deadline) {
     return Reply(SwitchLines({.records = records_,
                               .direction = direction_,
                               .types = types_,
+                              .cells = args_.cells,
                               .from = {},
                               .to = {},
                               .timeout = args_.timeout,
@@ -123,20 +127,29 @@ absl::Status SwitchCommand::Load() {
   SLUICE_RETURN_IF_ERROR(CheckPhase(records_.original));
   direction_ = DirectionOf(records_, reverse_ != found.by_reverse_name);
   start_state_ = parts_.rules.TrafficState(records_.original);
+  std::set<std::string> known;
+  for (const topology::TabletInfo& tablet : parts_.topology.Tablets()) {
+    known.insert(tablet.cell);
+  }
+  for (const rules::ProxyState& proxy : parts_.rules.Proxies()) {
+    known.insert(proxy.cell);
+  }
+  known.erase("");
+  SLUICE_RETURN_IF_ERROR(CheckCells(args_.cells, args_.types, records_, known));
   SLUICE_ASSIGN_OR_RETURN(types_, ChooseTypes(args_.types, records_, direction_.reversal,
-                                              HasRdonly(parts_.topology, direction_)));
+                                              HasRdonly(parts_.topology, direction_), args_.cells));
   return absl::OkStatus();
 }
 
 // What --force passes over is told all the same.
 absl::Status SwitchCommand::Check() {
-  SwitchCheck check = {.records = records_,
-                       .direction = direction_,
-                       .types = types_,
-                       .max_lag = args_.max_lag,
-                       .server_gate = args_.server_gate};
+  SwitchCheck check = {
+      .records = records_, .direction = direction_, .types = types_, .max_lag = args_.max_lag};
   absl::Status refused = CheckSwitch(parts_, check);
-  if (refused.ok() || !args_.force) {
+  if (refused.ok()) {
+    return CheckGates();
+  }
+  if (!args_.force) {
     return refused;
   }
   check.force = true;
@@ -144,6 +157,19 @@ absl::Status SwitchCommand::Check() {
   warning_ = absl::StrCat("forced, although one ", refused.message(),
                           ". Clients wait until the new side has every change, for --timeout at "
                           "most; whoever reads or writes by what does not serve meets errors");
+  return CheckGates();
+}
+
+// Decided once, before anybody is held, for all attempts of the command.
+absl::Status SwitchCommand::CheckGates() {
+  if (!types_.writes) {
+    return absl::OkStatus();
+  }
+  auto gates = ChooseGates(parts_, records_.original, direction_.from, args_.gate);
+  if (!gates.ok()) {
+    return CannotSwitch(records_.original, gates.status());
+  }
+  gates_ = *std::move(gates);
   return absl::OkStatus();
 }
 
@@ -172,10 +198,14 @@ absl::StatusOr<std::string> SwitchCommand::DryRun(absl::Time deadline) {
     }
   }
   SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> from, FactsOf(parts_, direction_.from, true));
+  for (size_t i = 0; i < gates_.size(); ++i) {
+    from.at(i).gate = gates_[i];
+  }
   SLUICE_ASSIGN_OR_RETURN(std::vector<ShardFacts> to, FactsOf(parts_, direction_.to, false));
   return Reply(SwitchLines({.records = records_,
                             .direction = direction_,
                             .types = types_,
+                            .cells = args_.cells,
                             .from = std::move(from),
                             .to = std::move(to),
                             .timeout = args_.timeout,
@@ -198,9 +228,10 @@ absl::StatusOr<cutover::Plan> SwitchCommand::MakePlan(bool writes, absl::Duratio
     numbers.kill_blockers_after_ms =
         static_cast<uint32_t>(absl::ToInt64Milliseconds(args_.kill_blockers_after));
     numbers.kill_rows_max = args_.kill_blockers_rows;
-    numbers.server_gate = args_.server_gate;
+    numbers.gates = gates_;
     return WritesPlan(records_, direction_.reversal, numbers);
   }
+  numbers.cells = args_.cells;
   return ReadsPlan(records_, direction_.reversal, types_, numbers);
 }
 

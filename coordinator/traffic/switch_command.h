@@ -29,6 +29,7 @@ class SwitchCommand {
  private:
   absl::Status Load();
   absl::Status Check();
+  absl::Status CheckGates();
   absl::StatusOr<std::string> DryRun(absl::Time deadline);
   absl::StatusOr<std::vector<Measure>> MeasureSteps(bool writes, absl::Time deadline);
   absl::Status Move(bool writes, absl::Time deadline);
@@ -52,7 +53,8 @@ class SwitchCommand {
   Direction direction_;
   TrafficTypes types_;
   std::string start_state_;
-  bool held_ = false;  // the cutover waits for a release
+  std::vector<cutover::GatePlan> gates_;  // of direction_.from, where writes move
+  bool held_ = false;                     // the cutover waits for a release
   std::vector<std::string> cutover_ids_;
   std::vector<Measure> measures_;  // of a dry run
   std::string warning_;            // what it is forced in spite of

@@ -50,13 +50,6 @@ bool WaitingCures(const absl::Status& status) {
   }
 }
 
-DropMode ModeOf(const StoredTeardown& teardown) {
-  if (teardown.keep_data) {
-    return DropMode::kKeep;
-  }
-  return teardown.rename_tables ? DropMode::kRenameOld : DropMode::kDrop;
-}
-
 absl::Status PutPhase(store::StoreTransaction& transaction, Records records, TeardownKind kind) {
   const WorkflowPhase phase =
       kind == TeardownKind::kComplete ? WorkflowPhase::kCompleting : WorkflowPhase::kCancelling;
@@ -72,6 +65,13 @@ absl::Status PutPhase(store::StoreTransaction& transaction, Records records, Tea
 }
 
 }  // namespace
+
+DropMode ModeOf(const StoredTeardown& teardown) {
+  if (teardown.keep_data) {
+    return DropMode::kKeep;
+  }
+  return teardown.rename_tables ? DropMode::kRenameOld : DropMode::kDrop;
+}
 
 absl::Status DecideTeardown(store::Store& store, const Records& records,
                             const StoredTeardown& teardown) {

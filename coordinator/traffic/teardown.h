@@ -28,6 +28,9 @@ struct TeardownOptions {
 absl::Status DecideTeardown(store::Store& store, const cutover::Records& records,
                             const cutover::StoredTeardown& teardown);
 
+// What becomes of the tables of the side that is given up.
+workflow::DropMode ModeOf(const cutover::StoredTeardown& teardown);
+
 // One thread runs the steps in order, each until it succeeds; each can be repeated from the start
 // by a new coordinator. Tables are dropped only on proof that the other side serves. Await is
 // thread-safe.

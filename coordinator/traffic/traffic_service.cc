@@ -57,6 +57,7 @@ TrafficService::~TrafficService() {
 
 void TrafficService::Close() {
   releases_.Close();
+  strays_.reset();
   runner_.Stop();
   std::vector<std::shared_ptr<Teardown>> teardowns;
   {
@@ -82,6 +83,7 @@ absl::Status TrafficService::Recover() {
       unreadable.push_back(absl::StrCat(key, ": ", status.message()));
     }
   }
+  strays_ = std::make_unique<StrayWatch>(parts_, options_.stray_interval);
   return unreadable.empty() ? absl::OkStatus()
                             : absl::DataLossError(absl::StrJoin(unreadable, "; "));
 }
@@ -289,7 +291,7 @@ absl::StatusOr<std::string> TrafficService::CutoverRelease(const admin::Workflow
     return WithSubject(
         absl::FailedPreconditionError(absl::StrCat(
             "the cutover of ", state.plan.workflow, " does not wait for a release; it is ",
-            cutover::PhaseName(state.phase), ", ", cutover::WaitingFor(state))),
+            cutover::PhaseName(state.phase), ", ", run->WaitsFor())),
         state.plan.workflow);
   }
   releases_.Release(state.plan.id);

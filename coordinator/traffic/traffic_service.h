@@ -18,6 +18,7 @@
 #include "coordinator/cutover/runner.h"
 #include "coordinator/traffic/dependencies.h"
 #include "coordinator/traffic/finish_command.h"
+#include "coordinator/traffic/stray_watch.h"
 #include "coordinator/traffic/teardown.h"
 
 namespace sluice::traffic {
@@ -25,6 +26,7 @@ namespace sluice::traffic {
 struct TrafficOptions {
   cutover::RunOptions run = {};
   TeardownOptions teardown = {};
+  absl::Duration stray_interval = absl::Seconds(2);  // between two looks for streams nobody wants
 };
 
 // Thread-safe.
@@ -37,7 +39,8 @@ class TrafficService : public admin::TrafficApi {
 
   // Goes on, in the background, with every cutover and teardown that the store knows of. Call
   // before commands are served: it takes their workflows' locks. A state that cannot be read is
-  // left alone and named in the returned DATA_LOSS; the others go on.
+  // left alone and named in the returned DATA_LOSS; the others go on. From then on, streams that
+  // nothing in the store wants are stopped.
   absl::Status Recover();
 
   // Leaves what is under way to the next coordinator and joins all threads. Close the agents, the
@@ -90,6 +93,8 @@ class TrafficService : public admin::TrafficApi {
   cutover::Releases releases_;
   cutover::AgentEffects effects_;
   cutover::Runner runner_;
+
+  std::unique_ptr<StrayWatch> strays_;
 
   absl::Mutex mutex_;
   std::vector<std::shared_ptr<Teardown>> teardowns_ ABSL_GUARDED_BY(mutex_);

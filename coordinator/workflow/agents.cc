@@ -291,9 +291,11 @@ absl::StatusOr<GateResult> AgentPool::SetGate(const AgentRef& agent, const GateC
         request.setCutoverId(change.cutover_id);
         request.setJournal(change.journal);
         request.setKind(change.server ? schemas::GateKind::SERVER : schemas::GateKind::TABLES);
+        Fill(request.initBeside(Size(change.beside)), change.beside);
       },
       [&](auto reply) {
-        result = {GateOf(reply.getState()), Str(reply.getPosition()), reply.getTookUs()};
+        result = {GateOf(reply.getState()), Str(reply.getPosition()), reply.getTookUs(),
+                  wire::Strs(reply.getKeptBy())};
         return absl::OkStatus();
       })));
   return result;
@@ -309,11 +311,19 @@ absl::StatusOr<GateReading> AgentPool::ReadGate(const AgentRef& agent, const Gat
         request.setDatabase(query.database);
         Fill(request.initTables(Size(query.tables)), query.tables);
         request.setAskServer(query.ask_server);
+        if (query.ask_end) {
+          request.setAskEnd(true);
+          request.setEndMode(WireMode(*query.ask_end));
+        }
+        Fill(request.initBeside(Size(query.beside)), query.beside);
       },
       [&](auto reply) {
         reading = {.state = GateOf(reply.getState()),
                    .epoch = reply.getEpoch(),
-                   .server_obstacles = wire::Strs(reply.getServerObstacles())};
+                   .server_obstacles = wire::Strs(reply.getServerObstacles()),
+                   .end_obstacles = wire::Strs(reply.getEndObstacles()),
+                   .server = reply.getKind() == schemas::GateKind::SERVER,
+                   .kept_by = wire::Strs(reply.getKeptBy())};
         return absl::OkStatus();
       })));
   return reading;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,26 +52,36 @@ struct GateChange {
   std::string marker_id;
   std::string cutover_id;  // not empty: its journal record is written before the gate changes
   std::string journal;
-  bool server = false;  // it is closed as a whole mysqld, not table by table
+  bool server = false;                   // it is closed as a whole mysqld, not table by table
+  std::vector<std::string> beside = {};  // then: the mysqld's other databases, which close with it
 };
 
 struct GateResult {
   GateState state = GateState::kAbsent;
   std::string position;  // gtid_executed after the change
   uint64_t took_us = 0;
+  // Of one that is open by itself: databases whose gates keep the mysqld read-only.
+  std::vector<std::string> kept_by = {};
 };
+
+enum class DropMode { kDrop, kRenameOld, kKeep };
 
 struct GateQuery {
   std::string workflow;
   std::string database;
   std::vector<std::string> tables;
-  bool ask_server = false;  // could the mysqld be closed as a whole?
+  bool ask_server = false;                         // could the mysqld be closed as a whole …
+  std::vector<std::string> beside = {};            // … together with these databases?
+  std::optional<DropMode> ask_end = std::nullopt;  // could DropTables end the gate so?
 };
 
 struct GateReading {
   GateState state = GateState::kAbsent;
   uint64_t epoch = 0;
   std::vector<std::string> server_obstacles;  // where asked: why the mysqld can't be closed
+  std::vector<std::string> end_obstacles;     // where asked: why the gate can't be ended
+  bool server = false;                        // it is closed as a whole mysqld, or was last
+  std::vector<std::string> kept_by = {};      // as of GateResult
 };
 
 // The commit of a cutover, for the mysqld of a side.
@@ -173,8 +184,6 @@ struct TableDescription {
   bool cascades_logged = false;
   GateState gate_state = GateState::kAbsent;
 };
-
-enum class DropMode { kDrop, kRenameOld, kKeep };
 
 struct DropRequest {
   std::string workflow;

@@ -105,7 +105,8 @@ std::string ListTabletsJson(const topology::Topology& topology) {
                     {"server_uuid", tablet.server_uuid},
                     {"read_only", tablet.read_only},
                     {"replica_lag_ms", tablet.replica_lag_ms},
-                    {"problem", tablet.problem}});
+                    {"problem", tablet.problem},
+                    {"remarks", tablet.remarks}});
   }
   Json json;
   json["tablets"] = list;
@@ -138,6 +139,7 @@ std::string ListProxiesJson(const rules::RuleService& rules) {
     const absl::Duration silent = std::max(now - proxy.last_heard, absl::ZeroDuration());
     list.push_back({{"id", proxy.id},
                     {"address", proxy.address},
+                    {"cell", proxy.cell},
                     {"connected", proxy.connected},
                     {"epoch", proxy.epoch},
                     {"drained_epoch", proxy.drained_epoch},

@@ -3,6 +3,7 @@
 #include "coordinator/workflow/record.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -15,6 +16,46 @@ namespace {
 
 constexpr char kReverseSuffix[] = "_reverse";
 constexpr size_t kNameBytesMax = 64;
+
+void MoveReads(bool to_target, const std::vector<std::string>& cells, bool& switched,
+               std::vector<std::string>& exceptions) {
+  if (cells.empty()) {
+    switched = to_target;
+    exceptions.clear();
+    return;
+  }
+  std::set<std::string> others(exceptions.begin(), exceptions.end());
+  for (const std::string& cell : cells) {
+    if (switched == to_target) {
+      others.erase(cell);
+    } else {
+      others.insert(cell);
+    }
+  }
+  exceptions.assign(others.begin(), others.end());
+}
+
+bool AllReadsAre(bool at_target, const std::vector<std::string>& cells, bool switched,
+                 const std::vector<std::string>& exceptions) {
+  if (cells.empty()) {
+    return switched == at_target && exceptions.empty();
+  }
+  return std::all_of(cells.begin(), cells.end(), [&](const std::string& cell) {
+    const bool excepted = std::find(exceptions.begin(), exceptions.end(), cell) != exceptions.end();
+    return (switched != excepted) == at_target;
+  });
+}
+
+// Of one type of reads; `name` is "Replica" or "Rdonly".
+std::string ReadsText(absl::string_view name, bool switched,
+                      const std::vector<std::string>& exceptions) {
+  if (!exceptions.empty()) {
+    return absl::StrCat(name, switched ? " switched in all cells but: " : " switched in cells: ",
+                        absl::StrJoin(exceptions, ","));
+  }
+  return switched ? absl::StrCat("All ", name, " Reads Switched")
+                  : absl::StrCat(name, " not switched");
+}
 
 // Its reads follow its writes.
 std::string PartialTrafficText(const WorkflowRecord& record, bool whole_keyspace) {
@@ -66,6 +107,26 @@ std::string ReverseName(absl::string_view name) {
   return absl::StrCat(name, kReverseSuffix);
 }
 
+void MoveReplicaReads(bool to_target, const std::vector<std::string>& cells,
+                      WorkflowRecord& record) {
+  MoveReads(to_target, cells, record.replica_switched, record.replica_exceptions);
+}
+
+void MoveRdonlyReads(bool to_target, const std::vector<std::string>& cells,
+                     WorkflowRecord& record) {
+  MoveReads(to_target, cells, record.rdonly_switched, record.rdonly_exceptions);
+}
+
+bool AllReplicaReadsAre(bool at_target, const std::vector<std::string>& cells,
+                        const WorkflowRecord& record) {
+  return AllReadsAre(at_target, cells, record.replica_switched, record.replica_exceptions);
+}
+
+bool AllRdonlyReadsAre(bool at_target, const std::vector<std::string>& cells,
+                       const WorkflowRecord& record) {
+  return AllReadsAre(at_target, cells, record.rdonly_switched, record.rdonly_exceptions);
+}
+
 bool IsPartial(const WorkflowRecord& record) {
   return record.sub_type == kPartial;
 }
@@ -75,16 +136,17 @@ std::string TrafficStateText(const WorkflowRecord& record, bool whole_keyspace) 
     return PartialTrafficText(record, whole_keyspace);
   }
   std::vector<std::string> parts;
-  if (record.replica_switched && record.rdonly_switched) {
+  const auto all_reads_are = [&](bool at_target) {
+    return AllReplicaReadsAre(at_target, {}, record) && AllRdonlyReadsAre(at_target, {}, record);
+  };
+  if (all_reads_are(true)) {
     parts.emplace_back("All Reads Switched");
-  } else if (!record.replica_switched && !record.rdonly_switched) {
+  } else if (all_reads_are(false)) {
     parts.emplace_back("Reads Not Switched");
   } else {
     parts.emplace_back("Reads partially switched");
-    parts.emplace_back(record.replica_switched ? "All Replica Reads Switched"
-                                               : "Replica not switched");
-    parts.emplace_back(record.rdonly_switched ? "All Rdonly Reads Switched"
-                                              : "Rdonly not switched");
+    parts.push_back(ReadsText("Replica", record.replica_switched, record.replica_exceptions));
+    parts.push_back(ReadsText("Rdonly", record.rdonly_switched, record.rdonly_exceptions));
   }
   parts.emplace_back(record.writes_switched ? "Writes Switched" : "Writes Not Switched");
   return absl::StrJoin(parts, ". ");
@@ -102,6 +164,8 @@ routing::MoveRules MoveRulesOf(const WorkflowRecord& record) {
   move.replica_switched = record.replica_switched != reverse;
   move.rdonly_switched = record.rdonly_switched != reverse;
   move.writes_switched = record.writes_switched != reverse;
+  move.replica_exceptions = record.replica_exceptions;
+  move.rdonly_exceptions = record.rdonly_exceptions;
   return move;
 }
 

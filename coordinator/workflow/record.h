@@ -67,6 +67,10 @@ struct WorkflowRecord {
   bool replica_switched = false;
   bool rdonly_switched = false;
   bool writes_switched = false;
+  // Cells whose reads are not where replica_switched and rdonly_switched say; sorted. A cell that
+  // is not named goes by the flag, so nobody need know which cells there are.
+  std::vector<std::string> replica_exceptions;
+  std::vector<std::string> rdonly_exceptions;
   WorkflowOptions options;
   std::string reverse_of;     // keyspace.name of the forward workflow; empty in a forward one
   int64_t created_at_ms = 0;  // since 1970
@@ -96,11 +100,23 @@ std::string ReverseName(absl::string_view name);
 inline constexpr char kPartial[] = "Partial";
 bool IsPartial(const WorkflowRecord& record);
 
+// Moves reads of a type to the target or back to the source: those of these cells, or all of them
+// (none named), those of cells that are yet to come included.
+void MoveReplicaReads(bool to_target, const std::vector<std::string>& cells,
+                      WorkflowRecord& record);
+void MoveRdonlyReads(bool to_target, const std::vector<std::string>& cells, WorkflowRecord& record);
+// Whether all reads of these cells (none named: of any) are at the target, or at the source.
+bool AllReplicaReadsAre(bool at_target, const std::vector<std::string>& cells,
+                        const WorkflowRecord& record);
+bool AllRdonlyReadsAre(bool at_target, const std::vector<std::string>& cells,
+                       const WorkflowRecord& record);
+
 // The traffic as our users know it: "Reads Not Switched. Writes Not Switched", "All Reads Switched.
 // Writes Switched", "Reads partially switched. All Replica Reads Switched. Rdonly not switched.
-// Writes Not Switched". Of a partial workflow: "Reads partially switched, for shards: -80. Writes
-// partially switched, for shards: -80"; with `whole_keyspace`, when the other shards are where its
-// own are: "All Reads Switched. All Writes Switched".
+// Writes Not Switched", "Reads partially switched. Replica switched in cells: zone1. Rdonly not
+// switched. Writes Not Switched". Of a partial workflow: "Reads partially switched, for shards:
+// -80. Writes partially switched, for shards: -80"; with `whole_keyspace`, when the other shards
+// are where its own are: "All Reads Switched. All Writes Switched".
 std::string TrafficStateText(const WorkflowRecord& record, bool whole_keyspace = false);
 
 // The table rules of this record's move, in the forward direction (a reverse record is turned

@@ -41,6 +41,7 @@ struct Series {
   std::vector<double> commands_ms;
   std::vector<double> coordinator_ms;
   double errors = 0;
+  std::string gate_kinds;  // of the last one
 };
 
 absl::StatusOr<Series> SwitchToAndFro(CutoverStage& stage, uint64_t pairs) {
@@ -53,6 +54,7 @@ absl::StatusOr<Series> SwitchToAndFro(CutoverStage& stage, uint64_t pairs) {
     series.fences_ms.push_back(times.fence_ms);
     series.commands_ms.push_back(times.command_ms);
     series.coordinator_ms.push_back(times.coordinator_ms);
+    series.gate_kinds = times.gate_kinds;
   }
   series.errors = static_cast<double>(stage.load().errors() - errors_before);
   if (series.errors > 0) {
@@ -72,7 +74,8 @@ void NoteDetails(Bench& bench, const std::string& measure, const Series& series,
   bench.Detail(measure, "client_errors", series.errors);
   bench.Detail(measure, "statements_per_s", rate);
   Bench::Say(absl::StrCat(measure, ": pauses of p50 ", Percentile(series.pauses_ms, 50),
-                          " ms, p99 ", Percentile(series.pauses_ms, 99), " ms"));
+                          " ms, p99 ", Percentile(series.pauses_ms, 99), " ms; ",
+                          series.gate_kinds));
 }
 
 struct Course {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
@@ -74,6 +75,19 @@ Span SpanOf(const nlohmann::json& steps, const std::string& name) {
   return span;
 }
 
+// How many gates were closed as whole mysqlds, of all.
+std::string KindsOf(const nlohmann::json& steps) {
+  size_t whole = 0;
+  size_t all = 0;
+  for (const auto& step : steps) {
+    if (step.value("name", "") == "close_gate") {
+      ++all;
+      whole += absl::StrContains(step.value("detail", ""), "as a whole mysqld") ? 1U : 0U;
+    }
+  }
+  return absl::StrCat(whole, " of ", all, " gates as whole mysqlds");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CutoverStage>> CutoverStage::Start(
@@ -86,6 +100,7 @@ absl::StatusOr<std::unique_ptr<CutoverStage>> CutoverStage::Start(
   std::unique_ptr<CutoverStage> stage(new CutoverStage(options));
   SLUICE_ASSIGN_OR_RETURN(stage->cluster_,
                           cluster::Cluster::Up(TopologyOf(options), cluster_options));
+  SLUICE_RETURN_IF_ERROR(stage->cluster_->AllowServerGates());
   SLUICE_RETURN_IF_ERROR(stage->Fill());
   SLUICE_ASSIGN_OR_RETURN(
       const cluster::CommandResult created,
@@ -243,6 +258,7 @@ absl::Status CutoverStage::ReadTimeline(CutoverTimes& times) const {
   if (fence.begin_us == 0 || closing.begin_us == 0 || opening.begin_us == 0) {
     return absl::InternalError("the newest cutover tells no fence");
   }
+  times.gate_kinds = KindsOf(steps);
   times.fence_ms = fence.ms();
   times.gates_ms = Span{closing.begin_us, opening.end_us}.ms();
   return absl::OkStatus();
@@ -256,8 +272,15 @@ absl::StatusOr<uint64_t> CutoverStage::VerifyShard(uint32_t shard) const {
   SLUICE_ASSIGN_OR_RETURN(const auto closed,
                           ConnectRoot(target->mysql_port, target->spec.database()));
   std::vector<TablePair> pairs;
+  // Behind a mysqld that is closed as a whole the tables keep their names.
+  const std::string first = options_.tables.front().name;
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::string renamed,
+      closed->QueryScalar(absl::StrCat("SELECT COUNT(*) FROM information_schema.TABLES WHERE"
+                                       " TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ",
+                                       mysql::QuoteString(gate::ClosedName(first)))));
   for (const TableSpec& table : options_.tables) {
-    pairs.push_back({table.name, gate::ClosedName(table.name)});
+    pairs.push_back({table.name, renamed == "1" ? gate::ClosedName(table.name) : table.name});
   }
   // The stream is applying what the clients have written last.
   const absl::Time deadline = absl::Now() + absl::Minutes(2);

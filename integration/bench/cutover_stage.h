@@ -32,6 +32,7 @@ struct CutoverTimes {
   double fence_ms = 0;        // from the hold to the rules of the new side
   double gates_ms = 0;        // from the first gate's closing to the last one's standing open
   double coordinator_ms = 0;  // the coordinator's processor time during the command
+  std::string gate_kinds;     // "4 of 4 gates as whole mysqlds"
 };
 
 // Owned by one thread. Servers and programs end with it.

@@ -71,6 +71,15 @@ Cluster::~Cluster() {
   }
 }
 
+absl::Status Cluster::AllowServerGates() const {
+  for (const TabletLayout& server : layout_.Servers()) {
+    if (server.spec.type == routing::TabletType::kPrimary) {
+      SLUICE_RETURN_IF_ERROR(cluster::AllowServerGates(server.mysql_port));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Cluster::StartMysqlds() {
   // Prepared side by side, but started from this thread: a child that dies with its parent dies
   // with the thread that made it.

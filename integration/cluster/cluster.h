@@ -58,6 +58,9 @@ class Cluster {
   [[nodiscard]] bool IsRunning(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> ProcessNames() const;
 
+  // Agents may close their mysqlds as a whole from now on, where nothing else stands against it.
+  absl::Status AllowServerGates() const;
+
   // Waits until every tablet is serving in the coordinator's view.
   absl::Status AwaitServing(absl::Duration timeout);
 

@@ -86,13 +86,13 @@ std::string AgentToml(const Layout& layout, const TabletLayout& server) {
 }
 
 std::string ProxyToml(const Layout& layout, const ProxyLayout& proxy) {
-  return absl::StrCat(
-      "id = ", Quoted(proxy.name), "\ncell = ", Quoted(layout.tablets.front().spec.cell),
-      "\nlisten = \"127.0.0.1:", proxy.port, "\"\ncoordinator = ", Quoted(layout.coordinator_url()),
-      "\nstate_file = ", Quoted(layout.Path(proxy.name + ".state")),
-      "\n\n[users]\nfile = ", Quoted(layout.Path("secrets/users")),
-      "\n\n[backend]\nuser = \"sluice_proxy\"\npassword_file = ",
-      Quoted(layout.Path("secrets/proxy")), "\n");
+  return absl::StrCat("id = ", Quoted(proxy.name), "\ncell = ", Quoted(proxy.cell),
+                      "\nlisten = \"127.0.0.1:", proxy.port,
+                      "\"\ncoordinator = ", Quoted(layout.coordinator_url()),
+                      "\nstate_file = ", Quoted(layout.Path(proxy.name + ".state")),
+                      "\n\n[users]\nfile = ", Quoted(layout.Path("secrets/users")),
+                      "\n\n[backend]\nuser = \"sluice_proxy\"\npassword_file = ",
+                      Quoted(layout.Path("secrets/proxy")), "\n");
 }
 
 json ToJson(const TabletLayout& tablet) {
@@ -137,7 +137,9 @@ absl::Status FillFromJson(const json& document, Layout& layout) {
     layout.tablets.push_back(std::move(tablet));
   }
   for (const json& one : document.at("proxies")) {
-    layout.proxies.push_back({one.at("name").get<std::string>(), one.at("port").get<uint16_t>()});
+    layout.proxies.push_back({one.at("name").get<std::string>(), one.at("port").get<uint16_t>(),
+                              one.at("cell").get<std::string>()});
+    layout.topology.proxy_cells.push_back(layout.proxies.back().cell);
   }
   layout.topology.proxies = static_cast<int>(layout.proxies.size());
   for (const auto& [name, one] : document.at("processes").items()) {
@@ -204,9 +206,11 @@ absl::StatusOr<Layout> PlanLayout(const Topology& topology, const std::string& d
     layout.tablets.push_back(
         {.spec = spec, .mysql_port = server.first, .agent_port = server.second});
   }
-  for (int i = 1; i <= topology.proxies; ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(topology.proxies); ++i) {
     SLUICE_ASSIGN_OR_RETURN(const uint16_t port, PickPort());
-    layout.proxies.push_back({absl::StrCat("proxy-", i), port});
+    layout.proxies.push_back({absl::StrCat("proxy-", i + 1), port,
+                              i < topology.proxy_cells.size() ? topology.proxy_cells[i]
+                                                              : topology.tablets.front().cell});
   }
   return layout;
 }
@@ -265,7 +269,7 @@ std::string LayoutToJson(const Layout& layout) {
   }
   for (const ProxyLayout& proxy : layout.proxies) {
     document["proxies"].push_back(
-        {{"name", proxy.name}, {"host", "127.0.0.1"}, {"port", proxy.port}});
+        {{"name", proxy.name}, {"host", "127.0.0.1"}, {"port", proxy.port}, {"cell", proxy.cell}});
   }
   for (const auto& [name, process] : layout.processes) {
     document["processes"][name] = {{"pid", process.id.pid},

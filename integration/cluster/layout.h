@@ -30,6 +30,7 @@ struct TabletLayout {
 struct ProxyLayout {
   std::string name;  // proxy-1
   uint16_t port = 0;
+  std::string cell;
 };
 
 struct ProcessLayout {

@@ -209,12 +209,20 @@ absl::Status CreateAccounts(uint16_t port, const Accounts& accounts,
   return Run(*connection,
              {user("sluice_agent", accounts.agent_password),
               "GRANT ALL PRIVILEGES ON *.* TO 'sluice_agent'@'127.0.0.1' WITH GRANT OPTION",
+              // What only a gate of kind server needs: cutovers close tables, unless a test or a
+              // benchmark wants otherwise.
+              "REVOKE SHOW DATABASES ON *.* FROM 'sluice_agent'@'127.0.0.1'",
               user("sluice_proxy", accounts.proxy_password),
               "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, "
               "CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, SHOW VIEW, PROCESS "
               "ON *.* TO 'sluice_proxy'@'127.0.0.1'",
               user("sluice_replica", accounts.replica_password),
               "GRANT REPLICATION SLAVE ON *.* TO 'sluice_replica'@'127.0.0.1'"});
+}
+
+absl::Status AllowServerGates(uint16_t port) {
+  SLUICE_ASSIGN_OR_RETURN(auto connection, mysql::Connection::Connect(RootOptions(port)));
+  return Run(*connection, {"GRANT SHOW DATABASES ON *.* TO 'sluice_agent'@'127.0.0.1'"});
 }
 
 absl::Status StartReplication(uint16_t port, uint16_t source_port, const Accounts& accounts) {

@@ -28,7 +28,7 @@ struct MysqldOptions {
 
 // Accounts of every cluster; passwords are made per cluster.
 struct Accounts {
-  std::string agent_password;    // user sluice_agent: everything an agent needs
+  std::string agent_password;    // user sluice_agent: all but SHOW DATABASES
   std::string proxy_password;    // user sluice_proxy: statements of the applications
   std::string replica_password;  // user sluice_replica: native replication
 };
@@ -50,6 +50,9 @@ absl::Status AwaitMysqld(uint16_t port, const ProcessId& id, const std::string& 
 // On a fresh PRIMARY: the accounts, and empty schemas `databases`.
 absl::Status CreateAccounts(uint16_t port, const Accounts& accounts,
                             const std::vector<std::string>& databases);
+
+// Gives the agents' account what CreateAccounts leaves out, so that whole mysqlds may be closed.
+absl::Status AllowServerGates(uint16_t port);
 
 // Makes the server a replica of another one, by GTID auto position.
 absl::Status StartReplication(uint16_t port, uint16_t source_port, const Accounts& accounts);

@@ -155,7 +155,7 @@ absl::StatusOr<Topology> ParseTopology(const std::string& toml_text) {
   }
   Topology topology;
   for (const auto& [key, value] : root) {
-    if (key.str() != "tablet" && key.str() != "proxies") {
+    if (key.str() != "tablet" && key.str() != "proxies" && key.str() != "proxy_cells") {
       return absl::InvalidArgumentError(
           absl::StrCat("unknown key \"", std::string(key.str()), "\""));
     }
@@ -165,6 +165,14 @@ absl::StatusOr<Topology> ParseTopology(const std::string& toml_text) {
     return absl::InvalidArgumentError("proxies must be between 0 and 64");
   }
   topology.proxies = static_cast<int>(proxies);
+  if (const toml::array* cells = root["proxy_cells"].as_array(); cells != nullptr) {
+    for (const toml::node& cell : *cells) {
+      topology.proxy_cells.push_back(cell.value_or<std::string>(""));
+    }
+  }
+  if (topology.proxy_cells.size() > static_cast<size_t>(topology.proxies)) {
+    return absl::InvalidArgumentError("proxy_cells names more cells than there are proxies");
+  }
   const toml::array* tablets = root["tablet"].as_array();
   if (tablets == nullptr || tablets->empty()) {
     return absl::InvalidArgumentError("no [[tablet]]");

@@ -30,6 +30,8 @@ struct TabletSpec {
 struct Topology {
   std::vector<TabletSpec> tablets;
   int proxies = 1;
+  // Where they are, in order; those beyond are in the cell of the first tablet.
+  std::vector<std::string> proxy_cells;
 
   [[nodiscard]] std::vector<std::string> Keyspaces() const;  // in order of appearance
   [[nodiscard]] std::vector<std::string> Shards(const std::string& keyspace) const;
@@ -41,6 +43,7 @@ struct Topology {
 std::vector<std::string> EqualShards(int count);
 
 // proxies = 1
+// proxy_cells = []
 // [[tablet]]
 // uid = 100; keyspace = "commerce"; type = "PRIMARY"; shard = "0"; cell = "zone1"; mysqld = 100
 // (type and what follows it: defaults)

@@ -4,7 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <optional>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "coordinator/store/sqlite_store.h"
 #include "integration/scenarios/scenario.h"
 
@@ -136,6 +141,46 @@ TEST_F(RepairScenarioTest, RulesThatWereLostAreMadeFromTheRecord) {
   EXPECT_EQ(scenario_->Json({"getroutingrules"})["rules"], rules);
   ExpectInOrder();
   ExpectWritesWork();
+}
+
+// The store may be the one that is wrong, so nothing of the stream is thrown away.
+TEST_F(RepairScenarioTest, AStreamThatTheStoreHasForgottenIsStoppedAndNamedAndNothingMore) {
+  cluster::Cluster& cluster = scenario_->cluster();
+  const auto change = [&](const std::function<absl::Status(store::StoreTransaction&)>& work) {
+    ASSERT_TRUE(cluster.Terminate("coordinator").ok());
+    {
+      auto store = store::SqliteStore::Open(cluster.layout().Path("store.sqlite"));
+      ASSERT_TRUE(store.ok()) << store.status();
+      const absl::Status changed = (*store)->Transaction(work);
+      ASSERT_TRUE(changed.ok()) << changed;
+    }
+    ASSERT_TRUE(cluster.Start("coordinator").ok());
+    ASSERT_TRUE(cluster.AwaitServing(absl::Seconds(60)).ok());
+  };
+  const auto count = [&] { return scenario_->Ask(200, "SELECT COUNT(*) FROM _sluice.stream"); };
+  const std::vector<std::string> before = count();
+  std::optional<workflow::WorkflowRecord> record;
+  change([&](store::StoreTransaction& transaction) -> absl::Status {
+    record = transaction.FindWorkflow("customer", "commerce2customer").value_or(std::nullopt);
+    return transaction.DeleteWorkflow("customer", "commerce2customer");
+  });
+  ASSERT_TRUE(record.has_value());
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  std::string tablets;
+  while (!absl::StrContains(tablets, "no workflow's record names it; it stays") &&
+         absl::Now() < deadline) {
+    tablets = scenario_->Sluice({"gettablets"}).output;
+  }
+  EXPECT_THAT(tablets, HasSubstr("zone1-200: stream "));
+  EXPECT_THAT(tablets, HasSubstr("of workflow customer.commerce2customer is Stopped, but no"));
+  EXPECT_EQ(scenario_->Ask(200, "SELECT DISTINCT state FROM _sluice.stream"),
+            std::vector<std::string>{"stopped"});
+  EXPECT_EQ(count(), before);
+  // The newest copy of the store comes back.
+  change([&](store::StoreTransaction& transaction) { return transaction.PutWorkflow(*record); });
+  scenario_->Done({"workflow", "start", kWorkflow});
+  ASSERT_TRUE(scenario_->AwaitRunning(kWorkflow));
+  ExpectInOrder();
 }
 
 TEST_F(RepairScenarioTest, AnAgentThatIsAwayIsSaidAsSuch) {

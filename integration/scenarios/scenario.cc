@@ -35,6 +35,7 @@ void AddTablets(const ScenarioOptions& options, const cluster::TabletSpec& first
 cluster::Topology TopologyOf(const ScenarioOptions& options) {
   cluster::Topology topology;
   topology.proxies = options.proxies;
+  topology.proxy_cells = options.proxy_cells;
   using routing::TabletType;
   const uint32_t apart = options.shards > 1 ? 1000 : 1;
   for (const auto& [keyspace, base] :
@@ -42,7 +43,11 @@ cluster::Topology TopologyOf(const ScenarioOptions& options) {
     uint32_t offset = 0;
     for (const TabletType type :
          {TabletType::kPrimary, TabletType::kReplica, TabletType::kRdonly}) {
-      AddTablets(options, {.uid = base + offset, .keyspace = keyspace, .type = type},
+      AddTablets(options,
+                 {.cell = type == TabletType::kRdonly ? options.rdonly_cell : "zone1",
+                  .uid = base + offset,
+                  .keyspace = keyspace,
+                  .type = type},
                  (options.together ? 100 : base) + offset, topology);
       offset += apart;
       if (!options.replicas) {

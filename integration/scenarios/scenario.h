@@ -24,6 +24,8 @@ struct ScenarioOptions {
   int mysqlds = 1;
   // Both keyspaces on the mysqlds of commerce.
   bool together = false;
+  std::string rdonly_cell = "zone1";
+  std::vector<std::string> proxy_cells = {};  // in order; else zone1
 };
 
 // Keyspaces commerce (tablets 100-102) and customer (tablets 200-202); of sharded ones the i-th

@@ -25,6 +25,8 @@ class ServerGateScenarioTest : public testing::Test {
   void SetUp() override {
     scenario_ = Scenario::Start({});
     ASSERT_NE(scenario_, nullptr);
+    const absl::Status allowed = scenario_->cluster().AllowServerGates();
+    ASSERT_TRUE(allowed.ok()) << allowed;
     // An application that goes past the proxies, without the privileges of an administrator.
     scenario_->Ask(100, "CREATE USER shop@'127.0.0.1' IDENTIFIED BY 'shop'");
     scenario_->Ask(100, "GRANT ALL ON vt_commerce.* TO shop@'127.0.0.1'");
@@ -103,6 +105,8 @@ TEST_F(ServerGateScenarioTest, SwitchesReversesAndCompletesUnderTraffic) {
   }
   AwaitWrites();
   JudgeBehindServer(200, 100);
+  EXPECT_THAT(scenario_->Done({"workflow", "diagnose", kMove}),
+              HasSubstr("closed as a whole mysqld (read_only)"));
 
   // Nobody has to be there for it to stay closed, and the stream back goes on.
   ASSERT_TRUE(scenario_->cluster().Kill("mysqld-100").ok());
@@ -114,7 +118,7 @@ TEST_F(ServerGateScenarioTest, SwitchesReversesAndCompletesUnderTraffic) {
   JudgeBehindServer(200, 100);
 
   // It opens as it was closed, whatever closes the other side.
-  scenario_->Done({"movetables", "reversetraffic", kMove});
+  scenario_->Done({"movetables", "reversetraffic", kMove, "--gate", "tables"});
   EXPECT_EQ(scenario_->TrafficState(kMove), kNotSwitched);
   ExpectClosed(100, "0");
   EXPECT_EQ(Bypass("UPDATE corder SET price = price WHERE order_id = 1"), 0U);

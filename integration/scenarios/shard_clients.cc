@@ -18,6 +18,7 @@ namespace {
 
 constexpr unsigned kNoSuchTable = 1146;
 constexpr unsigned kViewInvalid = 1356;
+constexpr unsigned kReadOnly = 1290;
 constexpr absl::Duration kThink = absl::Milliseconds(5);
 constexpr absl::Duration kReconnect = absl::Milliseconds(50);
 
@@ -97,7 +98,7 @@ void ShardClients::Run(size_t shard) {
                                    ", ", shard, ", SHA2('", id, "', 256))"))
             .status();
     const unsigned number = MysqlErrnoOf(status);
-    if (number == kNoSuchTable || number == kViewInvalid) {
+    if (number == kNoSuchTable || number == kViewInvalid || number == kReadOnly) {
       side = 1 - side;  // the same row once more, where the shard may be now
       Rest(kThink);
       continue;

@@ -5,10 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
+#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status.h"
@@ -56,6 +59,59 @@ class ZombieTest : public testing::Test {
     return std::jthread([this, timeout] {
       last_ = scenario_->Sluice({"movetables", "switchtraffic", kMove, "--timeout", timeout});
     });
+  }
+
+  // Another agent in the place of the tablet's own, which stands still.
+  void StartRival(uint32_t uid, cluster::ProcessId& rival) {
+    const std::string agent = absl::StrCat("agent-", uid);
+    const cluster::Layout& layout = cluster().layout();
+    const std::string path = layout.Path(agent + ".toml");
+    const std::string port = absl::StrCat(cluster().FindTablet(uid)->agent_port);
+    ASSERT_TRUE(
+        cluster::RewriteFile(path, path + ".rival", {{"127.0.0.1:" + port, "127.0.0.1:0"}}).ok());
+    cluster::SpawnOptions spawn;
+    spawn.argv = {layout.bin_directory + "/sluice-agent", "--config", path + ".rival"};
+    spawn.log = layout.LogOf(agent + "-rival");
+    spawn.dies_with_parent = true;
+    spawn.ready_timeout = absl::Seconds(30);
+    auto spawned = cluster::Spawn(spawn);
+    ASSERT_TRUE(spawned.ok()) << spawned.status();
+    rival = *spawned;
+  }
+
+  // Ends a rival that has been started, at the end of a test.
+  static auto EndOf(const cluster::ProcessId& rival) {
+    return absl::MakeCleanup([&rival] {
+      if (rival.pid != 0) {
+        cluster::StopProcess(rival, absl::ZeroDuration()).IgnoreError();
+      }
+    });
+  }
+
+  // Waits until what is told of the newest cutover holds the text.
+  bool AwaitCutover(const std::string& text, absl::Duration timeout = absl::Seconds(60)) {
+    const absl::Time deadline = absl::Now() + timeout;
+    std::string told;
+    while (absl::Now() < deadline) {
+      told = scenario_->Sluice({"cutover", "show", kMove, "--attempt", "1"}).output;
+      if (absl::StrContains(told, text)) {
+        return true;
+      }
+      // Delay: it can only be asked for, as a person would
+      absl::SleepFor(absl::Milliseconds(100));
+    }
+    ADD_FAILURE() << "no '" << text << "' in: " << told;
+    return false;
+  }
+
+  void AwaitLog(const std::string& process, const std::string& text) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    std::stringstream log;
+    while (!absl::StrContains(log.str(), text) && absl::Now() < deadline) {
+      log = std::stringstream();
+      log << std::ifstream(cluster().layout().LogOf(process)).rdbuf();
+    }
+    EXPECT_TRUE(absl::StrContains(log.str(), text)) << log.str();
   }
 
   void AwaitSwitched() {
@@ -262,28 +318,16 @@ TEST_P(OldAgentTest, ThatWakesAfterItsReplacementChangesNothing) {
   ASSERT_FALSE(HasFailure());
   scenario_->StartClients();
   ASSERT_TRUE(scenario_->clients().AwaitWrites(20, absl::Seconds(60)).ok());
-  const cluster::Layout& layout = cluster().layout();
-  const std::string path = layout.Path(agent + ".toml");
-  const std::string port = absl::StrCat(cluster().FindTablet(old.uid)->agent_port);
-  ASSERT_TRUE(
-      cluster::RewriteFile(path, path + ".rival", {{"127.0.0.1:" + port, "127.0.0.1:0"}}).ok());
-  const cluster::ProcessId old_id = layout.processes.at(agent).id;
+  const cluster::ProcessId old_id = cluster().layout().processes.at(agent).id;
   cluster::ProcessId rival;
+  const auto end_rival = EndOf(rival);
   {
     const std::jthread command = SwitchBeside("60s");
     const absl::Status stopped = cluster().AwaitStopped(agent, absl::Seconds(30));
     ASSERT_TRUE(stopped.ok()) << stopped;
-    cluster::SpawnOptions spawn;
-    spawn.argv = {layout.bin_directory + "/sluice-agent", "--config", path + ".rival"};
-    spawn.log = layout.LogOf(agent + "-rival");
-    spawn.dies_with_parent = true;
-    spawn.ready_timeout = absl::Seconds(30);
-    auto spawned = cluster::Spawn(spawn);
-    ASSERT_TRUE(spawned.ok()) << spawned.status();
-    rival = *spawned;
+    StartRival(old.uid, rival);
+    ASSERT_FALSE(HasFailure());
   }
-  const auto end_rival =
-      absl::MakeCleanup([&] { cluster::StopProcess(rival, absl::ZeroDuration()).IgnoreError(); });
   AwaitSwitched();
   ASSERT_TRUE(scenario_->clients().AwaitWrites(20, absl::Seconds(60)).ok());
   ASSERT_TRUE(cluster::Signal(old_id, SIGCONT).ok());
@@ -305,6 +349,105 @@ INSTANTIATE_TEST_SUITE_P(Within, OldAgentTest,
                                                   "gate.after_rename"},
                                          OldAgent{"TheOpening", 200, "gate.after_journal"}),
                          [](const auto& one) { return std::string(one.param.name); });
+
+// It stands still with a stream in its hand, whose attempt is taken back beside its replacement.
+TEST_F(ZombieTest, AnOldAgentThatWakesBringsNoStreamBackThatWasTakenBack) {
+  StartMove({});
+  ASSERT_FALSE(HasFailure());
+  Restart("agent-100", {"SLUICE_STOP_AT=stream.before_create"});
+  ASSERT_FALSE(HasFailure());
+  scenario_->StartClients();
+  const cluster::ProcessId old_id = cluster().layout().processes.at("agent-100").id;
+  cluster::ProcessId rival;
+  const auto end_rival = EndOf(rival);
+  {
+    const std::jthread command = SwitchBeside("2s");
+    const absl::Status stopped = cluster().AwaitStopped("agent-100", absl::Seconds(30));
+    ASSERT_TRUE(stopped.ok()) << stopped;
+    ASSERT_TRUE(AwaitCutover("undoing"));
+    StartRival(100, rival);
+    ASSERT_FALSE(HasFailure());
+  }
+  ASSERT_TRUE(AwaitCutover("rolled back"));
+  ASSERT_TRUE(cluster::Signal(old_id, SIGCONT).ok());
+  ASSERT_TRUE(scenario_->clients().AwaitWrites(300, absl::Seconds(60)).ok());
+  // It lets what it is about end.
+  ASSERT_TRUE(cluster::StopProcess(old_id, absl::Seconds(20)).ok());
+  EXPECT_EQ(scenario_->Ask(100, "SELECT COUNT(*) FROM _sluice.stream"),
+            std::vector<std::string>{"0"});
+  ASSERT_TRUE(cluster::StopProcess(rival, absl::ZeroDuration()).ok());
+  ASSERT_TRUE(cluster().Start("agent-100").ok());
+  ASSERT_TRUE(cluster().AwaitServing(absl::Seconds(60)).ok());
+  AwaitSwitched();
+  ASSERT_TRUE(scenario_->AwaitRunning("commerce.move_reverse"));
+  scenario_->JudgeAll();
+}
+
+// What was decided by one coordinator is carried out by the next, which asks nobody again.
+TEST_F(ZombieTest, AHeldSwitchThatIsTakenBackIsTakenBackByTheNextCoordinatorToo) {
+  StartMove({});
+  ASSERT_FALSE(HasFailure());
+  Restart("coordinator", {"SLUICE_STOP_AT=cutover.delete_reverse.intent"});
+  ASSERT_FALSE(HasFailure());
+  scenario_->StartClients();
+  scenario_->Done({"movetables", "switchtraffic", kMove, "--hold"});
+  {
+    const std::jthread abort([&] {
+      scenario_->Sluice({"cutover", "abort", kMove}, absl::Seconds(20));
+    });
+    const absl::Status stopped = cluster().AwaitStopped("coordinator", absl::Seconds(30));
+    ASSERT_TRUE(stopped.ok()) << stopped;
+    EXPECT_EQ(scenario_->Ask(100, "SELECT COUNT(*) FROM _sluice.stream"),
+              std::vector<std::string>{"1"});
+    ASSERT_TRUE(cluster().Kill("coordinator").ok());
+  }
+  ASSERT_TRUE(cluster().Start("coordinator").ok());
+  ASSERT_TRUE(AwaitCutover("rolled back: aborted by the operator"));
+  EXPECT_EQ(scenario_->Ask(100, "SELECT COUNT(*) FROM _sluice.stream"),
+            std::vector<std::string>{"0"});
+  EXPECT_EQ(scenario_->OwnerOfOrders(), 100U);
+  AwaitSwitched();
+  scenario_->JudgeAll();
+}
+
+// Between the journal and the guards: the names of the closed tables must not stay free.
+class GuardTest : public ZombieTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(GuardTest, AreUpAfterACrashInFrontOfThem) {
+  const std::string victim = GetParam();
+  StartMove({});
+  ASSERT_FALSE(HasFailure());
+  Restart("agent-100", {"SLUICE_STOP_AT=journal.before_guard"});
+  ASSERT_FALSE(HasFailure());
+  scenario_->StartClients();
+  {
+    const std::jthread command = SwitchBeside("20s");
+    const absl::Status stopped = cluster().AwaitStopped("agent-100", absl::Seconds(60));
+    ASSERT_TRUE(stopped.ok()) << stopped;
+    ASSERT_TRUE(cluster().Kill(victim).ok());
+    if (victim != "agent-100") {
+      ASSERT_TRUE(cluster().Resume("agent-100").ok());
+      AwaitLog("agent-100", "the names of closed tables are not all guarded");
+    }
+    ASSERT_TRUE(cluster().Start(victim).ok());
+  }
+  AwaitSwitched();
+  ASSERT_TRUE(AwaitCutover("committed"));
+  auto old = cluster().ConnectMysqld(100);
+  ASSERT_TRUE(old.ok()) << old.status();
+  for (const char* sql : {"SELECT COUNT(*) FROM corder", "SELECT COUNT(*) FROM customer"}) {
+    EXPECT_EQ(MysqlErrnoOf((*old)->Query(sql).status()), kViewInvalid) << sql;
+  }
+  EXPECT_EQ(MysqlErrnoOf((*old)->Execute("CREATE TABLE corder (id INT PRIMARY KEY)").status()),
+            kTableExists);
+  scenario_->JudgeAll();
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, GuardTest, testing::Values("agent-100", "mysqld-100"),
+                         [](const auto& one) {
+                           return std::string(one.param).starts_with("agent") ? "TheAgent"
+                                                                              : "Mysqld";
+                         });
 
 // The gates are in mysqld: its end within the fence, and behind it, opens nothing.
 TEST_F(ZombieTest, AMysqldThatComesBackIsAsClosedAsItWas) {

@@ -27,10 +27,10 @@ absl::Status CheckFrom(const std::string& from) {
   if (malformed) {
     return absl::InvalidArgumentError(absl::StrCat("rule of '", from, "': not a table name"));
   }
-  if (at != std::string::npos && !routing::ParseTabletType(from.substr(at + 1)).ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("rule of '", from, "': unknown tablet type"));
-  }
-  return absl::OkStatus();
+  const absl::Status typed = routing::CheckFromType(from);
+  return typed.ok()
+             ? typed
+             : absl::InvalidArgumentError(absl::StrCat("rule of '", from, "': ", typed.message()));
 }
 
 absl::StatusOr<std::vector<routing::TableRule>> ReadRules(
@@ -93,7 +93,7 @@ std::string NameOf(const Place& place) {
 }
 
 absl::StatusOr<std::shared_ptr<const RuleSnapshot>> RuleSnapshot::Create(
-    schemas::RuleSet::Reader set) {
+    schemas::RuleSet::Reader set, absl::string_view cell) {
   if (set.getEpoch() == 0) {
     return absl::InvalidArgumentError("a rule set without an epoch");
   }
@@ -105,7 +105,7 @@ absl::StatusOr<std::shared_ptr<const RuleSnapshot>> RuleSnapshot::Create(
     keyspaces.insert(Str(tablet.getKeyspace()));
   }
   SLUICE_ASSIGN_OR_RETURN(const std::vector<routing::TableRule> rules, ReadRules(set, keyspaces));
-  std::shared_ptr<RuleSnapshot> snapshot(new RuleSnapshot(set.getEpoch(), rules));
+  std::shared_ptr<RuleSnapshot> snapshot(new RuleSnapshot(set.getEpoch(), rules, cell));
   snapshot->keyspaces_.assign(keyspaces.begin(), keyspaces.end());
   std::sort(snapshot->keyspaces_.begin(), snapshot->keyspaces_.end());
   snapshot->keyspace_set_ = std::move(keyspaces);

@@ -46,7 +46,9 @@ class RuleSnapshot {
  public:
   // INVALID_ARGUMENT says what is broken: a name with two rules, a rule to an unknown keyspace, a
   // malformed name, shard rules that lead to each other, a tablet without an address.
-  static absl::StatusOr<std::shared_ptr<const RuleSnapshot>> Create(schemas::RuleSet::Reader set);
+  // `cell` is the proxy's own, whose rules it obeys beside those of all.
+  static absl::StatusOr<std::shared_ptr<const RuleSnapshot>> Create(schemas::RuleSet::Reader set,
+                                                                    absl::string_view cell = "");
 
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
   [[nodiscard]] const routing::RuleTable& rules() const { return rules_; }
@@ -72,8 +74,8 @@ class RuleSnapshot {
   [[nodiscard]] uint64_t routes() const { return routes_; }
 
  private:
-  RuleSnapshot(uint64_t epoch, const std::vector<routing::TableRule>& rules)
-      : epoch_(epoch), rules_(rules) {}
+  RuleSnapshot(uint64_t epoch, const std::vector<routing::TableRule>& rules, absl::string_view cell)
+      : epoch_(epoch), rules_(rules, cell) {}
 
   absl::Status ReadTopology(schemas::RuleSet::Reader set);
   absl::Status ReadShardRules(schemas::RuleSet::Reader set);

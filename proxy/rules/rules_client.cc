@@ -24,7 +24,7 @@ constexpr absl::Duration kRefusedPause = absl::Milliseconds(200);
 absl::StatusOr<std::unique_ptr<RulesClient>> RulesClient::Start(const RulesClientOptions& options,
                                                                 Traffic& traffic) {
   if (!options.state_file.empty()) {
-    auto loaded = LoadRules(options.state_file);
+    auto loaded = LoadRules(options.state_file, options.cell);
     if (loaded.ok()) {
       SLUICE_LOG(kInfo, "rules loaded from disk", {{"epoch", (*loaded)->epoch()}});
       traffic.Offer((*loaded)->epoch(), loaded);
@@ -103,6 +103,7 @@ absl::Status RulesClient::Poll(const Acknowledgement& state, absl::Duration wait
       [&](schemas::PollRulesRequest::Builder request) {
         request.setProxyId(options_.proxy_id);
         request.setAddress(options_.address);
+        request.setCell(options_.cell);
         request.setHaveEpoch(state.have_epoch);
         request.setDrainedEpoch(state.drained_epoch);
         request.setHeldStatements(state.held_statements);
@@ -124,7 +125,7 @@ absl::Status RulesClient::Poll(const Acknowledgement& state, absl::Duration wait
 void RulesClient::Receive(schemas::RuleSet::Reader set) {
   absl::MutexLock receive(&receive_mutex_);
   const uint64_t epoch = set.getEpoch();
-  const auto snapshot = RuleSnapshot::Create(set);
+  const auto snapshot = RuleSnapshot::Create(set, options_.cell);
   switch (traffic_.Offer(epoch, snapshot)) {
     case Traffic::Answer::kNothing:
       return;

@@ -20,6 +20,7 @@ struct RulesClientOptions {
   std::string proxy_id;
   std::string address;     // host:port where clients connect
   std::string state_file;  // empty: nothing is kept
+  std::string cell = {};   // where this proxy is; empty: in none that a rule may name
 };
 
 // What to do with a set decides the machine in Traffic; here are the polls, the file and the

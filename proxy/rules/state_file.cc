@@ -85,7 +85,8 @@ absl::Status ForgetRules(const std::string& path) {
   return SyncFolderOf(path);
 }
 
-absl::StatusOr<std::shared_ptr<const RuleSnapshot>> LoadRules(const std::string& path) {
+absl::StatusOr<std::shared_ptr<const RuleSnapshot>> LoadRules(const std::string& path,
+                                                              absl::string_view cell) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     return absl::NotFoundError(absl::StrCat("state file ", path, " is not there"));
@@ -97,8 +98,9 @@ absl::StatusOr<std::shared_ptr<const RuleSnapshot>> LoadRules(const std::string&
   if (!absl::StartsWith(view, kMagic)) {
     return absl::DataLossError(absl::StrCat("state file ", path, " is not a rule set"));
   }
-  return wire::ReadStored<schemas::RuleSet>(absl::StrCat("state file ", path),
-                                            view.substr(kMagic.size()), &RuleSnapshot::Create);
+  return wire::ReadStored<schemas::RuleSet>(
+      absl::StrCat("state file ", path), view.substr(kMagic.size()),
+      [&](schemas::RuleSet::Reader set) { return RuleSnapshot::Create(set, cell); });
 }
 
 }  // namespace sluice::proxy

@@ -19,8 +19,9 @@ absl::Status SyncRules(const std::string& path);
 // Removes the file, for good. OK when there is none.
 absl::Status ForgetRules(const std::string& path);
 
-// NOT_FOUND when there is no file; DATA_LOSS when it is not what WriteRules wrote;
-// INVALID_ARGUMENT when the set in it is broken.
-absl::StatusOr<std::shared_ptr<const RuleSnapshot>> LoadRules(const std::string& path);
+// For a proxy of that cell. NOT_FOUND when there is no file; DATA_LOSS when it is not what
+// WriteRules wrote; INVALID_ARGUMENT when the set in it is broken.
+absl::StatusOr<std::shared_ptr<const RuleSnapshot>> LoadRules(const std::string& path,
+                                                              absl::string_view cell = "");
 
 }  // namespace sluice::proxy

@@ -1,5 +1,5 @@
-// A run of binlog events: through the source's filter, cut up again, and through the decoder of the
-// target.
+// A run of binlog events: through the source's filter, by itself and by way of the tail, cut up
+// again, and through the decoder of the target.
 //
 // Input: events one after the other, each as type, flags, length of the body (2 bytes) and body.
 
@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "agent/source/binlog_filter.h"
 #include "agent/source/event_splitter.h"
+#include "agent/source/tail_transaction.h"
 #include "agent/target/event_decoder.h"
 #include "common/base/byte_reader.h"
 #include "common/base/check.h"
@@ -34,6 +36,8 @@ using sluice::testing::MakeTableMap;
 using sluice::testing::MakeXid;
 
 constexpr char kDatabase[] = "shop";
+// Of what the tail keeps.
+constexpr size_t kKeptBytesMax = 4096;
 
 // Tables of one, two and nine columns; the last is that of the captured events.
 target::TablePlans MakePlans() {
@@ -116,8 +120,14 @@ class CheckingSink final : public target::TransactionSink {
   bool open_ = false;
 };
 
+const source::WantedTables& Wanted() {
+  static const source::WantedTables& wanted =
+      *new source::WantedTables{.database = kDatabase, .tables = {"one", "customer", "cap"}};
+  return wanted;
+}
+
 source::BinlogFilter MakeFilter() {
-  return {kDatabase, {"one", "customer", "cap"}};
+  return source::BinlogFilter(Wanted());
 }
 
 std::vector<absl::string_view> Cut(absl::string_view events) {
@@ -156,6 +166,26 @@ void Decode(absl::string_view passed) {
   }
 }
 
+// What the tail keeps of a transaction becomes what the filter makes of the binlog.
+void CheckKept(const source::TailTransaction& transaction, absl::string_view passed) {
+  SLUICE_CHECK(transaction.kept || transaction.events.empty());
+  if (!transaction.Touches(Wanted())) {
+    SLUICE_CHECK(absl::EndsWith(passed, transaction.skeleton));
+    return;
+  }
+  if (!transaction.kept) {
+    return;
+  }
+  std::string out;
+  source::BinlogFilter filter = MakeFilter();
+  for (const absl::string_view event : Cut(transaction.events)) {
+    SLUICE_CHECK_OK(filter.Feed(event, out));
+  }
+  const auto completed = filter.TakeCompleted();
+  SLUICE_CHECK(completed.has_value() && *completed == transaction.gtid);
+  SLUICE_CHECK(absl::EndsWith(passed, out));
+}
+
 // A few bytes may stand for a transaction of a gigabyte, which the filter takes, but not this
 // program.
 bool UnpacksToLittle(absl::string_view event) {
@@ -176,6 +206,7 @@ void Run(absl::string_view input) {
   (void)source::NextEvent(input).ok();
   ByteReader reader(input);
   source::BinlogFilter filter = MakeFilter();
+  source::TailTransactionBuilder builder(kKeptBytesMax);
   std::string passed;
   while (!reader.done()) {
     const uint8_t type = reader.U8();
@@ -192,6 +223,13 @@ void Run(absl::string_view input) {
     }
     const auto completed = filter.TakeCompleted();
     SLUICE_CHECK(!completed.has_value() || completed->number > 0);
+    const auto transaction = builder.Feed(event.view());
+    SLUICE_CHECK_OK(transaction.status());
+    SLUICE_CHECK(completed.has_value() == (*transaction != nullptr));
+    if (*transaction != nullptr) {
+      SLUICE_CHECK((*transaction)->gtid == *completed);
+      CheckKept(**transaction, passed);
+    }
   }
   CheckFiltered(passed);
   Decode(passed);

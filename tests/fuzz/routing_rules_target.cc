@@ -59,7 +59,16 @@ void Run(absl::string_view input) {
   const routing::RuleTable table(*rules);
   for (const TableRule& rule : *rules) {
     CheckTarget(rule.to_table);
-    const auto found = table.Resolve("", rule.from_table, routing::TabletType::kPrimary);
+    const auto [name, cell] = routing::SplitCell(rule.from_table);
+    if (!cell.empty()) {
+      // Nobody else goes by it.
+      const auto elsewhere =
+          routing::RuleTable({rule}, "").Resolve("", name, routing::TabletType::kPrimary);
+      SLUICE_CHECK(elsewhere.ok() && !elsewhere->has_value());
+    }
+    const routing::RuleTable own({rule}, cell);
+    const auto found =
+        (cell.empty() ? table : own).Resolve("", name, routing::TabletType::kPrimary);
     SLUICE_CHECK(found.ok() == !rule.to_table.empty());
     SLUICE_CHECK(!found.ok() || found->has_value());
   }
@@ -74,7 +83,9 @@ std::vector<std::string> Seeds() {
       routing::RulesToJson(routing::RulesOfMove({.source_keyspace = "commerce",
                                                  .target_keyspace = "customer",
                                                  .tables = {"customer", "t\"\\\xc3\xa4"},
-                                                 .replica_switched = true})),
+                                                 .replica_switched = true,
+                                                 .replica_exceptions = {"zone1", "eu.west"},
+                                                 .rdonly_exceptions = {"z:1"}})),
       "{\"rules\":[{\"from_keyspace\":\"ks\",\"toKeyspace\":\"ks2\",\"shard\":\"-80\"},"
       "{\"fromKeyspace\":\"ks2\",\"to_keyspace\":\"ks\",\"shard\":\"80-\"}]}",
       "commerce",

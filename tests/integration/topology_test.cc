@@ -36,6 +36,20 @@ shard = "-80"
   EXPECT_EQ(topology->PrimaryOf(topology->tablets[1])->uid, 100U);
 }
 
+TEST(TopologyTest, ProxiesMayBeInCellsOfTheirOwn) {
+  const auto topology = ParseTopology(R"(
+proxies = 2
+proxy_cells = ["zone2"]
+[[tablet]]
+uid = 100
+keyspace = "commerce"
+)");
+  ASSERT_TRUE(topology.ok()) << topology.status();
+  EXPECT_THAT(topology->proxy_cells, ElementsAre("zone2"));
+  EXPECT_THAT(ParseTopology("proxies = 0\nproxy_cells = [\"a\"]\n").status().ToString(),
+              HasSubstr("more cells than there are proxies"));
+}
+
 TEST(TopologyTest, PutsSeveralTabletsOnOneMysqld) {
   const auto topology = ParseTopology(R"(
 [[tablet]]

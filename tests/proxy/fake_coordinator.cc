@@ -62,11 +62,12 @@ void FillRuleSet(const RuleSetSpec& spec, uint64_t epoch, schemas::RuleSet::Buil
 }
 
 absl::StatusOr<std::shared_ptr<const RuleSnapshot>> SnapshotOf(const RuleSetSpec& spec,
-                                                               uint64_t epoch) {
+                                                               uint64_t epoch,
+                                                               const std::string& cell) {
   capnp::MallocMessageBuilder message;
   auto set = message.initRoot<schemas::RuleSet>();
   FillRuleSet(spec, epoch, set);
-  return RuleSnapshot::Create(set.asReader());
+  return RuleSnapshot::Create(set.asReader(), cell);
 }
 
 FakeCoordinator::FakeCoordinator() {

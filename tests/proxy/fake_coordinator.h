@@ -36,7 +36,8 @@ struct RuleSetSpec {
 void FillRuleSet(const RuleSetSpec& spec, uint64_t epoch, schemas::RuleSet::Builder out);
 // What a proxy makes of it.
 absl::StatusOr<std::shared_ptr<const RuleSnapshot>> SnapshotOf(const RuleSetSpec& spec,
-                                                               uint64_t epoch);
+                                                               uint64_t epoch,
+                                                               const std::string& cell = "");
 
 // Thread-safe.
 class FakeCoordinator {

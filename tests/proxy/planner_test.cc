@@ -63,7 +63,7 @@ class PlannerTest : public ::testing::Test {
   }
 
   absl::StatusOr<Plan> MakePlanOf(const std::string& target, const std::string& sql) {
-    const auto snapshot = SnapshotOf(spec_, 7);
+    const auto snapshot = SnapshotOf(spec_, 7, cell_);
     EXPECT_TRUE(snapshot.ok()) << snapshot.status();
     const auto tokens = sql::Tokenize(sql);
     const auto statement = sql::AnalyzeStatement(*tokens);
@@ -79,6 +79,7 @@ class PlannerTest : public ::testing::Test {
   }
 
   RuleSetSpec spec_;
+  std::string cell_;  // the proxy's
 };
 
 TEST_F(PlannerTest, BothNamesLeadToTheSideThatServesTheShard) {
@@ -102,6 +103,35 @@ TEST_F(PlannerTest, BothNamesLeadToTheSideThatServesTheShard) {
         }
       }
     }
+  }
+}
+
+TEST_F(PlannerTest, ReadsGoByTheRulesOfTheProxysCell) {
+  spec_.shard_rules.clear();
+  routing::MoveRules move{"customer", "customer2", {"t", "u"}, false, false, false};
+  move.replica_exceptions = {"zone2"};
+  spec_.rules = routing::RulesOfMove(move);
+  for (const char* sql : {"SELECT * FROM t", "SELECT * FROM customer.t JOIN customer2.u"}) {
+    for (const char* target : {"customer:-80", "customer2:-80"}) {
+      for (const char* type : {"", "@replica", "@rdonly"}) {
+        EXPECT_EQ(PlaceOf(absl::StrCat(target, type), sql), "customer/-80");
+        const bool moved = absl::string_view(type) == "@replica";
+        cell_ = "zone2";
+        EXPECT_EQ(PlaceOf(absl::StrCat(target, type), sql),
+                  moved ? "customer2/-80" : "customer/-80");
+        cell_ = "zone3";
+        EXPECT_EQ(PlaceOf(absl::StrCat(target, type), sql), "customer/-80");
+        cell_.clear();
+      }
+    }
+  }
+}
+
+TEST_F(PlannerTest, ARuleOfACellThatMakesNoSenseIsRefused) {
+  for (const char* from : {"t@replica:", "t@primary:zone1", "t@nobody:zone1"}) {
+    spec_.rules = {{from, "customer.t"}};
+    EXPECT_EQ(SnapshotOf(spec_, 7, "zone1").status().code(), absl::StatusCode::kInvalidArgument)
+        << from;
   }
 }
 

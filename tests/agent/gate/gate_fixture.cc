@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -167,6 +168,52 @@ DropRequest GateFixture::EndOfMany(DropMode mode, uint64_t epoch, size_t count) 
   return request;
 }
 
+void GateFixture::MakeShards(size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    const std::string database = absl::StrCat("vt_s", i);
+    Root(absl::StrCat("CREATE DATABASE ", database));
+    Root(absl::StrCat("CREATE TABLE ", database,
+                      ".customer (id BIGINT AUTO_INCREMENT PRIMARY KEY, email VARCHAR(128))"));
+    Root(absl::StrCat("CREATE TABLE ", database,
+                      ".corder (id BIGINT AUTO_INCREMENT PRIMARY KEY, customer_id BIGINT)"));
+  }
+  for (const char* sql : {
+           "GRANT SELECT, INSERT, UPDATE, DELETE ON `vt\\_s%`.* TO app@'%'",
+           "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER,"
+           " CREATE VIEW, SHOW VIEW, TRIGGER ON `vt\\_s%`.* TO sluice@localhost WITH GRANT OPTION",
+           "GRANT SELECT ON `vt\\_s%`.* TO _sluice_reader@localhost",
+       }) {
+    Root(sql);
+  }
+}
+
+GateChange GateFixture::Shard(size_t number, State wanted, uint64_t epoch) {
+  GateChange change = Change(wanted, epoch);
+  change.id = {.workflow = "shards.move", .database = absl::StrCat("vt_s", number)};
+  if (wanted == State::kOpen) {
+    change.cutover_id = absl::StrCat("cutover", epoch);
+    change.journal = "{}";
+  } else {
+    change.marker_id = absl::StrCat("m", epoch);
+  }
+  return change;
+}
+
+std::vector<absl::StatusOr<GateOutcome>> GateFixture::SetAll(
+    GateKeeper& keeper, const std::vector<GateChange>& changes,
+    const std::function<void()>& after_first) {
+  std::vector<absl::StatusOr<GateOutcome>> outcomes(changes.size());
+  std::vector<std::jthread> threads;
+  for (size_t i = 0; i < changes.size(); ++i) {
+    threads.emplace_back([&, i] { outcomes[i] = keeper.Set(changes[i], Soon()); });
+    if (i == 0 && after_first) {
+      after_first();
+    }
+  }
+  threads.clear();
+  return outcomes;
+}
+
 bool GateFixture::CrashAt(const std::string& point, const std::string& work) {
   const std::string socket = mysqld_->Root().socket;
   const pid_t child = fork();
@@ -194,6 +241,14 @@ class GateChild : public GateFixture {
     } else if (words.at(1) == "drop") {
       status = DropTables(keeper, DropOfPrepared(DropMode::kDrop, std::stoull(words.at(2))), Soon())
                    .status();
+    } else if (words.at(1) == "finish") {
+      status = DropTables(keeper,
+                          {.id = kId,
+                           .tables = kTables,
+                           .mode = DropMode::kDrop,
+                           .epoch = std::stoull(words.at(3))},
+                          Soon())
+                   .status();
     } else if (words.at(1) == "end") {
       const DropMode mode = words.at(2) == "drop"     ? DropMode::kDrop
                             : words.at(2) == "rename" ? DropMode::kRenameOld
@@ -206,11 +261,22 @@ class GateChild : public GateFixture {
       for (const State state : {State::kOpen, State::kClosed, State::kReadable}) {
         wanted = StateName(state) == words.at(2) ? state : wanted;
       }
+      if (words.at(1) == "batch") {
+        std::vector<GateChange> changes;
+        for (size_t i = 0; i < std::stoull(words.at(4)); ++i) {
+          changes.push_back(Shard(i, wanted, std::stoull(words.at(3))));
+        }
+        SetAll(keeper, changes, {});
+        return 0;
+      }
       const std::string marker = words.size() > 4 ? words.at(4) : "";
       GateChange change = Change(wanted, std::stoull(words.at(3)), marker);
       change.cutover_id = absl::StrCat("cutover", words.at(3));
       change.journal = "{}";
       change.kind = words.size() > 5 ? GateKind::kServer : GateKind::kTables;
+      if (words.size() > 5 && words.at(5) != "server") {
+        change.beside = {words.at(5)};
+      }
       status = keeper.Set(change, Soon()).status();
     }
     std::cerr << "no crash: " << status << "\n";

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,8 +44,10 @@ class GateFixture : public ::testing::Test {
   State ReadState();
 
   // Does the work in a process of its own in which SLUICE_CRASH_AT names the point; true when that
-  // process died there. Work: "set <state> <epoch> [marker [server]]", "prepare", "drop <epoch>",
-  // "end <drop|rename|keep> <epoch> <tables>" of Many().
+  // process died there. Work: "set <state> <epoch> [marker [server, or the database beside it]]",
+  // "prepare", "drop <epoch>", "finish drop <epoch>" of kTables,
+  // "end <drop|rename|keep> <epoch> <tables>" of Many(), "batch <state> <epoch> <gates>" of
+  // Shard().
   bool CrashAt(const std::string& point, const std::string& work);
 
   // Of tables parent and child, which refers to it, for workflow commerce.in.
@@ -54,6 +57,14 @@ class GateFixture : public ::testing::Test {
   // Tables many_0, many_1, … of one workflow; every tenth refers to the one before it.
   static TargetPreparation Many(size_t count);
   static DropRequest EndOfMany(DropMode mode, uint64_t epoch, size_t count);
+
+  // Databases vt_s0, vt_s1, … with tables of the same names, shards of one workflow.
+  void MakeShards(size_t count);
+  static GateChange Shard(size_t number, State wanted, uint64_t epoch);
+  // Asks for all of them at once, the first one a little before the others.
+  static std::vector<absl::StatusOr<GateOutcome>> SetAll(GateKeeper& keeper,
+                                                         const std::vector<GateChange>& changes,
+                                                         const std::function<void()>& after_first);
 
   std::unique_ptr<testing::Mysqld> mysqld_;
   std::unique_ptr<mysql::Connection> root_;

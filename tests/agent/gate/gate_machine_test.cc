@@ -212,6 +212,8 @@ TEST(GateMachineTest, LeavesAServerOpenThatServesMore) {
   EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(drive.state.failure.message()), HasSubstr("other databases (x)"));
   EXPECT_FALSE(model.read_only);
+  EXPECT_EQ(model.row->state, "open");
+  EXPECT_THAT(model.broken, IsEmpty());
   // The tables can be closed all the same.
   EXPECT_EQ(RunRequest(model, To(State::kClosed, 7)).state.phase, GatePhase::kDone);
 }
@@ -222,7 +224,7 @@ TEST(GateMachineTest, OpensAServerAgainThroughWhichSomebodyComes) {
     model.comes_through = {"an XA transaction"};
     // Also where the session is lost behind the statement that closes it.
     const Drive drive =
-        RunRequest(model, To(State::kClosed, 6, GateKind::kServer), {.effect = 4, .fault = fault});
+        RunRequest(model, To(State::kClosed, 6, GateKind::kServer), {.effect = 5, .fault = fault});
     EXPECT_EQ(drive.state.phase, GatePhase::kFailed);
     EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kAborted);
     EXPECT_THAT(std::string(drive.state.failure.message()), HasSubstr("an XA transaction"));
@@ -236,8 +238,9 @@ TEST(GateMachineTest, OpensAServerAgainThroughWhichSomebodyComes) {
 TEST(GateMachineTest, AServerThatCantBeOpenedAgainIsNoSuccess) {
   GateModel model = ModelAt(Start::kOpen);
   model.comes_through = {"an XA transaction"};
-  // read_record, lock, observe, intent, run, verify, intent, then the statements that open it.
-  for (const size_t at : {7U, 8U}) {
+  // read_record, lock, observe, intent, lock_server, run, unlock_server, verify, intent,
+  // lock_server, then the statements that open it.
+  for (const size_t at : {10U, 11U}) {
     GateModel stuck = model;
     const Drive drive = RunRequest(stuck, To(State::kClosed, 6, GateKind::kServer),
                                    {.effect = at, .fault = Fault::kRefused});
@@ -247,6 +250,54 @@ TEST(GateMachineTest, AServerThatCantBeOpenedAgainIsNoSuccess) {
     EXPECT_EQ(RunRequest(stuck, To(State::kOpen, 7)).state.phase, GatePhase::kDone);
     EXPECT_FALSE(stuck.read_only || stuck.read_only_persisted);
   }
+}
+
+TEST(GateMachineTest, ChangesTheServerUnderItsLockOnly) {
+  GateModel model = ModelAt(Start::kOpen);
+  ASSERT_EQ(RunRequest(model, To(State::kClosed, 6, GateKind::kServer)).state.phase,
+            GatePhase::kDone);
+  EXPECT_THAT(model.done, ElementsAre("read_record", "lock", "observe", "write_intent",
+                                      "lock_server", "run", "unlock_server", "verify",
+                                      "write_marker", "read_position", "write_outcome"));
+  model.done.clear();
+  ASSERT_EQ(RunRequest(model, To(State::kOpen, 7)).state.phase, GatePhase::kDone);
+  EXPECT_THAT(model.done, ElementsAre("read_record", "lock", "observe", "write_journal",
+                                      "write_intent", "lock_server", "run", "run", "unlock_server",
+                                      "read_position", "write_outcome"));
+}
+
+TEST(GateMachineTest, AServersLockThatIsNotGivenIsARefusalToBeRepeated) {
+  GateModel model = ModelAt(Start::kOpen);
+  GateChange change = To(State::kClosed, 6, GateKind::kServer);
+  change.lock_wait = absl::Milliseconds(300);
+  const Drive drive = RunRequest(model, change, {.effect = 4, .fault = Fault::kNoLocks});
+  EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(drive.state.failure.message()),
+              HasSubstr("another gate of this mysqld was being changed for 300ms"));
+  EXPECT_EQ(model.row->state, "open");
+  EXPECT_FALSE(model.read_only);
+  // Where another gate has closed the server meanwhile, that is nothing to rely on.
+  GateModel beside = ModelAt(Start::kOpen);
+  beside.read_only = beside.read_only_persisted = true;
+  beside.sibling = ModelAt(Start::kServer).row;
+  EXPECT_EQ(RunRequest(beside, change, {.effect = 4, .fault = Fault::kNoLocks}).state.phase,
+            GatePhase::kFailed);
+  EXPECT_EQ(beside.row->state, kChanging);
+  EXPECT_THAT(beside.markers, IsEmpty());
+}
+
+TEST(GateMachineTest, WhatTheLocksWaitIsTheStatementsToo) {
+  GateModel model = ModelAt(Start::kOpen);
+  GateChange change = To(State::kClosed, 6, GateKind::kServer);
+  change.lock_wait = absl::Seconds(1);
+  GateTransition transition = Begin(change);
+  while (transition.effect->kind != GateEffectKind::kRun) {
+    GateEvent event = model.Answer(change, *transition.effect, Fault::kNone);
+    event.waited = absl::Milliseconds(600);
+    transition = Step(std::move(transition.state), event);
+  }
+  EXPECT_EQ(transition.effect->bound, absl::Milliseconds(400));
+  EXPECT_TRUE(transition.effect->waits_for_writers);
 }
 
 TEST(GateMachineTest, ClosesAServerAgainThatWouldComeBackWritable) {

@@ -25,6 +25,14 @@ Observation GateModel::Observe() const {
   return seen;
 }
 
+void GateModel::ObserveServer(Observation& seen) const {
+  seen.read_only = read_only;
+  seen.read_only_persisted = read_only_persisted;
+  if (sibling.has_value() && KeepsServerClosed(*sibling)) {
+    seen.kept_by = {"other"};
+  }
+}
+
 State GateModel::Stands() const {
   return StateOf(Observe(), row);
 }
@@ -33,10 +41,17 @@ absl::Status GateModel::RunSql(const GateChange& change, const std::string& sql)
   Require(row.has_value() && row->state == kChanging && row->epoch == change.epoch,
           absl::StrCat("no statement without its intent: ", sql));
   const State before = Stands();
+  const bool of_server = sql == kCloseServer || sql == kForgetServer || sql == kOpenServer;
+  Require(!of_server || holds_server, "without the server's lock: " + sql);
+  // An intent that is written behind the look is obeyed when the lock is free again.
+  const bool others_closed =
+      sibling.has_value() && KeepsServerClosed(*sibling) && sibling->state != kChanging;
   if (sql == kCloseServer) {
+    Require(obstacles.empty(), "closed a server that serves more");
     read_only = read_only_persisted = true;
     ++moves;
   } else if (sql == kForgetServer) {
+    Require(!others_closed, "another gate has closed the server");
     read_only_persisted = false;
   } else if (sql == kOpenServer) {
     read_only = false;
@@ -65,6 +80,7 @@ absl::Status GateModel::Do(const GateChange& change, const GateEffect& effect, G
       break;
     case GateEffectKind::kLock:
       event.connection_id = ++sessions;
+      holds_server = false;
       event.row = row;
       break;
     case GateEffectKind::kObserve:
@@ -72,11 +88,23 @@ absl::Status GateModel::Do(const GateChange& change, const GateEffect& effect, G
       if (effect.look_for_cascades) {
         event.observation.cascades = cascades;
       }
+      event.observation.read_only = event.observation.read_only_persisted = false;
       if (effect.look_at_server) {
-        event.observation.server_obstacles = obstacles;
-      } else {
-        event.observation.read_only = event.observation.read_only_persisted = false;
+        ObserveServer(event.observation);
       }
+      break;
+    case GateEffectKind::kLockServer:
+      Require(row.has_value() && row->state == kChanging && row->epoch == change.epoch,
+              "the server's lock without an intent");
+      holds_server = true;
+      ObserveServer(event.observation);
+      if (effect.look_for_obstacles && !read_only) {
+        event.observation.server_obstacles = obstacles;
+      }
+      break;
+    case GateEffectKind::kUnlockServer:
+      Require(holds_server, "gives back what it has not");
+      holds_server = false;
       break;
     case GateEffectKind::kWriteJournal:
       journal[change.cutover_id] = change.journal;
@@ -138,6 +166,7 @@ GateEvent GateModel::Answer(const GateChange& change, const GateEffect& effect, 
       event.status = absl::CancelledError("waited for locks");
       break;
     default:
+      holds_server = false;  // it ends with the session
       event = {};
       event.left = absl::Seconds(10);
       event.status = absl::UnavailableError("lost");

@@ -29,6 +29,8 @@ struct GateModel {
   SchemaModel schema{{}};
   std::vector<std::string> tables;
   std::optional<GateRow> row;
+  std::optional<GateRow> sibling;  // of another gate on the same server
+  bool holds_server = false;       // the request's session has the server's lock
   std::set<std::string> markers;
   std::map<std::string, std::string> journal;
   bool read_only = false;
@@ -49,6 +51,7 @@ struct GateModel {
 
  private:
   absl::Status Do(const GateChange& change, const GateEffect& effect, GateEvent& event);
+  void ObserveServer(Observation& seen) const;
   absl::Status RunSql(const GateChange& change, const std::string& sql);
   void Require(bool holds, const std::string& rule);
 };

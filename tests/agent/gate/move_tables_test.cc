@@ -251,6 +251,55 @@ TEST_F(MoveTablesTest, RenamesToOldNamesAndGivesNamesBack) {
   EXPECT_EQ(Scalar("SELECT COUNT(*) FROM vt_commerce._corder_old"), "4");
 }
 
+// What would be refused is told before anybody decides, and the question changes nothing.
+TEST_F(MoveTablesTest, SaysBeforehandWhyAGateCantBeEnded) {
+  const auto refusal = [&](DropMode mode) {
+    const std::string before = Tables();
+    const absl::Status status =
+        CheckDrop(*keeper_, {.id = kId, .tables = kTables, .mode = mode}, Soon());
+    EXPECT_EQ(Tables(), before);
+    return std::string(status.message());
+  };
+  ASSERT_TRUE(Set(State::kOpen, 1).ok());
+  EXPECT_THAT(refusal(DropMode::kDrop), HasSubstr("not closed; nothing is dropped"));
+  EXPECT_EQ(refusal(DropMode::kKeep), "");
+  ASSERT_TRUE(Set(State::kClosed, 2).ok());
+  for (const DropMode mode : {DropMode::kDrop, DropMode::kRenameOld, DropMode::kKeep}) {
+    EXPECT_EQ(refusal(mode), "");
+  }
+  Root("CREATE TABLE vt_commerce._corder_old (id INT)");
+  EXPECT_THAT(refusal(DropMode::kRenameOld),
+              HasSubstr("_corder_old exists in vt_commerce already"));
+  Root("DROP TABLE vt_commerce._corder_old");
+  Root(
+      "CREATE TABLE vt_commerce.note (id INT PRIMARY KEY, c BIGINT, CONSTRAINT note_c FOREIGN KEY "
+      "(c) REFERENCES _sluice_closed_customer (id))");
+  EXPECT_THAT(refusal(DropMode::kDrop), HasSubstr("note refers to _sluice_closed_customer"));
+  EXPECT_EQ(refusal(DropMode::kRenameOld), "");
+  EXPECT_EQ(Scalar("SELECT CONCAT(state, ' ', epoch) FROM _sluice.gate"), "closed 2");
+}
+
+// mysqld names a constraint after its table, and renames both.
+TEST_F(MoveTablesTest, RefusesOldNamesThatAreTooLongForAConstraint) {
+  const std::string table(56, 't');
+  Root(absl::StrCat("CREATE TABLE vt_commerce.", table, " (id INT PRIMARY KEY, CHECK (id > 0))"));
+  const GateId id{.workflow = "customer.long", .database = "vt_commerce"};
+  GateChange change = Change(State::kClosed, 1);
+  change.id = id;
+  change.tables = {table};
+  ASSERT_TRUE(keeper_->Set(change, Soon()).ok());
+  const DropRequest rename{.id = id, .tables = {table}, .mode = DropMode::kRenameOld, .epoch = 2};
+  const absl::Status refused = CheckDrop(*keeper_, rename, Soon());
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("_old_chk_1, which is too long a name"));
+  const auto renamed = DropTables(*keeper_, rename, Soon());
+  EXPECT_EQ(renamed.status().message(), refused.message());
+  DropRequest drop = rename;
+  drop.mode = DropMode::kDrop;
+  ASSERT_TRUE(CheckDrop(*keeper_, drop, Soon()).ok());
+  EXPECT_TRUE(DropTables(*keeper_, drop, Soon()).ok());
+}
+
 TEST_F(MoveTablesTest, ReleasesTablesThatServeForTheNextWorkflow) {
   ASSERT_TRUE(Set(State::kClosed, 1).ok());
   ASSERT_TRUE(Set(State::kOpen, 2).ok());

@@ -11,68 +11,13 @@
 #include "absl/strings/str_replace.h"
 #include "agent/health/probe.h"
 #include "common/base/status.h"
-#include "tests/agent/gate/gate_fixture.h"
+#include "tests/agent/gate/server_gate_fixture.h"
 
 namespace sluice::gate {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr unsigned kReadOnly = 1290;
-
-class ServerGateTest : public GateFixture {
- protected:
-  void SetUp() override {
-    GateFixture::SetUp();
-    for (const char* sql :
-         {"GRANT SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, SHOW_ROUTINE, SHOW DATABASES ON *.*"
-          " TO sluice@localhost",
-          "GRANT SELECT ON mysql.* TO sluice@localhost",
-          "GRANT EVENT ON `vt\\_commerce`.* TO sluice@localhost",
-          "GRANT ALL ON vt_commerce.* TO app@'%'"}) {
-      Root(sql);
-    }
-  }
-
-  static GateChange Server(State wanted, uint64_t epoch) {
-    GateChange change = Change(wanted, epoch, wanted == State::kOpen ? "" : "m");
-    change.kind = GateKind::kServer;
-    return change;
-  }
-  absl::StatusOr<GateOutcome> Close(uint64_t epoch) {
-    return keeper_->Set(Server(State::kClosed, epoch), Soon());
-  }
-
-  std::string Obstacles() {
-    auto found = keeper_->ServerObstacles(kId, kTables);
-    EXPECT_TRUE(found.ok()) << found.status();
-    return found.ok() ? absl::StrJoin(*found, "; ") : "";
-  }
-
-  std::string Persisted() {
-    return Scalar(
-        "SELECT CONCAT(@@GLOBAL.read_only, @@GLOBAL.super_read_only, (SELECT COUNT(*) FROM"
-        " performance_schema.persisted_variables WHERE VARIABLE_NAME = 'read_only'))");
-  }
-
-  void ExpectClosed() {
-    EXPECT_EQ(ReadState(), State::kReadable);
-    EXPECT_EQ(Persisted(), "101");
-    EXPECT_EQ(AppErrno("SELECT * FROM corder JOIN customer ON customer.id = customer_id"), 0U);
-    for (const char* sql :
-         {"INSERT INTO corder (customer_id) VALUES (1)", "UPDATE customer SET email = 'x'",
-          "DELETE FROM corder", "REPLACE INTO customer VALUES (1, 'x')", "TRUNCATE TABLE corder",
-          "DROP TABLE corder", "ALTER TABLE customer ADD COLUMN more INT",
-          "CREATE TABLE more (id INT)", "RENAME TABLE customer TO other",
-          "CREATE TRIGGER t BEFORE INSERT ON customer FOR EACH ROW SET NEW.email = 'x'",
-          "LOCK TABLES customer WRITE"}) {
-      EXPECT_EQ(AppErrno(sql), kReadOnly) << sql;
-    }
-    EXPECT_EQ(Scalar("SELECT GROUP_CONCAT(id, customer_id) FROM vt_commerce.corder"), "11,22,32");
-    EXPECT_EQ(Tables(), "corder,customer");
-  }
-};
 
 TEST_F(ServerGateTest, ClosesOpensAndKeepsItsStateOverARestart) {
   EXPECT_EQ(Obstacles(), "");
@@ -130,13 +75,32 @@ TEST_F(ServerGateTest, TheAgentWritesBehindItAndIsStillThePrimarys) {
             routing::TabletType::kReplica);
 }
 
-TEST_F(ServerGateTest, ATransactionThatIsOpenFailsAtItsCommit) {
+// read_only would let it go on and fail at its COMMIT.
+TEST_F(ServerGateTest, ATransactionThatHasWrittenIsWaitedForAndOneThatReadsIsNot) {
   const auto app = App();
   ASSERT_TRUE(app->Execute("BEGIN").ok());
-  ASSERT_TRUE(app->Execute("INSERT INTO corder (customer_id) VALUES (1)").ok());
+  ASSERT_TRUE(app->Execute("UPDATE corder SET customer_id = customer_id + 0 WHERE id = 1").ok());
+  const auto reader = App();
+  ASSERT_TRUE(reader->Execute("BEGIN").ok());
+  ASSERT_TRUE(reader->QueryScalar("SELECT COUNT(*) FROM corder").ok());
+  GateChange change = Server(State::kClosed, 1);
+  change.lock_wait = absl::Milliseconds(300);
+  const absl::Status blocked = keeper_->Set(change, Soon()).status();
+  EXPECT_EQ(blocked.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(blocked.message()),
+              HasSubstr(absl::StrCat("connection ", app->connection_id(), " (app@")));
+  EXPECT_THAT(std::string(blocked.message()),
+              ::testing::Not(HasSubstr(absl::StrCat("connection ", reader->connection_id(), " "))));
+  EXPECT_EQ(Persisted(), "000");
+  EXPECT_TRUE(app->Execute("COMMIT").ok());
   ASSERT_TRUE(Close(1).ok());
-  EXPECT_EQ(MysqlErrnoOf(app->Execute("COMMIT").status()), kReadOnly);
   ExpectClosed();
+  EXPECT_TRUE(reader->QueryScalar("SELECT COUNT(*) FROM corder").ok());
+  EXPECT_TRUE(reader->Execute("COMMIT").ok());
+}
+
+TEST_F(ServerGateTest, WaitsForXaTransactions) {
+  ASSERT_TRUE(Close(1).ok());
   // XA PREPARE and XA COMMIT would come through, so they are waited for.
   const auto xa = App();
   ASSERT_TRUE(Set(State::kOpen, 2).ok());

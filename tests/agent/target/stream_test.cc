@@ -363,6 +363,9 @@ TEST(StreamTest, PurgedBinlogsAreAnErrorWithTheRemedy) {
   const auto logs = connection->Query("SHOW BINARY LOGS");
   ASSERT_TRUE(logs.ok());
   world->OnSource({absl::StrCat("PURGE BINARY LOGS TO '", *logs->rows.back()[0], "'")});
+  // The source's agent holds the binlog's end, until it ends.
+  world->StopSource();
+  world->StartSource();
   ASSERT_TRUE(world->Control(kStream, StreamAction::START, 2).ok());
   const SeenStatus status = world->AwaitState(kStream, StreamState::ERROR);
   EXPECT_THAT(status.message, HasSubstr("purged"));

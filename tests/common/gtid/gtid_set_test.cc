@@ -93,6 +93,18 @@ TEST(GtidSetTest, SubtractingEverythingOfASourceRemovesIt) {
   EXPECT_TRUE(set.empty());
 }
 
+TEST(GtidSetTest, CloseBehindLacksOnlySomeOfTheLastNumbers) {
+  const GtidSet newer = Set(A("1-100:tag:1-5") + "," + B("1-50"));
+  EXPECT_TRUE(newer.IsCloseBehind(newer, 0));
+  EXPECT_TRUE(Set(A("1-95:98:tag:1-4") + "," + B("1-50")).IsCloseBehind(newer, 10));
+  EXPECT_FALSE(Set(A("1-90:tag:1-5") + "," + B("1-50")).IsCloseBehind(newer, 9));
+  EXPECT_TRUE(Set(A("1-90:tag:1-5") + "," + B("1-50")).IsCloseBehind(newer, 10));
+  EXPECT_FALSE(Set(A("1-6:8-100:tag:1-5") + "," + B("1-50")).IsCloseBehind(newer, 10));
+  EXPECT_TRUE(Set(A("1-200:tag:1-5") + "," + B("1-50")).IsCloseBehind(newer, 0));
+  EXPECT_TRUE(Set(A("1-100") + "," + B("1-50")).IsCloseBehind(newer, 5));
+  EXPECT_FALSE(Set(A("1-100") + "," + B("1-50")).IsCloseBehind(newer, 4));
+}
+
 TEST(GtidSetTest, ATagIsASourceOfItsOwn) {
   const GtidSet set = Set(A("1-5"));
   EXPECT_FALSE(set.Contains(Gtid{kA, "tag", 1}));

@@ -62,7 +62,8 @@ TEST(RulesJsonTest, WritesSnakeCaseSorted) {
 }
 
 TEST(RulesJsonTest, WhatIsWrittenIsRead) {
-  const std::vector<TableRule> rules = {{"a", "k.a"}, {"k.a@rdonly", "l.a"}, {"z", ""}};
+  const std::vector<TableRule> rules = {
+      {"a", "k.a"}, {"k.a@rdonly", "l.a"}, {"k.a@rdonly:zone-1", "k.a"}, {"z", ""}};
   absl::StatusOr<std::vector<TableRule>> again = ParseRulesJson(RulesToJson(rules));
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(*again, rules);
@@ -105,6 +106,11 @@ INSTANTIATE_TEST_SUITE_P(
                  "'k.b@replica'"},
         BadRules{"ToNumber", R"({"rules":[{"from_table":"a","to_tables":[1]}]})", "string"},
         BadRules{"UnknownType", R"({"rules":[{"from_table":"a@slave"}]})", "'slave'"},
+        BadRules{"NoCell", R"({"rules":[{"from_table":"a@replica:"}]})", "no cell is named"},
+        BadRules{"ACellOfWrites", R"({"rules":[{"from_table":"a@primary:z"}]})", "writes go to"},
+        BadRules{"TwiceInACell",
+                 R"({"rules":[{"from_table":"a@replica:z"},{"from_table":"a@REPLICA:z"}]})",
+                 "already in rule 1"},
         BadRules{"ThreeParts", R"({"rules":[{"from_table":"a.b.c"}]})", "'a.b.c'"},
         BadRules{"EmptyPart", R"({"rules":[{"from_table":"a."}]})", "'a.'"},
         BadRules{"UnknownField", R"({"rules":[{"from_table":"a","comment":"x"}]})", "'comment'"},
@@ -163,6 +169,47 @@ TEST(RulesOfMoveTest, ReadsOfOneTypeMoveAlone) {
     EXPECT_EQ(*table.Resolve(keyspace, "corder", TabletType::kReplica), target);
     EXPECT_EQ(*table.Resolve(keyspace, "corder", TabletType::kRdonly), source);
     EXPECT_EQ(*table.Resolve(keyspace, "corder", TabletType::kPrimary), source);
+  }
+}
+
+TEST(RulesOfMoveTest, TheReadsOfACellGoToTheOtherSideByARuleOfItsOwn) {
+  MoveRules move{"commerce", "customer", {"corder"}, false, true, false};
+  move.replica_exceptions = {"zone2"};
+  move.rdonly_exceptions = {"zone1", "zone3"};
+  const std::vector<TableRule> rules = RulesOfMove(move);
+  const TableId source{"commerce", "corder"};
+  const TableId target{"customer", "corder"};
+  struct Reader {
+    const char* cell;
+    TableId replica;
+    TableId rdonly;
+  };
+  // A proxy without a cell, or of one that nobody has named, goes by the rules of all.
+  for (const Reader& reader : {Reader{"zone1", source, source}, Reader{"zone2", target, target},
+                               Reader{"zone3", source, source}, Reader{"zone4", source, target},
+                               Reader{"", source, target}, Reader{"zone", source, target}}) {
+    const RuleTable table(rules, reader.cell);
+    for (const char* keyspace : {"", "commerce", "customer"}) {
+      EXPECT_EQ(*table.Resolve(keyspace, "corder", TabletType::kReplica), reader.replica)
+          << reader.cell;
+      EXPECT_EQ(*table.Resolve(keyspace, "corder", TabletType::kRdonly), reader.rdonly)
+          << reader.cell;
+      EXPECT_EQ(*table.Resolve(keyspace, "corder", TabletType::kPrimary), source) << reader.cell;
+    }
+  }
+  EXPECT_THAT(WithoutMove(rules, move), testing::IsEmpty());
+}
+
+TEST(RuleTableTest, TheOrderOfTheRulesDoesNotMatter) {
+  std::vector<TableRule> rules = {{"t@replica:zone1", "b.t"}, {"t@replica", "a.t"}, {"t", "a.t"}};
+  for (int turn = 0; turn < 3; ++turn) {
+    std::rotate(rules.begin(), rules.begin() + 1, rules.end());
+    EXPECT_EQ(*RuleTable(rules, "zone1").Resolve("", "t", TabletType::kReplica),
+              (TableId{"b", "t"}));
+    EXPECT_EQ(*RuleTable(rules, "zone2").Resolve("", "t", TabletType::kReplica),
+              (TableId{"a", "t"}));
+    EXPECT_EQ(*RuleTable(rules, "zone1").Resolve("", "t", TabletType::kRdonly),
+              (TableId{"a", "t"}));
   }
 }
 

@@ -117,10 +117,10 @@ TEST(RenderTest, KeyspacesAreListedAndShown) {
 
 TEST(RenderTest, ProxiesAreATable) {
   EXPECT_EQ(Text(Verb::kProxies, R"({"proxies": [{"id": "p1", "address": "127.0.0.1:3307",
-      "epoch": 12, "drained_epoch": 11, "held_statements": 3, "refused_reason": "",
+      "cell": "zone1", "epoch": 12, "drained_epoch": 11, "held_statements": 3, "refused_reason": "",
       "last_heard_ms": 40}]})"),
-            "PROXY  ADDRESS         EPOCH  DRAINED  HELD      HEARD  REFUSED\n"
-            "p1     127.0.0.1:3307     12       11     3  40 ms ago\n");
+            "PROXY  ADDRESS         CELL   EPOCH  DRAINED  HELD      HEARD  REFUSED\n"
+            "p1     127.0.0.1:3307  zone1     12       11     3  40 ms ago\n");
 }
 
 TEST(RenderTest, ACutoverIsATimelineToScale) {

@@ -173,7 +173,8 @@ TEST_F(RunTest, ASwitchWaitsAMinuteLongerThanItsTimeout) {
     EXPECT_TRUE(args.getRaiseCounters());
     EXPECT_EQ(args.getKillBlockersAfterMs(), 1'500U);
     EXPECT_EQ(args.getKillBlockersRows(), 77U);
-    EXPECT_TRUE(args.getServerGate());
+    EXPECT_TRUE(args.getServerGate()) << "an older coordinator would choose tables";
+    EXPECT_EQ(args.getGate(), schemas::GateChoice::SERVER);
     EXPECT_TRUE(args.getDryRun());
     EXPECT_EQ(args.getTypes().size(), 1U);
     EXPECT_EQ(args.getTypes()[0], schemas::TabletType::RDONLY);
@@ -197,6 +198,8 @@ TEST_F(RunTest, ASwitchAsksForNothingThatIsNotSaid) {
     EXPECT_TRUE(args.getEnableReverse());
     EXPECT_FALSE(args.getHold());
     EXPECT_FALSE(args.getRaiseCounters());
+    EXPECT_EQ(args.getGate(), schemas::GateChoice::AUTO);
+    EXPECT_FALSE(args.getServerGate());
     EXPECT_EQ(args.getKillBlockersAfterMs(), 0U) << "somebody would be ended";
     EXPECT_FALSE(args.getDryRun());
     EXPECT_EQ(args.getTypes().size(), 0U);

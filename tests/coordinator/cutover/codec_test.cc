@@ -33,7 +33,8 @@ StoredCutover Example() {
   state.plan.blocker_age_ms = 8;
   state.plan.kill_blockers_after_ms = 9;
   state.plan.kill_rows_max = 10;
-  state.plan.server_gate = true;
+  state.plan.gates = {{.server = true, .reason = "", .beside = {"vt_b", "vt_c"}},
+                      {.server = false, .reason = "it holds other databases (x)", .beside = {}}};
   state.plan.parallelism = 11;
   Transition transition = Step(std::move(state), Event::Begin());
   const Effect hold = transition.effects.at(0);
@@ -46,6 +47,17 @@ StoredCutover Example() {
 
 TEST(CutoverCodecTest, ACutoverComesBackEqual) {
   const StoredCutover stored = Example();
+  const auto back = DecodeOperation(EncodeOperation(stored));
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(std::get<StoredCutover>(*back), stored);
+}
+
+TEST(CutoverCodecTest, ReadsOfSomeCellsComeBackEqual) {
+  StoredCutover stored;
+  stored.state.plan = explore::WritesPlan(1);
+  stored.state.plan.kind = Kind::kReads;
+  stored.state.plan.move_rdonly = true;
+  stored.state.plan.cells = {"zone1", "zone2"};
   const auto back = DecodeOperation(EncodeOperation(stored));
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_EQ(std::get<StoredCutover>(*back), stored);

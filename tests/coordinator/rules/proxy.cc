@@ -20,6 +20,7 @@ absl::StatusOr<Polled> Proxy::Ask(const Poll& poll) {
       [&](auto request) {
         request.setProxyId(id_);
         request.setAddress("127.0.0.1:3306");
+        request.setCell(poll.cell);
         request.setHaveEpoch(poll.have);
         request.setDrainedEpoch(poll.drained);
         request.setRefusedEpoch(poll.refused);

@@ -29,6 +29,7 @@ struct Poll {
   uint64_t drained = 0;
   uint64_t refused = 0;
   std::string reason = {};
+  std::string cell = {};
   uint32_t open_transactions = 0;
   absl::Duration wait = absl::Milliseconds(900);
 };

@@ -53,6 +53,14 @@ TEST_F(RoutingRulesTest, WrongRulesAreRefusedByName) {
   EXPECT_EQ(bench_.rules->Rules().table_rules.size(), 0);
 }
 
+TEST_F(RoutingRulesTest, ARuleMayBeOfOneCell) {
+  EXPECT_THAT(Apply(R"({"rules":[
+      {"from_table":"customer.t@replica:eu.west","to_tables":["commerce.t"]}]})"),
+              IsOk());
+  EXPECT_THAT(Apply(R"({"rules":[{"from_table":"x.t@replica:eu.west"}]})"),
+              StatusIs(Code::kNotFound, "keyspace x"));
+}
+
 TEST_F(RoutingRulesTest, TheRulesOfAWorkflowsTablesStandAsLongAsItLives) {
   EXPECT_THAT(Apply(kSnake), IsOk());
   workflow::WorkflowRecord record;
@@ -65,6 +73,10 @@ TEST_F(RoutingRulesTest, TheRulesOfAWorkflowsTablesStandAsLongAsItLives) {
       IsOk());
   EXPECT_THAT(Apply(R"({"rules":[]})"), StatusIs(Code::kFailedPrecondition, "customer.c2c"));
   EXPECT_THAT(Apply(R"({"rules":[]})", true), StatusIs(Code::kFailedPrecondition, "customer.c2c"));
+  EXPECT_THAT(Apply(R"({"rules":[
+      {"from_table":"customer@replica","to_tables":["commerce.customer"]},
+      {"from_table":"customer@replica:zone1","to_tables":["customer.customer"]}]})"),
+              StatusIs(Code::kFailedPrecondition, "customer.c2c"));
   EXPECT_THAT(Apply(R"({"rules":[
       {"from_table":"other","to_tables":["customer.other"]},
       {"from_table":"customer@replica","to_tables":["commerce.customer"]}]})"),

@@ -227,6 +227,13 @@ TEST_F(RuleServiceTest, ARefusedEpochIsNotWaitedForAndNotOfferedAgain) {
   EXPECT_EQ(proxy.Ask({.have = have, .refused = epoch}).value().epoch, next);
 }
 
+TEST_F(RuleServiceTest, AProxyTellsItsCell) {
+  Proxy proxy = MakeProxy("p1");
+  ASSERT_THAT(proxy.Ask({.cell = "zone3", .wait = absl::Milliseconds(1)}), IsOk());
+  ASSERT_THAT(bench_.rules->Proxies(), SizeIs(1));
+  EXPECT_EQ(bench_.rules->Proxies()[0].cell, "zone3");
+}
+
 TEST_F(RuleServiceTest, AProxyThatFellSilentIsNotWaitedForLong) {
   Proxy proxy = MakeProxy("p1");
   CatchUp(proxy);

@@ -68,6 +68,8 @@ WorkflowRecord ExampleWorkflow() {
                     {8, "80-", "80-", "vt_commerce", "vt_customer"}};
   record.phase = workflow::WorkflowPhase::kFrozen;
   record.replica_switched = record.writes_switched = true;
+  record.replica_exceptions = {"zone1", "zone2"};
+  record.rdonly_exceptions = {"zone3"};
   record.options.source_types = {routing::TabletType::kReplica, routing::TabletType::kPrimary};
   record.options.stop_after_copy = true;
   record.options.auto_start = false;

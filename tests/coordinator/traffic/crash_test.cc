@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/cutover/crash_points.h"
+#include "coordinator/traffic/state_facts.h"
 #include "tests/coordinator/traffic/fixture.h"
 
 namespace sluice::traffic::testing {
@@ -114,6 +115,12 @@ void CancelIt(Coordinator& coordinator) {
   (void)coordinator.service->Cancel(FinishOf(), Soon());
 }
 void Nothing(Coordinator& /*coordinator*/) {}
+void OfACell(Coordinator& coordinator, bool reverse) {
+  admin::SwitchArgs args = SwitchOf({TabletType::kReplica});
+  args.cells = {"zone1"};
+  (void)(reverse ? coordinator.service->Reverse(args, Soon())
+                 : coordinator.service->Switch(args, Soon()));
+}
 
 // Rules, records and gates tell the same story, and the switch can be made good.
 Work SwitchIsWhole(FakeCluster& cluster) {
@@ -124,6 +131,11 @@ Work SwitchIsWhole(FakeCluster& cluster) {
     EXPECT_EQ(cluster.source().gate == static_cast<int>(GateState::kOpen), !moved);
     EXPECT_EQ(coordinator.Route("commerce.customer"),
               moved ? "customer.customer" : "commerce.customer");
+    // Of every type and cell, none of which may read a side that is closed.
+    EXPECT_EQ(coordinator.rules->Rules().table_rules,
+              routing::RulesOfMove(workflow::MoveRulesOf(record)));
+    EXPECT_EQ((moved ? cluster.source() : cluster.target()).gate,
+              static_cast<int>(WantedGate({.original = record, .reverse = {}}, false)));
     EXPECT_TRUE(coordinator.rules->Rules().holds.empty());
     for (const auto& switched : {coordinator.service->Switch(SwitchOf(), Soon()),
                                  coordinator.service->Reverse(SwitchOf(), Soon()),
@@ -159,7 +171,17 @@ std::vector<Scenario> Scenarios() {
              only(TabletType::kPrimary)(coordinator);
              only(TabletType::kReplica)(coordinator);
            },
-           only(TabletType::kRdonly), ""}};
+           only(TabletType::kRdonly), ""},
+          {"reads of a cell", Nothing,
+           [](Coordinator& coordinator) { OfACell(coordinator, false); }, ""},
+          {"reads of a cell come back", SwitchAll,
+           [](Coordinator& coordinator) { OfACell(coordinator, true); }, ""},
+          {"the last cell leaves",
+           [](Coordinator& coordinator) {
+             SwitchAll(coordinator);
+             OfACell(coordinator, true);
+           },
+           [](Coordinator& coordinator) { OfACell(coordinator, false); }, ""}};
 }
 
 Work Refusing(FakeCluster& cluster, const Scenario& scenario) {

@@ -46,6 +46,39 @@ TEST(DiagnosisTest, AllAgreesBeforeAndAfterASwitch) {
   }
 }
 
+TEST(DiagnosisTest, AMysqldThatIsClosedAsAWholeIsWhereItBelongs) {
+  Observation seen = InOrder(true);
+  seen.source[0].gate = {
+      .state = GateState::kReadable, .server_obstacles = {}, .end_obstacles = {}, .server = true};
+  seen.source[0].recorded_gate = "readable";
+  EXPECT_THAT(Faults(seen), IsEmpty());
+  EXPECT_THAT(Diagnose(seen),
+              Contains(Field(&Finding::state, "closed as a whole mysqld (read_only)")));
+  // Not so one that is only readable: somebody reads by its views.
+  seen.source[0].gate.server = false;
+  EXPECT_THAT(Faults(seen), ElementsAre(Fault("commerce/-80 (zone1-1-80)", "gate", "readable")));
+}
+
+TEST(DiagnosisTest, SaysHowTheSideThatServesWouldClose) {
+  Observation seen = InOrder(false);
+  seen.source[0].next_gate = cutover::GatePlan{.server = true, .reason = {}, .beside = {}};
+  seen.source[1].next_gate =
+      cutover::GatePlan{.server = false, .reason = "it holds others", .beside = {}};
+  const std::vector<Finding> findings = Diagnose(seen);
+  EXPECT_TRUE(Consistent(findings));
+  EXPECT_THAT(findings, Contains(Field(&Finding::state,
+                                       "open, and would close as a whole mysqld (read_only)")));
+  EXPECT_THAT(findings, Contains(Field(&Finding::state, HasSubstr("it holds others"))));
+}
+
+TEST(DiagnosisTest, NamesTheGatesThatKeepAMysqldClosed) {
+  Observation seen = InOrder(false);
+  seen.source[0].gate.state = GateState::kReadable;
+  seen.source[0].gate.kept_by = {"vt_commerce_80-"};
+  EXPECT_THAT(Faults(seen), ElementsAre(Fault("commerce/-80 (zone1-1-80)", "gate",
+                                              "kept read-only by the gates of vt_commerce_80-")));
+}
+
 TEST(DiagnosisTest, AGateThatIsNotWhereTheRecordSaysIsNamed) {
   Observation seen = InOrder(true);
   seen.target[1].gate.state = GateState::kClosed;
@@ -68,6 +101,10 @@ TEST(DiagnosisTest, ReadsThatStayKeepTheClosedSideReadable) {
   EXPECT_EQ(WantedGate(seen.records, true), GateState::kOpen);
   seen.records.original.sub_type = workflow::kPartial;
   EXPECT_EQ(WantedGate(seen.records, false), GateState::kClosed);
+  seen = InOrder(true);
+  workflow::MoveReplicaReads(false, {"zone2"}, seen.records.original);
+  EXPECT_EQ(WantedGate(seen.records, false), GateState::kReadable);
+  EXPECT_THAT(RuleFaults(seen), Contains("corder@replica:zone2 -> commerce.corder is missing"));
 }
 
 TEST(DiagnosisTest, StreamsAreHeldAgainstTheRecords) {

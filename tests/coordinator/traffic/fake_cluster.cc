@@ -196,6 +196,9 @@ absl::StatusOr<workflow::GateResult> FakeCluster::SetGate(const AgentRef& agent,
                 const bool was_open = server.gate == Number(GateState::kOpen);
                 const bool opens = change.state == GateState::kOpen;
                 server.gate = Number(change.state);
+                if (was_open && !opens) {
+                  server.closed_as_server = change.server;
+                }
                 if (was_open != opens) {
                   ++server.writes;
                 }
@@ -219,12 +222,22 @@ absl::StatusOr<workflow::GateResult> FakeCluster::SetGate(const AgentRef& agent,
 }
 
 absl::StatusOr<workflow::GateReading> FakeCluster::ReadGate(const AgentRef& agent,
-                                                            const workflow::GateQuery& /*query*/,
+                                                            const workflow::GateQuery& query,
                                                             const CallBudget& /*budget*/) {
   workflow::GateReading reading;
   const absl::Status status = Request("read_gate", agent, [&](FakeServer& server, FakeServer&) {
     reading.state = server.dropped ? GateState::kAbsent : static_cast<GateState>(server.gate);
     reading.epoch = server.gate_epoch;
+    reading.server = server.closed_as_server && server.gate != Number(GateState::kOpen);
+    if (server.kept_by[0] != '\0') {
+      reading.kept_by = {server.kept_by};
+    }
+    if (query.ask_server && server.obstacle[0] != '\0') {
+      reading.server_obstacles = {server.obstacle};
+    }
+    if (query.ask_end && query.ask_end != DropMode::kKeep && server.end_obstacle[0] != '\0') {
+      reading.end_obstacles = {server.end_obstacle};
+    }
     return absl::OkStatus();
   });
   if (!status.ok()) {

@@ -39,8 +39,12 @@ struct FakeServer {
   char journal[2048] = {};
   char recorded_gate[16] = {};
   char wanted_gate[16] = {};
-  char lacks[128] = {};  // privileges that its agent is without
-  uint64_t counter = 1;  // AUTO_INCREMENT of every table
+  char lacks[128] = {};           // privileges that its agent is without
+  char end_obstacle[128] = {};    // why its tables can't be dropped or renamed
+  char obstacle[128] = {};        // why it can't be closed as a whole
+  char kept_by[64] = {};          // the database whose gate keeps it read-only
+  bool closed_as_server = false;  // how it was closed last
+  uint64_t counter = 1;           // AUTO_INCREMENT of every table
   bool dropped = false;
   bool renamed = false;
   bool released = false;

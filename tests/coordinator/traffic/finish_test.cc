@@ -113,6 +113,37 @@ TEST_F(FinishTest, CompleteIsRefusedOnADoubt) {
   cluster_.target().gate = Gate(GateState::kOpen);
 }
 
+// Behind the decision there would be no way back from a refusal.
+TEST_F(FinishTest, WhatAnAgentWouldRefuseIsRefusedBeforeTheDecision) {
+  const auto expect_refused = [&](const absl::StatusOr<std::string>& answer, FakeServer& server,
+                                  const std::string& text) {
+    ExpectRefused(answer, kPrecondition, text);
+    EXPECT_THAT(cluster_.requests(), Not(Contains("drop_tables")));
+    EXPECT_EQ(coordinator_->UnfinishedStates(), 0U);
+    EXPECT_FALSE(server.dropped);
+  };
+  Copy(cluster_.target().end_obstacle, "table note refers to corder by a foreign key");
+  expect_refused(service().Cancel(FinishOf(), Soon()), cluster_.target(),
+                 "cannot cancel workflow customer.move: on customer/0: table note refers to");
+  EXPECT_EQ(coordinator_->Workflow("customer", "move").phase, workflow::WorkflowPhase::kActive);
+  EXPECT_EQ(FakeCluster::StreamCount(cluster_.target()), 1);
+  Switch();
+  cluster_.ForgetRequests();
+  Copy(cluster_.source().end_obstacle, "_customer_old exists in vt_commerce already");
+  admin::FinishArgs args = FinishOf();
+  args.rename_tables = true;
+  for (const bool dry_run : {true, false}) {
+    args.dry_run = dry_run;
+    expect_refused(service().Complete(args, Soon()), cluster_.source(),
+                   "cannot complete workflow customer.move: on commerce/0: _customer_old exists");
+  }
+  EXPECT_EQ(coordinator_->Workflow("customer", "move").phase, workflow::WorkflowPhase::kFrozen);
+  Copy(cluster_.source().end_obstacle, "");
+  Complete(args);
+  ExpectGone();
+  EXPECT_TRUE(cluster_.source().renamed);
+}
+
 TEST_F(FinishTest, ADecidedCompleteWaitsForAgentsThatGoAway) {
   Switch();
   absl::Mutex mutex;

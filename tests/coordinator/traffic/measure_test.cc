@@ -19,7 +19,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 cutover::Plan TwoShards() {
-  return WritesPlan(InOrder(false).records, false, {.id = "c", .epoch = 1, .reverse_ids = {1, 2}})
+  return WritesPlan(InOrder(false).records, false,
+                    {.id = "c", .epoch = 1, .reverse_ids = {1, 2}, .gates = {}})
       .value();
 }
 

@@ -58,7 +58,7 @@ std::vector<SideReading> Readings(const std::vector<cutover::Side>& sides,
 
 // What a switch of all traffic leaves behind.
 void Switch(Observation& seen) {
-  PlanNumbers numbers = {.id = "c1", .epoch = 7, .reverse_ids = {21, 22}};
+  PlanNumbers numbers = {.id = "c1", .epoch = 7, .reverse_ids = {21, 22}, .gates = {}};
   seen.records.original.replica_switched = seen.records.original.rdonly_switched = true;
   cutover::State state;
   state.plan = WritesPlan(seen.records, false, numbers).value();

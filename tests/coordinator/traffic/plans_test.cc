@@ -148,6 +148,100 @@ TEST(ReadsPlanTest, ViewsAreNeededOnlyOnASideWhoseWritesAreClosed) {
   EXPECT_TRUE(plan.close_behind);
 }
 
+TEST(TrafficTypesTest, OfCellsOnlyWhatIsNotThereYetMoves) {
+  Records records = Fresh();
+  workflow::MoveReplicaReads(true, {"zone1"}, records.original);
+  EXPECT_EQ(*ChooseTypes({}, records, false, true, {"zone1"}),
+            (TrafficTypes{.replica = false, .rdonly = true, .writes = true}));
+  EXPECT_TRUE(ChooseTypes({TabletType::kReplica}, records, false, true, {"zone1", "zone2"})->any());
+  EXPECT_TRUE(ChooseTypes({TabletType::kReplica}, records, false, true)->any());
+  EXPECT_TRUE(ChooseTypes({TabletType::kReplica}, records, true, true, {"zone1"})->replica);
+  EXPECT_THAT(
+      ChooseTypes({TabletType::kReplica}, records, true, true, {"zone2"}).status().ToString(),
+      HasSubstr("REPLICA reads have not been switched in cells: zone2"));
+}
+
+TEST(CheckCellsTest, OnlyReadsOfKnownCellsMoveByCells) {
+  Records records = Fresh();
+  const std::set<std::string> known = {"zone1", "zone2"};
+  EXPECT_TRUE(CheckCells({}, {TabletType::kPrimary}, records, known).ok());
+  EXPECT_TRUE(CheckCells({"zone1"}, {}, records, known).ok());
+  EXPECT_TRUE(
+      CheckCells({"zone2"}, {TabletType::kPrimary, TabletType::kReplica}, records, known).ok());
+  EXPECT_THAT(CheckCells({"zone1"}, {TabletType::kPrimary}, records, known).ToString(),
+              HasSubstr("the only tablet type named is PRIMARY"));
+  EXPECT_THAT(CheckCells({"zone1", "zone9"}, {}, records, known).ToString(),
+              HasSubstr("no tablet or proxy is in cell 'zone9'; the cells are zone1, zone2"));
+  // One whose tablets are gone can still be moved back.
+  workflow::MoveRdonlyReads(true, {"zone9"}, records.original);
+  EXPECT_TRUE(CheckCells({"zone9"}, {}, records, known).ok());
+  records.original.sub_type = workflow::kPartial;
+  EXPECT_THAT(CheckCells({"zone1"}, {}, records, known).ToString(),
+              HasSubstr("moves whole shards (0): a shard is routed with its reads and writes"));
+}
+
+TEST(ReadsPlanTest, ASideThatAnyCellReadsStaysReadable) {
+  Records records = Fresh();
+  const TrafficTypes replica = {.replica = true, .rdonly = false, .writes = false};
+  const TrafficTypes both = {.replica = true, .rdonly = true, .writes = false};
+  PlanNumbers numbers = Numbers();
+  numbers.cells = {"zone1"};
+  const auto go = [&](bool reversal, const TrafficTypes& types) {
+    const cutover::Plan plan = ReadsPlan(records, reversal, types, numbers);
+    EXPECT_TRUE(cutover::ValidatePlan(plan).ok());
+    EXPECT_EQ(plan.cells, numbers.cells);
+    records = *cutover::ApplyCommit(plan, records, 1);
+    return plan;
+  };
+  cutover::Plan plan = go(false, replica);
+  EXPECT_TRUE(plan.make_readable);
+  EXPECT_TRUE(plan.restore_closed);
+  numbers.cells = {"zone2"};
+  EXPECT_FALSE(go(false, replica).restore_closed);
+
+  records = *cutover::ApplyCommit(*WritesPlan(records, false, Numbers()), records, 2);
+  numbers.cells = {"zone1", "zone2"};
+  EXPECT_FALSE(go(false, both).close_behind);
+  // Cells that nobody has named may read there still.
+  numbers.cells = {};
+  EXPECT_TRUE(go(false, both).close_behind);
+
+  numbers.cells = {"zone2"};
+  plan = go(true, replica);
+  EXPECT_TRUE(plan.make_readable);
+  EXPECT_TRUE(plan.restore_closed);
+  // What has come back goes there again, and with it the last reader.
+  EXPECT_TRUE(ReadsPlan(records, false, replica, numbers).close_behind);
+}
+
+TEST(WritesPlanTest, ReadsOfOneCellKeepTheSideReadableThatWritesLeave) {
+  Records records = Fresh();
+  workflow::MoveReplicaReads(true, {}, records.original);
+  workflow::MoveRdonlyReads(true, {}, records.original);
+  EXPECT_FALSE(WritesPlan(records, false, Numbers())->source_readable);
+  workflow::MoveReplicaReads(false, {"zone1"}, records.original);
+  EXPECT_TRUE(WritesPlan(records, false, Numbers())->source_readable);
+}
+
+TEST(CommitTest, ACutoverOfCellsNamesThemInBothRecords) {
+  Records records = *cutover::ApplyCommit(*WritesPlan(Fresh(), false, Numbers()), Fresh(), 1);
+  PlanNumbers numbers = Numbers();
+  numbers.cells = {"zone2"};
+  records = *cutover::ApplyCommit(
+      ReadsPlan(records, false, {.replica = true, .rdonly = false, .writes = false}, numbers),
+      records, 2);
+  EXPECT_THAT(records.original.replica_exceptions, testing::ElementsAre("zone2"));
+  EXPECT_THAT(records.original.rdonly_exceptions, testing::IsEmpty());
+  EXPECT_EQ(workflow::TrafficStateText(*records.reverse),
+            "Reads partially switched. Replica switched in all cells but: zone2. All Rdonly Reads "
+            "Switched. Writes Not Switched");
+  EXPECT_EQ(routing::RulesOfMove(workflow::MoveRulesOf(records.original)),
+            routing::RulesOfMove(workflow::MoveRulesOf(*records.reverse)));
+  cutover::Plan plan = *WritesPlan(records, true, Numbers());
+  plan.cells = {"zone2"};
+  EXPECT_FALSE(cutover::ValidatePlan(plan).ok());
+}
+
 TEST(CommitTest, FlagsOfTheReverseSayTheOpposite) {
   const auto forward = WritesPlan(Fresh(), false, Numbers());
   Records records = *cutover::ApplyCommit(*forward, Fresh(), 1'000);

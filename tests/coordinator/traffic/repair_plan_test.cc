@@ -97,8 +97,9 @@ topology::StreamInfo Stray(uint64_t id, const std::string& position) {
 
 cutover::StoredCutover Stored(const Observation& seen, cutover::Phase phase) {
   cutover::StoredCutover stored;
-  stored.state.plan =
-      WritesPlan(seen.records, false, {.id = "c2", .epoch = 20, .reverse_ids = {31, 32}}).value();
+  stored.state.plan = WritesPlan(seen.records, false,
+                                 {.id = "c2", .epoch = 20, .reverse_ids = {31, 32}, .gates = {}})
+                          .value();
   stored.state.phase = phase;
   return stored;
 }

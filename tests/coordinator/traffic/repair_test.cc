@@ -177,7 +177,7 @@ TEST_F(RepairTest, AJournalIsCopiedFromTheOtherSide) {
 TEST_F(RepairTest, ACutoverThatNobodyRunsIsTakenBack) {
   cutover::State state;
   state.plan = WritesPlan({.original = coordinator_->Workflow("customer", "move"), .reverse = {}},
-                          false, {.id = "dead", .epoch = 1, .reverse_ids = {50}})
+                          false, {.id = "dead", .epoch = 1, .reverse_ids = {50}, .gates = {}})
                    .value();
   cutover::Transition begun = cutover::Step(std::move(state), cutover::Event::Begin());
   PutStopped(cutover::EncodeOperation(

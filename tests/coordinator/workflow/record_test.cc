@@ -34,6 +34,41 @@ TEST(RecordTest, TheTrafficStateIsInOurUsersWords) {
             "Writes Switched");
 }
 
+TEST(RecordTest, ReadsOfSomeCellsAreNamed) {
+  WorkflowRecord record = Flags(false, true, false);
+  MoveReplicaReads(true, {"zone2", "zone1", "zone2"}, record);
+  MoveRdonlyReads(false, {"zone3"}, record);
+  EXPECT_EQ(TrafficStateText(record),
+            "Reads partially switched. Replica switched in cells: zone1,zone2. Rdonly switched in "
+            "all cells but: zone3. Writes Not Switched");
+  MoveReplicaReads(false, {"zone1", "zone2"}, record);
+  MoveRdonlyReads(false, {}, record);
+  EXPECT_EQ(TrafficStateText(record), "Reads Not Switched. Writes Not Switched");
+  MoveReplicaReads(true, {"zone1"}, record);
+  EXPECT_EQ(TrafficStateText(record),
+            "Reads partially switched. Replica switched in cells: zone1. Rdonly not switched. "
+            "Writes Not Switched");
+  MoveReplicaReads(true, {}, record);
+  EXPECT_TRUE(record.replica_exceptions.empty());
+  EXPECT_TRUE(AllReplicaReadsAre(true, {}, record));
+}
+
+TEST(RecordTest, ACellThatNobodyNamedStaysWhereItIs) {
+  WorkflowRecord record = Flags(false, false, false);
+  MoveReplicaReads(true, {"zone1", "zone2"}, record);
+  EXPECT_TRUE(AllReplicaReadsAre(true, {"zone1", "zone2"}, record));
+  EXPECT_TRUE(AllReplicaReadsAre(false, {"new"}, record));
+  EXPECT_FALSE(AllReplicaReadsAre(true, {"zone1", "new"}, record));
+  EXPECT_FALSE(AllReplicaReadsAre(true, {}, record));
+  EXPECT_FALSE(AllReplicaReadsAre(false, {}, record));
+  // On the way back it is the other side that it stays on.
+  MoveReplicaReads(true, {}, record);
+  MoveReplicaReads(false, {"zone1", "zone2"}, record);
+  EXPECT_TRUE(AllReplicaReadsAre(true, {"new"}, record));
+  EXPECT_TRUE(AllReplicaReadsAre(false, {"zone1"}, record));
+  EXPECT_TRUE(AllRdonlyReadsAre(false, {}, record));
+}
+
 TEST(RecordTest, AWorkflowAndItsReverseShareOneLockAndOneMove) {
   const WorkflowRecord forward = Flags(true, true, true);
   WorkflowRecord reverse = Flags(false, false, false);

@@ -354,7 +354,7 @@ absl::Status BatchSession::RunStatement(const JoinedEffect& effect, BatchAnswer&
     }
   }
   const absl::Time began = absl::Now();
-  if (effect.sql == kCloseServer) {
+  if (first.waits_for_writers) {
     // read_only lets them go on and fail at their COMMIT; a rename would have waited for them.
     SLUICE_ASSIGN_OR_RETURN(const std::vector<Blocker> writers,
                             AwaitWriters(pool_, statement.schemas, effect.bound));

@@ -11,18 +11,6 @@
 namespace sluice::gate {
 namespace {
 
-TableNames NamesAt(Start start, const std::string& table) {
-  TableNames names;
-  names.table = table;
-  const bool under_name = start == Start::kOpen || start == Start::kServer;
-  names.name = under_name                  ? Object::kTable
-               : start == Start::kGuarded  ? Object::kGuard
-               : start == Start::kReadable ? Object::kGateView
-                                           : Object::kAbsent;
-  names.closed = under_name ? Object::kAbsent : Object::kTable;
-  return names;
-}
-
 // One run of a batch.
 class Run {
  public:
@@ -157,47 +145,6 @@ class Run {
 };
 
 }  // namespace
-
-GateModel GateAt(Start start) {
-  GateModel model;
-  model.tables = {"a", "b"};
-  model.schema = SchemaModel({NamesAt(start, "a"), NamesAt(start, "b")});
-  const bool server = start == Start::kServer;
-  model.read_only = model.read_only_persisted = server;
-  const State recorded = start == Start::kOpen                 ? State::kOpen
-                         : start == Start::kReadable || server ? State::kReadable
-                                                               : State::kClosed;
-  model.row = GateRow{.state = std::string(StateName(recorded)),
-                      .wanted = "closed",
-                      .epoch = kStartEpoch,
-                      .connection_id = 0,
-                      .tables = model.tables,
-                      .kind = server ? GateKind::kServer : GateKind::kTables};
-  return model;
-}
-
-GateChange ChangeTo(State wanted, uint64_t epoch, GateKind kind) {
-  GateChange change;
-  change.id = {.workflow = "k.w", .database = "d"};
-  change.tables = {"a", "b"};
-  change.wanted = wanted;
-  change.epoch = epoch;
-  change.kind = kind;
-  if (wanted == State::kOpen) {
-    change.cutover_id = absl::StrCat("c", epoch);
-    change.journal = "{}";
-  } else {
-    change.marker_id = absl::StrCat("m", epoch);
-  }
-  return change;
-}
-
-bool StandsAs(const GateModel& model, const GateChange& change) {
-  const State stands = model.Stands();
-  const bool by_server = model.row->kind == GateKind::kServer;
-  return stands == change.wanted ||
-         (by_server && change.wanted == State::kClosed && stands == State::kReadable);
-}
 
 std::vector<std::string> BatchModel::AllBroken() const {
   std::vector<std::string> all = broken;

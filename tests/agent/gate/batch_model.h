@@ -14,16 +14,6 @@
 
 namespace sluice::gate {
 
-// How a gate stands before a request.
-enum class Start { kOpen, kClosed, kGuarded, kReadable, kServer };
-inline constexpr uint64_t kStartEpoch = 5;
-
-// A gate of tables a and b.
-GateModel GateAt(Start start);
-GateChange ChangeTo(State wanted, uint64_t epoch, GateKind kind = GateKind::kTables);
-// Whether the gate stands as the request wants it.
-bool StandsAs(const GateModel& model, const GateChange& change);
-
 // What goes wrong with one of the joined effects.
 struct BatchFault {
   size_t effect = 0;  // counted from 0

@@ -22,74 +22,17 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// How the gate stands before a request.
-enum class Start { kOpen, kClosed, kGuarded, kReadable, kServer };
 constexpr std::array kStarts = {Start::kOpen, Start::kClosed, Start::kGuarded, Start::kReadable,
                                 Start::kServer};
-constexpr uint64_t kStartEpoch = 5;
 
 std::string NameOf(Start start) {
   constexpr std::array<const char*, 5> kNames = {"Open", "Closed", "Guarded", "Readable", "Server"};
   return kNames.at(static_cast<size_t>(start));
 }
 
-TableNames NamesAt(Start start, const std::string& table) {
-  TableNames names;
-  names.table = table;
-  const bool under_name = start == Start::kOpen || start == Start::kServer;
-  names.name = under_name                  ? Object::kTable
-               : start == Start::kGuarded  ? Object::kGuard
-               : start == Start::kReadable ? Object::kGateView
-                                           : Object::kAbsent;
-  names.closed = under_name ? Object::kAbsent : Object::kTable;
-  return names;
-}
-
-GateModel ModelAt(Start start) {
-  GateModel model;
-  model.tables = {"a", "b"};
-  model.schema = SchemaModel({NamesAt(start, "a"), NamesAt(start, "b")});
-  const bool server = start == Start::kServer;
-  model.read_only = model.read_only_persisted = server;
-  const State recorded = start == Start::kOpen                 ? State::kOpen
-                         : start == Start::kReadable || server ? State::kReadable
-                                                               : State::kClosed;
-  model.row = GateRow{.state = std::string(StateName(recorded)),
-                      .wanted = "closed",
-                      .epoch = kStartEpoch,
-                      .connection_id = 0,
-                      .tables = model.tables,
-                      .kind = server ? GateKind::kServer : GateKind::kTables};
-  return model;
-}
-
-GateChange To(State wanted, uint64_t epoch, GateKind kind = GateKind::kTables) {
-  GateChange change;
-  change.id = {.workflow = "k.w", .database = "d"};
-  change.tables = {"a", "b"};
-  change.wanted = wanted;
-  change.epoch = epoch;
-  change.kind = kind;
-  if (wanted == State::kOpen) {
-    change.cutover_id = absl::StrCat("c", epoch);
-    change.journal = "{}";
-  } else {
-    change.marker_id = absl::StrCat("m", epoch);
-  }
-  return change;
-}
-
-// A gate that was asked to close by read_only may be read.
-bool IsAt(const GateModel& model, const GateChange& change) {
-  const State stands = model.Stands();
-  const bool by_server = model.row->kind == GateKind::kServer;
-  return stands == change.wanted ||
-         (by_server && change.wanted == State::kClosed && stands == State::kReadable);
-}
-
 TEST(GateMachineTest, ClosesWithIntentRenameMarkerPositionOutcomeInThisOrder) {
-  GateModel model = ModelAt(Start::kOpen);
-  const Drive drive = RunRequest(model, To(State::kClosed, 6));
+  GateModel model = GateAt(Start::kOpen);
+  const Drive drive = RunRequest(model, ChangeTo(State::kClosed, 6));
   EXPECT_EQ(drive.state.phase, GatePhase::kDone) << drive.state.failure;
   EXPECT_THAT(model.done, ElementsAre("read_record", "lock", "observe", "write_intent", "run",
                                       "write_marker", "read_position", "write_outcome"));
@@ -98,8 +41,8 @@ TEST(GateMachineTest, ClosesWithIntentRenameMarkerPositionOutcomeInThisOrder) {
 }
 
 TEST(GateMachineTest, WritesTheJournalBeforeItOpens) {
-  GateModel model = ModelAt(Start::kGuarded);
-  const Drive drive = RunRequest(model, To(State::kOpen, 6));
+  GateModel model = GateAt(Start::kGuarded);
+  const Drive drive = RunRequest(model, ChangeTo(State::kOpen, 6));
   EXPECT_EQ(drive.state.phase, GatePhase::kDone) << drive.state.failure;
   EXPECT_THAT(model.done,
               ElementsAre("read_record", "lock", "observe", "write_journal", "write_intent", "run",
@@ -108,11 +51,11 @@ TEST(GateMachineTest, WritesTheJournalBeforeItOpens) {
 }
 
 TEST(GateMachineTest, ARepeatedRequestWritesNothing) {
-  GateModel model = ModelAt(Start::kOpen);
-  ASSERT_EQ(RunRequest(model, To(State::kClosed, 6)).state.phase, GatePhase::kDone);
+  GateModel model = GateAt(Start::kOpen);
+  ASSERT_EQ(RunRequest(model, ChangeTo(State::kClosed, 6)).state.phase, GatePhase::kDone);
   const uint64_t commits = model.commits;
   model.done.clear();
-  const Drive again = RunRequest(model, To(State::kClosed, 6));
+  const Drive again = RunRequest(model, ChangeTo(State::kClosed, 6));
   EXPECT_EQ(again.state.phase, GatePhase::kDone);
   EXPECT_EQ(model.commits, commits);
   EXPECT_EQ(again.state.outcome.gtid_executed, absl::StrCat(commits));
@@ -121,16 +64,16 @@ TEST(GateMachineTest, ARepeatedRequestWritesNothing) {
 }
 
 TEST(GateMachineTest, AnOlderRequestEndsBeforeItTakesTheLock) {
-  GateModel model = ModelAt(Start::kClosed);
-  const Drive drive = RunRequest(model, To(State::kOpen, kStartEpoch - 1));
+  GateModel model = GateAt(Start::kClosed);
+  const Drive drive = RunRequest(model, ChangeTo(State::kOpen, kStartEpoch - 1));
   EXPECT_EQ(drive.state.phase, GatePhase::kFailed);
   EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(model.done, ElementsAre("read_record"));
 }
 
 TEST(GateMachineTest, LocksThatAreNotGrantedLeaveTheGateAsItIsAndNameWhoHoldsThem) {
-  GateModel model = ModelAt(Start::kOpen);
-  GateChange change = To(State::kClosed, 6);
+  GateModel model = GateAt(Start::kOpen);
+  GateChange change = ChangeTo(State::kClosed, 6);
   change.lock_wait = absl::Milliseconds(300);
   const Drive drive = RunRequest(model, change, {.effect = 4, .fault = Fault::kNoLocks});
   EXPECT_EQ(drive.state.phase, GatePhase::kFailed);
@@ -143,8 +86,8 @@ TEST(GateMachineTest, LocksThatAreNotGrantedLeaveTheGateAsItIsAndNameWhoHoldsThe
 }
 
 TEST(GateMachineTest, WaitsForLocksNoLongerThanTheRequestLasts) {
-  GateTransition transition = Begin(To(State::kClosed, 6));
-  GateModel model = ModelAt(Start::kOpen);
+  GateTransition transition = Begin(ChangeTo(State::kClosed, 6));
+  GateModel model = GateAt(Start::kOpen);
   for (const absl::Duration left : {absl::Seconds(9), absl::Seconds(9), absl::Seconds(9)}) {
     GateEvent event = model.Answer(transition.state.change, *transition.effect, Fault::kNone);
     event.left = left;
@@ -160,8 +103,8 @@ TEST(GateMachineTest, WaitsForLocksNoLongerThanTheRequestLasts) {
 }
 
 TEST(GateMachineTest, AStatementThatHasNoTimeLeftIsNotBegun) {
-  GateTransition transition = Begin(To(State::kClosed, 6));
-  GateModel model = ModelAt(Start::kOpen);
+  GateTransition transition = Begin(ChangeTo(State::kClosed, 6));
+  GateModel model = GateAt(Start::kOpen);
   while (transition.effect->kind != GateEffectKind::kWriteIntent) {
     transition = Step(std::move(transition.state),
                       model.Answer(transition.state.change, *transition.effect, Fault::kNone));
@@ -180,51 +123,51 @@ TEST(GateMachineTest, AStatementThatHasNoTimeLeftIsNotBegun) {
 }
 
 TEST(GateMachineTest, RefusesToCloseWhatACascadeWouldReach) {
-  GateModel model = ModelAt(Start::kOpen);
+  GateModel model = GateAt(Start::kOpen);
   model.cascades = {{.table = "a", .constraint = "fk", .parent = "d.stays"}};
-  const Drive drive = RunRequest(model, To(State::kClosed, 6));
+  const Drive drive = RunRequest(model, ChangeTo(State::kClosed, 6));
   EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(SubjectOf(drive.state.failure), "a");
   EXPECT_THAT(std::string(drive.state.failure.message()), HasSubstr("d.stays"));
   EXPECT_EQ(model.row->epoch, kStartEpoch) << "something was recorded";
-  EXPECT_EQ(RunRequest(model, To(State::kOpen, 7)).state.phase, GatePhase::kDone);
+  EXPECT_EQ(RunRequest(model, ChangeTo(State::kOpen, 7)).state.phase, GatePhase::kDone);
 }
 
 TEST(GateMachineTest, ClosesAServerAndRecordsThatItMayBeRead) {
-  GateModel model = ModelAt(Start::kOpen);
-  const Drive drive = RunRequest(model, To(State::kClosed, 6, GateKind::kServer));
+  GateModel model = GateAt(Start::kOpen);
+  const Drive drive = RunRequest(model, ChangeTo(State::kClosed, 6, GateKind::kServer));
   ASSERT_EQ(drive.state.phase, GatePhase::kDone) << drive.state.failure;
   EXPECT_TRUE(model.read_only && model.read_only_persisted);
   EXPECT_EQ(model.row->state, "readable");
   EXPECT_EQ(model.row->kind, GateKind::kServer);
   EXPECT_EQ(model.schema.Names("a").name, Object::kTable) << "names stay";
   // It is opened as it was closed, by a request that does not know how that was.
-  ASSERT_EQ(RunRequest(model, To(State::kOpen, 7)).state.phase, GatePhase::kDone);
+  ASSERT_EQ(RunRequest(model, ChangeTo(State::kOpen, 7)).state.phase, GatePhase::kDone);
   EXPECT_FALSE(model.read_only || model.read_only_persisted);
   EXPECT_EQ(model.row->kind, GateKind::kTables);
   EXPECT_THAT(model.broken, IsEmpty());
 }
 
 TEST(GateMachineTest, LeavesAServerOpenThatServesMore) {
-  GateModel model = ModelAt(Start::kOpen);
+  GateModel model = GateAt(Start::kOpen);
   model.obstacles = {"it holds tables of other databases (x)"};
-  const Drive drive = RunRequest(model, To(State::kClosed, 6, GateKind::kServer));
+  const Drive drive = RunRequest(model, ChangeTo(State::kClosed, 6, GateKind::kServer));
   EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(drive.state.failure.message()), HasSubstr("other databases (x)"));
   EXPECT_FALSE(model.read_only);
   EXPECT_EQ(model.row->state, "open");
   EXPECT_THAT(model.broken, IsEmpty());
   // The tables can be closed all the same.
-  EXPECT_EQ(RunRequest(model, To(State::kClosed, 7)).state.phase, GatePhase::kDone);
+  EXPECT_EQ(RunRequest(model, ChangeTo(State::kClosed, 7)).state.phase, GatePhase::kDone);
 }
 
 TEST(GateMachineTest, OpensAServerAgainThroughWhichSomebodyComes) {
   for (const Fault fault : {Fault::kNone, Fault::kLostAfter, Fault::kLostBefore}) {
-    GateModel model = ModelAt(Start::kOpen);
+    GateModel model = GateAt(Start::kOpen);
     model.comes_through = {"an XA transaction"};
     // Also where the session is lost behind the statement that closes it.
-    const Drive drive =
-        RunRequest(model, To(State::kClosed, 6, GateKind::kServer), {.effect = 5, .fault = fault});
+    const Drive drive = RunRequest(model, ChangeTo(State::kClosed, 6, GateKind::kServer),
+                                   {.effect = 5, .fault = fault});
     EXPECT_EQ(drive.state.phase, GatePhase::kFailed);
     EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kAborted);
     EXPECT_THAT(std::string(drive.state.failure.message()), HasSubstr("an XA transaction"));
@@ -236,39 +179,39 @@ TEST(GateMachineTest, OpensAServerAgainThroughWhichSomebodyComes) {
 }
 
 TEST(GateMachineTest, AServerThatCantBeOpenedAgainIsNoSuccess) {
-  GateModel model = ModelAt(Start::kOpen);
+  GateModel model = GateAt(Start::kOpen);
   model.comes_through = {"an XA transaction"};
   // read_record, lock, observe, intent, lock_server, run, unlock_server, verify, intent,
   // lock_server, then the statements that open it.
   for (const size_t at : {10U, 11U}) {
     GateModel stuck = model;
-    const Drive drive = RunRequest(stuck, To(State::kClosed, 6, GateKind::kServer),
+    const Drive drive = RunRequest(stuck, ChangeTo(State::kClosed, 6, GateKind::kServer),
                                    {.effect = at, .fault = Fault::kRefused});
     EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kAborted) << at;
     EXPECT_THAT(stuck.markers, IsEmpty());
     EXPECT_EQ(stuck.row->kind, GateKind::kServer) << "nobody would open it";
-    EXPECT_EQ(RunRequest(stuck, To(State::kOpen, 7)).state.phase, GatePhase::kDone);
+    EXPECT_EQ(RunRequest(stuck, ChangeTo(State::kOpen, 7)).state.phase, GatePhase::kDone);
     EXPECT_FALSE(stuck.read_only || stuck.read_only_persisted);
   }
 }
 
 TEST(GateMachineTest, ChangesTheServerUnderItsLockOnly) {
-  GateModel model = ModelAt(Start::kOpen);
-  ASSERT_EQ(RunRequest(model, To(State::kClosed, 6, GateKind::kServer)).state.phase,
+  GateModel model = GateAt(Start::kOpen);
+  ASSERT_EQ(RunRequest(model, ChangeTo(State::kClosed, 6, GateKind::kServer)).state.phase,
             GatePhase::kDone);
   EXPECT_THAT(model.done, ElementsAre("read_record", "lock", "observe", "write_intent",
                                       "lock_server", "run", "unlock_server", "verify",
                                       "write_marker", "read_position", "write_outcome"));
   model.done.clear();
-  ASSERT_EQ(RunRequest(model, To(State::kOpen, 7)).state.phase, GatePhase::kDone);
+  ASSERT_EQ(RunRequest(model, ChangeTo(State::kOpen, 7)).state.phase, GatePhase::kDone);
   EXPECT_THAT(model.done, ElementsAre("read_record", "lock", "observe", "write_journal",
                                       "write_intent", "lock_server", "run", "run", "unlock_server",
                                       "read_position", "write_outcome"));
 }
 
 TEST(GateMachineTest, AServersLockThatIsNotGivenIsARefusalToBeRepeated) {
-  GateModel model = ModelAt(Start::kOpen);
-  GateChange change = To(State::kClosed, 6, GateKind::kServer);
+  GateModel model = GateAt(Start::kOpen);
+  GateChange change = ChangeTo(State::kClosed, 6, GateKind::kServer);
   change.lock_wait = absl::Milliseconds(300);
   const Drive drive = RunRequest(model, change, {.effect = 4, .fault = Fault::kNoLocks});
   EXPECT_EQ(drive.state.failure.code(), absl::StatusCode::kAborted);
@@ -277,9 +220,9 @@ TEST(GateMachineTest, AServersLockThatIsNotGivenIsARefusalToBeRepeated) {
   EXPECT_EQ(model.row->state, "open");
   EXPECT_FALSE(model.read_only);
   // Where another gate has closed the server meanwhile, that is nothing to rely on.
-  GateModel beside = ModelAt(Start::kOpen);
+  GateModel beside = GateAt(Start::kOpen);
   beside.read_only = beside.read_only_persisted = true;
-  beside.sibling = ModelAt(Start::kServer).row;
+  beside.sibling = GateAt(Start::kServer).row;
   EXPECT_EQ(RunRequest(beside, change, {.effect = 4, .fault = Fault::kNoLocks}).state.phase,
             GatePhase::kFailed);
   EXPECT_EQ(beside.row->state, kChanging);
@@ -287,8 +230,8 @@ TEST(GateMachineTest, AServersLockThatIsNotGivenIsARefusalToBeRepeated) {
 }
 
 TEST(GateMachineTest, WhatTheLocksWaitIsTheStatementsToo) {
-  GateModel model = ModelAt(Start::kOpen);
-  GateChange change = To(State::kClosed, 6, GateKind::kServer);
+  GateModel model = GateAt(Start::kOpen);
+  GateChange change = ChangeTo(State::kClosed, 6, GateKind::kServer);
   change.lock_wait = absl::Seconds(1);
   GateTransition transition = Begin(change);
   while (transition.effect->kind != GateEffectKind::kRun) {
@@ -301,19 +244,19 @@ TEST(GateMachineTest, WhatTheLocksWaitIsTheStatementsToo) {
 }
 
 TEST(GateMachineTest, ClosesAServerAgainThatWouldComeBackWritable) {
-  GateModel model = ModelAt(Start::kServer);
+  GateModel model = GateAt(Start::kServer);
   model.read_only_persisted = false;
-  EXPECT_EQ(RunRequest(model, To(State::kClosed, 6)).state.phase, GatePhase::kDone);
+  EXPECT_EQ(RunRequest(model, ChangeTo(State::kClosed, 6)).state.phase, GatePhase::kDone);
   EXPECT_TRUE(model.read_only_persisted);
   EXPECT_THAT(model.broken, IsEmpty());
 }
 
 TEST(GateMachineTest, RefusesNonsense) {
-  GateChange none = To(State::kClosed, 6);
+  GateChange none = ChangeTo(State::kClosed, 6);
   none.tables.clear();
-  GateChange marker = To(State::kClosed, 6);
+  GateChange marker = ChangeTo(State::kClosed, 6);
   marker.marker_id = "a@b";
-  for (const GateChange& change : {none, marker, To(State::kMixed, 6)}) {
+  for (const GateChange& change : {none, marker, ChangeTo(State::kMixed, 6)}) {
     const GateTransition transition = Begin(change);
     EXPECT_FALSE(transition.effect.has_value());
     EXPECT_EQ(transition.state.failure.code(), absl::StatusCode::kInvalidArgument);
@@ -324,8 +267,8 @@ TEST(GateMachineTest, RefusesNonsense) {
 class EveryBreakTest : public ::testing::TestWithParam<Start> {
  protected:
   static std::vector<GateChange> Requests(uint64_t epoch) {
-    return {To(State::kOpen, epoch), To(State::kClosed, epoch), To(State::kReadable, epoch),
-            To(State::kClosed, epoch, GateKind::kServer)};
+    return {ChangeTo(State::kOpen, epoch), ChangeTo(State::kClosed, epoch),
+            ChangeTo(State::kReadable, epoch), ChangeTo(State::kClosed, epoch, GateKind::kServer)};
   }
   static constexpr std::array kFaults = {Fault::kCrashBefore, Fault::kCrashAfter,
                                          Fault::kLostBefore,  Fault::kLostAfter,
@@ -360,7 +303,7 @@ class EveryBreakTest : public ::testing::TestWithParam<Start> {
     const Drive drive = RunRequest(model, change);
     ASSERT_EQ(drive.state.phase, GatePhase::kDone)
         << drive.state.failure << " after " << absl::StrJoin(model.done, ",");
-    ASSERT_TRUE(IsAt(model, change)) << StateName(model.Stands());
+    ASSERT_TRUE(StandsAs(model, change)) << StateName(model.Stands());
     ASSERT_THAT(model.broken, IsEmpty());
     ASSERT_TRUE(change.marker_id.empty() || model.markers.contains(change.marker_id));
     ASSERT_EQ(model.row->epoch, change.epoch);
@@ -385,11 +328,11 @@ class EveryBreakTest : public ::testing::TestWithParam<Start> {
 };
 
 TEST_P(EveryBreakTest, TheSameRequestAgainBringsItToItsEnd) {
-  const GateModel before = ModelAt(GetParam());
+  const GateModel before = GateAt(GetParam());
   for (const GateChange& change : Requests(6)) {
     ForEveryBreak(before, change, [&](GateModel model, const Drive& drive) {
       if (drive.state.phase == GatePhase::kDone) {
-        ASSERT_TRUE(IsAt(model, change));
+        ASSERT_TRUE(StandsAs(model, change));
       }
       ExpectSettles(model, change, true);
       RunRequest(model, change);
@@ -400,7 +343,7 @@ TEST_P(EveryBreakTest, TheSameRequestAgainBringsItToItsEnd) {
 }
 
 TEST_P(EveryBreakTest, ANewerRequestOfAnyKindTakesOver) {
-  const GateModel before = ModelAt(GetParam());
+  const GateModel before = GateAt(GetParam());
   for (const GateChange& change : Requests(6)) {
     ForEveryBreak(before, change, [&](const GateModel& model, const Drive&) {
       for (const GateChange& next : Requests(7)) {
@@ -411,12 +354,13 @@ TEST_P(EveryBreakTest, ANewerRequestOfAnyKindTakesOver) {
 }
 
 TEST_P(EveryBreakTest, ASecondBreakInTheRepairIsNoWorse) {
-  const GateModel before = ModelAt(GetParam());
+  const GateModel before = GateAt(GetParam());
   for (const GateChange& change : Requests(6)) {
     ForEveryBreak(before, change, [&](const GateModel& once, const Drive&) {
-      for (const GateChange& repair : {change, To(State::kOpen, 7), To(State::kClosed, 7)}) {
+      for (const GateChange& repair :
+           {change, ChangeTo(State::kOpen, 7), ChangeTo(State::kClosed, 7)}) {
         ForEveryBreak(once, repair, [&](const GateModel& twice, const Drive&) {
-          ExpectSettles(twice, To(State::kOpen, 8));
+          ExpectSettles(twice, ChangeTo(State::kOpen, 8));
           ExpectSettles(twice, repair);
         });
       }

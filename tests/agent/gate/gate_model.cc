@@ -8,6 +8,21 @@
 #include "absl/strings/str_cat.h"
 
 namespace sluice::gate {
+namespace {
+
+TableNames NamesAt(Start start, const std::string& table) {
+  TableNames names;
+  names.table = table;
+  const bool under_name = start == Start::kOpen || start == Start::kServer;
+  names.name = under_name                  ? Object::kTable
+               : start == Start::kGuarded  ? Object::kGuard
+               : start == Start::kReadable ? Object::kGateView
+                                           : Object::kAbsent;
+  names.closed = under_name ? Object::kAbsent : Object::kTable;
+  return names;
+}
+
+}  // namespace
 
 void GateModel::Require(bool holds, const std::string& rule) {
   if (!holds) {
@@ -173,6 +188,47 @@ GateEvent GateModel::Answer(const GateChange& change, const GateEffect& effect, 
       break;
   }
   return event;
+}
+
+GateModel GateAt(Start start) {
+  GateModel model;
+  model.tables = {"a", "b"};
+  model.schema = SchemaModel({NamesAt(start, "a"), NamesAt(start, "b")});
+  const bool server = start == Start::kServer;
+  model.read_only = model.read_only_persisted = server;
+  const State recorded = start == Start::kOpen                 ? State::kOpen
+                         : start == Start::kReadable || server ? State::kReadable
+                                                               : State::kClosed;
+  model.row = GateRow{.state = std::string(StateName(recorded)),
+                      .wanted = "closed",
+                      .epoch = kStartEpoch,
+                      .connection_id = 0,
+                      .tables = model.tables,
+                      .kind = server ? GateKind::kServer : GateKind::kTables};
+  return model;
+}
+
+GateChange ChangeTo(State wanted, uint64_t epoch, GateKind kind) {
+  GateChange change;
+  change.id = {.workflow = "k.w", .database = "d"};
+  change.tables = {"a", "b"};
+  change.wanted = wanted;
+  change.epoch = epoch;
+  change.kind = kind;
+  if (wanted == State::kOpen) {
+    change.cutover_id = absl::StrCat("c", epoch);
+    change.journal = "{}";
+  } else {
+    change.marker_id = absl::StrCat("m", epoch);
+  }
+  return change;
+}
+
+bool StandsAs(const GateModel& model, const GateChange& change) {
+  const State stands = model.Stands();
+  const bool by_server = model.row->kind == GateKind::kServer;
+  return stands == change.wanted ||
+         (by_server && change.wanted == State::kClosed && stands == State::kReadable);
 }
 
 Drive RunRequest(GateModel& model, const GateChange& change, FaultAt at) {

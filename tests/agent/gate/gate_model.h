@@ -56,6 +56,17 @@ struct GateModel {
   void Require(bool holds, const std::string& rule);
 };
 
+// How a gate stands before a request.
+enum class Start { kOpen, kClosed, kGuarded, kReadable, kServer };
+inline constexpr uint64_t kStartEpoch = 5;
+
+// A gate of tables a and b.
+GateModel GateAt(Start start);
+GateChange ChangeTo(State wanted, uint64_t epoch, GateKind kind = GateKind::kTables);
+// Whether the gate stands as the request wants it; one that was asked to close by read_only may be
+// read.
+bool StandsAs(const GateModel& model, const GateChange& change);
+
 struct FaultAt {
   size_t effect = 0;  // counted from 0
   Fault fault = Fault::kNone;

@@ -18,7 +18,6 @@ namespace {
 
 using ::testing::IsEmpty;
 
-constexpr uint64_t kStartEpoch = 5;
 constexpr std::array kFaults = {Fault::kCrashBefore, Fault::kCrashAfter, Fault::kLostBefore,
                                 Fault::kLostAfter,   Fault::kRefused,    Fault::kNoLocks};
 

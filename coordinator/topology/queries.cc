@@ -86,10 +86,15 @@ absl::StatusOr<TabletInfo> Topology::FindTablet(absl::string_view alias) const {
 
 std::vector<TabletInfo> Topology::TabletsOf(absl::string_view keyspace,
                                             absl::string_view shard) const {
-  std::vector<TabletInfo> result = Tablets();
-  std::erase_if(result, [&](const TabletInfo& tablet) {
-    return tablet.keyspace != keyspace || tablet.shard != shard;
-  });
+  // Asked for each shard of a cutover: of hundreds of tablets only these are copied.
+  const absl::ReaderMutexLock lock(&mutex_);
+  std::vector<TabletInfo> result;
+  for (const auto& [alias, entry] : tablets_) {
+    if (entry.tablet.keyspace == keyspace && entry.tablet.shard == shard) {
+      result.push_back(entry.tablet);
+      result.back().remarks = entry.remarks;
+    }
+  }
   return result;
 }
 

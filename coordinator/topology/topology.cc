@@ -3,6 +3,7 @@
 #include "coordinator/topology/topology.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -231,12 +232,13 @@ std::vector<absl::Status> Topology::RegisterAgent(const std::vector<TabletReport
   for (const std::string& alias : gone) {
     ForgetLocked(alias);
   }
+  std::vector<const TabletReport*> taken;
   for (size_t i = 0; i < reports.size(); ++i) {
     if (statuses[i].ok()) {
-      TakeReportLocked(reports[i], now);
+      taken.push_back(&reports[i]);
     }
   }
-  JudgeLocked(now);
+  TakeReportsLocked(taken, now);
   return statuses;
 }
 
@@ -250,11 +252,29 @@ absl::Status Topology::ReportAgent(const std::vector<TabletReport>& reports) {
           absl::StrCat("tablet ", report.tablet.alias, " is not registered by this agent process"));
     }
   }
+  std::vector<const TabletReport*> taken;
   for (const TabletReport& report : reports) {
-    TakeReportLocked(report, now);
+    taken.push_back(&report);
   }
-  JudgeLocked(now);
+  TakeReportsLocked(taken, now);
   return absl::OkStatus();
+}
+
+void Topology::TakeReportsLocked(const std::vector<const TabletReport*>& reports, absl::Time now) {
+  std::map<absl::string_view, std::set<uint64_t>> reported;
+  for (const TabletReport* report : reports) {
+    TakeReportLocked(*report, now);
+    std::set<uint64_t>& streams = reported[report->tablet.alias];
+    for (const StreamInfo& stream : report->streams) {
+      streams.insert(stream.id);
+    }
+  }
+  // Once for all shards of an agent: of them and of streams there may be hundreds.
+  absl::erase_if(streams_, [&](const auto& item) {
+    const auto tablet = reported.find(item.second.tablet);
+    return tablet != reported.end() && !tablet->second.contains(item.first);
+  });
+  JudgeLocked(now);
 }
 
 void Topology::TakeReportLocked(const TabletReport& report, absl::Time now) {
@@ -273,9 +293,7 @@ void Topology::TakeReportLocked(const TabletReport& report, absl::Time now) {
   if (report.tablet.reachable) {
     TakeTablesLocked(entry, report.tables);
   }
-  std::set<uint64_t> reported;
   for (const StreamInfo& stream : report.streams) {
-    reported.insert(stream.id);
     const auto known = streams_.find(stream.id);
     // After a failover two tablets hold the stream's rows; the one that is primary runs it.
     if (known != streams_.end() && known->second.tablet != alias &&
@@ -287,9 +305,6 @@ void Topology::TakeReportLocked(const TabletReport& report, absl::Time now) {
     kept.tablet = alias;
     kept.heard = now;
   }
-  absl::erase_if(streams_, [&](const auto& item) {
-    return item.second.tablet == alias && !reported.contains(item.first);
-  });
 }
 
 void Topology::TakeTablesLocked(Entry& entry, std::vector<std::string> tables) {

@@ -140,7 +140,8 @@ class Topology {
   [[nodiscard]] std::vector<std::string> GoneLocked(const std::vector<TabletReport>& reports) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void ForgetLocked(const std::string& alias) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // JudgeLocked follows.
+  void TakeReportsLocked(const std::vector<const TabletReport*>& reports, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeReportLocked(const TabletReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeTablesLocked(Entry& entry, std::vector<std::string> tables)

@@ -21,7 +21,7 @@ namespace {
 constexpr uint32_t kWorkersMax = 1024;
 // Who looks on from outside may see an older state; of a cutover of hundreds of shards a copy
 // for each event would cost more than the event.
-constexpr absl::Duration kPublishEvery = absl::Milliseconds(10);
+constexpr absl::Duration kPublishEvery = absl::Milliseconds(100);
 
 uint32_t WorkersFor(const Plan& plan) {
   const size_t widest = std::max({plan.sources.size(), plan.targets.size(), plan.streams.size()});

@@ -40,6 +40,7 @@ struct Series {
   std::vector<double> fences_ms;
   std::vector<double> commands_ms;
   std::vector<double> coordinator_ms;
+  std::vector<double> shares_ms;
   double errors = 0;
   std::string gate_kinds;  // of the last one
 };
@@ -54,6 +55,7 @@ absl::StatusOr<Series> SwitchToAndFro(CutoverStage& stage, uint64_t pairs) {
     series.fences_ms.push_back(times.fence_ms);
     series.commands_ms.push_back(times.command_ms);
     series.coordinator_ms.push_back(times.coordinator_ms);
+    series.shares_ms.push_back(times.share_ms);
     series.gate_kinds = times.gate_kinds;
   }
   series.errors = static_cast<double>(stage.load().errors() - errors_before);
@@ -90,7 +92,10 @@ absl::Status RunCourse(Bench& bench, const Course& course, const Note& note) {
   SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<CutoverStage> stage,
                           CutoverStage::Start(bench, course.stage));
   SLUICE_RETURN_IF_ERROR(stage->StartLoad(absl::Seconds(bench.Scaled(10, 1))));
-  SLUICE_RETURN_IF_ERROR(SwitchToAndFro(*stage, 1).status());  // the first of everything
+  SLUICE_ASSIGN_OR_RETURN(const Series first, SwitchToAndFro(*stage, 1));
+  // It opens tables that are still behind the names under which they were copied.
+  bench.Detail(course.measures.front(), "first_pause_ms", first.pauses_ms.front());
+  bench.Detail(course.measures.front(), "first_gates_ms", first.gates_ms.front());
   for (size_t run = 0; run < bench.options().runs; ++run) {
     SLUICE_ASSIGN_OR_RETURN(const Series series, SwitchToAndFro(*stage, course.pairs));
     note(series);
@@ -133,7 +138,9 @@ absl::Status Run256Shards(Bench& bench) {
                          .measures = {k256Shards, k256Coordinator}};
   return RunCourse(bench, course, [&bench](const Series& series) {
     bench.Sample(k256Shards, Percentile(series.gates_ms, 100));
-    bench.Sample(k256Coordinator, Percentile(series.coordinator_ms, 100) / kShards);
+    bench.Sample(k256Coordinator, Percentile(series.shares_ms, 100) / kShards);
+    bench.Detail(k256Coordinator, "whole_command_ms",
+                 Percentile(series.coordinator_ms, 100) / kShards);
   });
 }
 
@@ -263,7 +270,7 @@ std::vector<Group> CutoverGroups() {
                            "from the first gate closed to the last opened, 256 shards on four "
                            "mysqlds a side"),
                     AtMost(k256Coordinator, "ms", 2,
-                           "processor time of the coordinator for a shard of these")},
+                           "processor time of the coordinator for a shard of these in that time")},
        .run = Run256Shards});
   groups.push_back({.measures = {AtMost(k100Tables, "ms", 500,
                                         "longest pause of any client statement, 99 of 100 "

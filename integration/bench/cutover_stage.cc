@@ -215,18 +215,20 @@ absl::StatusOr<CutoverTimes> CutoverStage::Switch(bool back,
   SLUICE_RETURN_IF_ERROR(Prepare(back));
   const pid_t coordinator = cluster_->layout().processes.at("coordinator").id.pid;
   CutoverTimes times;
+  SLUICE_ASSIGN_OR_RETURN(const auto log, ProcessorLog::Start(coordinator));
   SLUICE_ASSIGN_OR_RETURN(const double before_s, ProcessorSeconds(coordinator));
   const absl::Time begin = absl::Now();
   SLUICE_ASSIGN_OR_RETURN(const cluster::CommandResult result, Command(back, flags));
   times.command_ms = absl::ToDoubleMilliseconds(absl::Now() - begin);
   SLUICE_ASSIGN_OR_RETURN(const double after_s, ProcessorSeconds(coordinator));
   times.coordinator_ms = 1000 * (after_s - before_s);
+  log->Stop();
   if (result.exit_code != 0) {
     return absl::InternalError(
         absl::StrCat(back ? "reversetraffic: " : "switchtraffic: ", result.errors));
   }
   SLUICE_ASSIGN_OR_RETURN(times.pause_ms, PauseOfClients());
-  SLUICE_RETURN_IF_ERROR(ReadTimeline(times));
+  SLUICE_RETURN_IF_ERROR(ReadTimeline(*log, times));
   return times;
 }
 
@@ -242,7 +244,8 @@ absl::StatusOr<CutoverStage::Refusal> CutoverStage::FailToSwitch(
   return refusal;
 }
 
-absl::Status CutoverStage::ReadTimeline(CutoverTimes& times) const {
+absl::Status CutoverStage::ReadTimeline(const ProcessorLog& coordinator,
+                                        CutoverTimes& times) const {
   SLUICE_ASSIGN_OR_RETURN(
       const cluster::CommandResult shown,
       cluster_->Sluice({"--format", "json", "cutover", "show", kMove}, kCommandMax));
@@ -261,6 +264,10 @@ absl::Status CutoverStage::ReadTimeline(CutoverTimes& times) const {
   times.gate_kinds = KindsOf(steps);
   times.fence_ms = fence.ms();
   times.gates_ms = Span{closing.begin_us, opening.end_us}.ms();
+  times.share_ms = coordinator.UsedMs(closing.begin_us, opening.end_us);
+  if (times.share_ms <= 0) {
+    return absl::InternalError("the coordinator's processor time is not known for the fence");
+  }
   return absl::OkStatus();
 }
 

@@ -15,6 +15,7 @@
 #include "integration/bench/bench.h"
 #include "integration/bench/client_load.h"
 #include "integration/bench/data.h"
+#include "integration/bench/processor_log.h"
 #include "integration/cluster/cluster.h"
 
 namespace sluice::bench {
@@ -32,7 +33,8 @@ struct CutoverTimes {
   double fence_ms = 0;        // from the hold to the rules of the new side
   double gates_ms = 0;        // from the first gate's closing to the last one's standing open
   double coordinator_ms = 0;  // the coordinator's processor time during the command
-  std::string gate_kinds;     // "4 of 4 gates as whole mysqlds"
+  double share_ms = 0;     // of it, from the first gate's closing to the last one's standing open
+  std::string gate_kinds;  // "4 of 4 gates as whole mysqlds"
 };
 
 // Owned by one thread. Servers and programs end with it.
@@ -74,7 +76,7 @@ class CutoverStage {
   absl::StatusOr<cluster::CommandResult> Command(bool back,
                                                  const std::vector<std::string>& flags) const;
   absl::StatusOr<double> PauseOfClients();
-  absl::Status ReadTimeline(CutoverTimes& times) const;
+  absl::Status ReadTimeline(const ProcessorLog& coordinator, CutoverTimes& times) const;
   absl::StatusOr<uint64_t> VerifyShard(uint32_t shard) const;
 
   const CutoverStageOptions options_;

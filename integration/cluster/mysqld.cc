@@ -159,8 +159,10 @@ absl::Status PrepareMysqld(const MysqldOptions& options) {
 
 absl::StatusOr<std::vector<std::string>> MysqldCommand(const MysqldOptions& options) {
   SLUICE_ASSIGN_OR_RETURN(const std::string mysqld, FindMysqld());
-  std::vector<std::string> argv = {
-      mysqld, "--defaults-file=" + (fs::absolute(options.directory) / "my.cnf").string()};
+  const fs::path directory = fs::absolute(options.directory);
+  std::error_code none;
+  fs::remove(directory / "data" / "mysqld.sock.lock", none);
+  std::vector<std::string> argv = {mysqld, "--defaults-file=" + (directory / "my.cnf").string()};
   if (geteuid() == 0) {
     argv.emplace_back("--user=root");
   }

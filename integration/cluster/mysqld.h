@@ -37,7 +37,9 @@ struct Accounts {
 // mysqld version) and writes my.cnf.
 absl::Status PrepareMysqld(const MysqldOptions& options);
 
-// The command line of a prepared mysqld.
+// The command line of a prepared mysqld that does not run. Takes away the lock of its socket, which
+// one that was killed leaves behind: with its process id in it, mysqld refuses to start as soon as
+// any other process has that id.
 absl::StatusOr<std::vector<std::string>> MysqldCommand(const MysqldOptions& options);
 
 // root over TCP (no password: the server listens on loopback and is thrown away).

@@ -43,13 +43,6 @@ store::CutoverStep StepOf(const Plan& plan, const Effect& effect, absl::Time sta
   return step;
 }
 
-// On one shard, before anybody is held. However many there are, only a few at a time use up the
-// servers.
-bool IsEarly(EffectKind kind) {
-  return kind == EffectKind::kPrepareReverse || kind == EffectKind::kRaiseCounters ||
-         kind == EffectKind::kProbeGate || kind == EffectKind::kCheckStream;
-}
-
 Steps PartsOf(const store::CutoverStep& step, const EffectOutcome& outcome) {
   Steps parts;
   for (const ProxyPart& part : outcome.proxies) {
@@ -66,28 +59,18 @@ Steps PartsOf(const store::CutoverStep& step, const EffectOutcome& outcome) {
 
 }  // namespace
 
-Run::Run(Ledger& ledger, Effects& effects, RunOptions options, StoredCutover cutover,
+Run::Run(Ledger& ledger, Effects& effects, DriverOptions options, StoredCutover cutover,
          const std::vector<Effect>& issued, std::shared_ptr<void> keep)
     : ledger_(ledger),
       effects_(effects),
       options_(options),
-      cutover_(std::move(cutover)),
-      keep_(std::move(keep)),
-      stored_undoes_(UndoneWhenRecovered(cutover_.state)) {
-  const bool recovered = issued.empty();
-  // Until a person has said go, there is no hurry.
-  if (cutover_.state.plan.await_release ? AllDone(cutover_.state, EffectKind::kAwaitRelease)
-                                        : !recovered) {
-    StartClock();
-  }
-  for (const Effect& effect : issued) {
-    Queue(effect);
-  }
+      driver_(std::move(cutover), issued, options, absl::Now()),
+      keep_(std::move(keep)) {
   Publish();
-  for (uint32_t i = 0; i < WorkersFor(cutover_.state.plan); ++i) {
+  for (uint32_t i = 0; i < WorkersFor(driver_.state().plan); ++i) {
     workers_.emplace_back([this] { Work(); });
   }
-  driver_ = std::jthread([this, recovered] { Drive(recovered); });
+  thread_ = std::jthread([this] { Drive(); });
 }
 
 Run::~Run() {
@@ -98,8 +81,8 @@ void Run::Stop() {
   stopping_.store(true);
   reports_.Close();
   jobs_.Close();
-  if (driver_.joinable()) {
-    driver_.join();
+  if (thread_.joinable()) {
+    thread_.join();
   }
   workers_.clear();
 }
@@ -136,10 +119,6 @@ void Run::Abort(std::string why) {
   reports_.Push(std::move(report));
 }
 
-void Run::StartClock() {
-  deadline_ = absl::Now() + absl::Milliseconds(cutover_.state.plan.timeout_ms);
-}
-
 std::string Run::WaitsFor() const {
   const absl::MutexLock lock(&mutex_);
   return Waits();
@@ -163,19 +142,20 @@ bool Run::over() const {
 }
 
 void Run::Publish() {
-  unpublished_ = false;
-  published_phase_ = cutover_.state.phase;
-  published_held_ = WaitsForRelease(cutover_.state);
+  const State& state = driver_.state();
+  published_version_ = driver_.version();
+  published_phase_ = state.phase;
+  published_held_ = WaitsForRelease(state);
   publish_at_ = absl::Now() + kPublishEvery;
   const absl::MutexLock lock(&mutex_);
-  published_ = cutover_.state;
+  published_ = state;
 }
 
 // At once where somebody may be waiting for it.
 void Run::PublishNews() {
-  if (cutover_.state.phase != published_phase_ ||
-      WaitsForRelease(cutover_.state) != published_held_ ||
-      (unpublished_ && absl::Now() >= publish_at_)) {
+  if (driver_.state().phase != published_phase_ ||
+      WaitsForRelease(driver_.state()) != published_held_ ||
+      (driver_.version() != published_version_ && absl::Now() >= publish_at_)) {
     Publish();
   }
 }
@@ -183,7 +163,7 @@ void Run::PublishNews() {
 // What the effects need of the state, the same one for all that are begun while that stays as it
 // is.
 std::shared_ptr<const State> Run::HandOut() {
-  const State& now = cutover_.state;
+  const State& now = driver_.state();
   if (handed_out_ == nullptr || handed_out_->phase != now.phase ||
       handed_out_->positions != now.positions) {
     State state;
@@ -213,19 +193,16 @@ void Run::Work() {
   }
 }
 
-void Run::Drive(bool recovered) {
-  if (recovered) {
-    Feed(Event::Recovered());
-  }
-  while (!cutover_.state.finished() && !stopping()) {
+void Run::Drive() {
+  while (!driver_.state().finished() && !stopping()) {
     Persist();
     Dispatch();
     PublishNews();
-    if (!cutover_.state.finished()) {
+    if (!driver_.state().finished()) {
       TakeReports();
     }
   }
-  if (cutover_.state.finished()) {
+  if (driver_.state().finished()) {
     Finish();
   }
   const absl::MutexLock lock(&mutex_);
@@ -233,14 +210,8 @@ void Run::Drive(bool recovered) {
 }
 
 absl::Time Run::NextWake() const {
-  absl::Time wake = std::min(deadline_, store_again_);
-  if (unpublished_) {
-    wake = std::min(wake, publish_at_);
-  }
-  for (const Ready& ready : ready_) {
-    wake = std::min(wake, ready.due);
-  }
-  return wake;
+  const absl::Time wake = driver_.NextWake();
+  return driver_.version() == published_version_ ? wake : std::min(wake, publish_at_);
 }
 
 // Waits for something to happen and takes all that has.
@@ -250,27 +221,18 @@ void Run::TakeReports() {
     TakeReport(*std::move(report));
     report = reports_.Pop(absl::InfinitePast());
   }
-  if (absl::Now() >= deadline_) {
-    deadline_ = absl::InfiniteFuture();
-    Feed(Event::Deadline());
-  }
+  driver_.PassDeadline(absl::Now());
 }
 
 void Run::TakeReport(Report report) {
   if (!report.abort.empty()) {
-    Feed(Event::Abort(std::move(report.abort)));
+    driver_.Take(Event::Abort(std::move(report.abort)), absl::Now());
     return;
   }
   NoteFence(report);
-  if (IsEarly(report.effect.kind)) {
-    --early_at_work_;
-  }
-  if (report.effect.kind == EffectKind::kAwaitRelease && report.outcome.result == Result::kOk) {
-    StartClock();
-  }
   if (report.outcome.result != Result::kOk) {
     SLUICE_LOG(kWarning, "cutover step failed",
-               {{"cutover", cutover_.state.plan.id},
+               {{"cutover", driver_.state().plan.id},
                 {"step", report.step.name},
                 {"shard", report.step.shard},
                 {"attempt", report.effect.attempt},
@@ -278,8 +240,9 @@ void Run::TakeReport(Report report) {
   }
   steps_.push_back(std::move(report.step));
   std::move(report.parts.begin(), report.parts.end(), std::back_inserter(steps_));
-  Feed(Event::Outcome(report.effect, report.outcome.result, std::move(report.outcome.message),
-                      std::move(report.outcome.value)));
+  driver_.Take(Event::Outcome(report.effect, report.outcome.result,
+                              std::move(report.outcome.message), std::move(report.outcome.value)),
+               absl::Now());
 }
 
 // What the clients feel at most: from the hold to the rules of the new side.
@@ -293,139 +256,49 @@ void Run::NoteFence(const Report& report) {
   }
 }
 
-void Run::Feed(const Event& event) {
-  Transition transition = Step(std::move(cutover_.state), event);
-  cutover_.state = std::move(transition.state);
-  dirty_ = true;
-  unpublished_ = true;
-  // What undoing has overtaken and nobody has begun must not be begun.
-  const auto overtaken = [&](const Ready& ready) {
-    return std::none_of(cutover_.state.slots.begin(), cutover_.state.slots.end(),
-                        [&](const Slot& slot) {
-                          return slot.effect == ready.effect && slot.progress == Progress::kIssued;
-                        });
-  };
-  if (cutover_.state.phase == Phase::kUndoing) {
-    std::erase_if(ready_, overtaken);
-    std::erase_if(waves_, overtaken);
-  }
-  for (const Effect& effect : transition.effects) {
-    Queue(effect);
-  }
-}
-
-void Run::Queue(const Effect& effect) {
-  absl::Time due = absl::InfinitePast();
-  if (effect.attempt > 1) {
-    const uint32_t doublings = std::min(effect.attempt - 2, 16U);
-    due = absl::Now() + std::min(options_.retry_min * (1 << doublings), options_.retry_max);
-  }
-  ready_.push_back({.effect = effect, .due = due});
-}
-
 void Run::Persist() {
-  const auto must_store = [&] {
-    std::vector<Effect> effects;
-    for (const Ready& ready : ready_) {
-      effects.push_back(ready.effect);
-    }
-    // That it is taken back is known before the first step of that may be taken.
-    return dirty_ && (UndoesUnknown() || MustStore(cutover_.state, effects));
-  };
-  while (must_store()) {
+  bool again = true;
+  while (again && driver_.MustSave()) {
     const absl::Status saved = Save();
-    if (saved.ok()) {
-      return;
-    }
-    if (cutover_.state.phase != Phase::kPreparing) {
-      PutOffUnlessStored();
-      return;
-    }
-    const std::vector<Ready> refused = std::exchange(ready_, {});
-    for (const Ready& ready : refused) {
-      Feed(Event::Outcome(ready.effect, Result::kFailed,
-                          absl::StrCat("its intent could not be stored: ", saved.message())));
-    }
+    again = !saved.ok() && driver_.NotSaved(saved.message(), absl::Now());
   }
 }
 
 absl::Status Run::Save() {
-  absl::Status saved = ledger_.Save(cutover_, steps_);
-  store_again_ = absl::InfiniteFuture();
+  absl::Status saved = ledger_.Save(driver_.cutover(), steps_);
   {
     const absl::MutexLock lock(&mutex_);
-    store_failure_ = UndoesUnknown() ? std::string(saved.message()) : "";
+    store_failure_ = driver_.UndoesUnknown() ? std::string(saved.message()) : "";
   }
   if (!saved.ok()) {
     SLUICE_LOG(kError, "cutover state not stored",
-               {{"cutover", cutover_.state.plan.id}, {"reason", saved}});
+               {{"cutover", driver_.state().plan.id}, {"reason", saved}});
     return saved;
   }
   steps_.clear();
-  dirty_ = false;
-  stored_undoes_ = UndoneWhenRecovered(cutover_.state);
+  driver_.Saved();
   return saved;
 }
 
-// A new coordinator would go on with what is being taken back.
-bool Run::UndoesUnknown() const {
-  return cutover_.state.phase == Phase::kUndoing && !stored_undoes_;
-}
-
-// What the store knows leads a new coordinator the same way, so it need not know more. But for a
-// cutover that waits for a person: it would go on to its end, while requests that take it back are
-// under way. Nobody is held, so undoing can wait for the store.
-void Run::PutOffUnlessStored() {
-  if (!UndoesUnknown()) {
-    return;
-  }
-  const absl::Time due = absl::Now() + options_.retry_max;
-  store_again_ = due;
-  for (Ready& ready : ready_) {
-    ready.due = std::max(ready.due, due);
-  }
-}
-
 void Run::Dispatch() {
-  const absl::Time now = absl::Now();
-  const bool preparing = cutover_.state.phase == Phase::kPreparing;
-  std::vector<Ready> later;
-  std::optional<Effect> commit;
-  std::vector<Ready> due = std::exchange(waves_, {});
-  due.insert(due.end(), ready_.begin(), ready_.end());
-  for (const Ready& ready : due) {
-    if (ready.due > now) {
-      later.push_back(ready);
-    } else if (MustWait(ready.effect)) {
-      waves_.push_back(ready);
-    } else if (ready.effect.kind == EffectKind::kCommit) {
-      commit = ready.effect;
-    } else {
-      early_at_work_ += IsEarly(ready.effect.kind) ? 1U : 0U;
-      jobs_.Push({.effect = ready.effect,
-                  .state = HandOut(),
-                  .deadline = preparing ? deadline_ : absl::InfiniteFuture()});
-    }
+  const absl::Time deadline = driver_.EffectsDeadline();
+  const Driver::Due due = driver_.TakeDue(absl::Now());
+  for (const Effect& effect : due.effects) {
+    jobs_.Push({.effect = effect, .state = HandOut(), .deadline = deadline});
   }
-  ready_ = std::move(later);
-  if (commit) {
-    Commit(*commit);
+  if (due.commit) {
+    Commit(*due.commit);
   }
-}
-
-// It is looked at again when one of those at work has ended.
-bool Run::MustWait(const Effect& effect) const {
-  return IsEarly(effect.kind) && early_at_work_ >= std::max(cutover_.state.plan.parallelism, 1U);
 }
 
 // The state after the commit is the commit's record, so that nothing stands between them.
 void Run::Commit(const Effect& effect) {
   SLUICE_CRASH_POINT(CrashPointName(EffectKind::kCommit, Boundary::kIntent));
   const absl::Time started = absl::Now();
-  const Plan& plan = cutover_.state.plan;
-  const Transition after = Step(cutover_.state, Event::Outcome(effect, Result::kOk));
+  const Plan& plan = driver_.state().plan;
+  const Transition after = Step(driver_.state(), Event::Outcome(effect, Result::kOk));
   const absl::Status status =
-      ledger_.Commit({.state = after.state, .started_us = cutover_.started_us}, steps_);
+      ledger_.Commit({.state = after.state, .started_us = driver_.cutover().started_us}, steps_);
   EffectOutcome outcome;
   if (!status.ok()) {
     const absl::StatusOr<bool> committed = ledger_.IsCommitted(plan);
@@ -439,14 +312,14 @@ void Run::Commit(const Effect& effect) {
     steps_.clear();
   }
   steps_.push_back(StepOf(plan, effect, started, outcome));
-  Feed(Event::Outcome(effect, outcome.result, outcome.message));
+  driver_.Take(Event::Outcome(effect, outcome.result, outcome.message), absl::Now());
   Persist();
   Dispatch();
 }
 
 void Run::Finish() {
-  const Plan& plan = cutover_.state.plan;
-  if (cutover_.state.phase == Phase::kDone && fence_to_us_ != 0) {
+  const State& state = driver_.state();
+  if (state.phase == Phase::kDone && fence_to_us_ != 0) {
     steps_.push_back({.name = "fence",
                       .shard = "",
                       .started_us = fence_from_us_,
@@ -454,24 +327,26 @@ void Run::Finish() {
                       .detail = "from the hold to the rules of the new side"});
   }
   SLUICE_LOG(kInfo, "cutover over",
-             {{"cutover", plan.id},
-              {"workflow", plan.workflow},
-              {"outcome", PhaseName(cutover_.state.phase)},
+             {{"cutover", state.plan.id},
+              {"workflow", state.plan.workflow},
+              {"outcome", PhaseName(state.phase)},
               {"fence_us", fence_to_us_ != 0 ? fence_to_us_ - fence_from_us_ : 0},
-              {"reason", cutover_.state.failure}});
+              {"reason", state.failure}});
   absl::Duration delay = options_.retry_min;
   while (!stopping()) {
-    const absl::Status status = ledger_.Finish(cutover_, steps_, absl::ToUnixMicros(absl::Now()));
+    const absl::Status status =
+        ledger_.Finish(driver_.cutover(), steps_, absl::ToUnixMicros(absl::Now()));
     if (status.ok()) {
       break;
     }
-    SLUICE_LOG(kError, "cutover result not stored", {{"cutover", plan.id}, {"reason", status}});
+    SLUICE_LOG(kError, "cutover result not stored",
+               {{"cutover", state.plan.id}, {"reason", status}});
     reports_.Pop(absl::Now() + delay);
     delay = std::min(delay * 2, options_.retry_max);
   }
   keep_.reset();
   const absl::MutexLock lock(&mutex_);
-  published_ = cutover_.state;
+  published_ = state;
   over_ = true;
 }
 

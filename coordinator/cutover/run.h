@@ -14,17 +14,12 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/mailbox.h"
+#include "coordinator/cutover/driver.h"
 #include "coordinator/cutover/effects.h"
 #include "coordinator/cutover/ledger.h"
 #include "coordinator/cutover/machine.h"
 
 namespace sluice::cutover {
-
-struct RunOptions {
-  // Between two attempts of one effect; doubled from the first to the second.
-  absl::Duration retry_min = absl::Milliseconds(20);
-  absl::Duration retry_max = absl::Seconds(1);
-};
 
 // One thread owns the state; effects run on a few workers and answer into its mailbox. The state is
 // durable before effects where MustStore says so. Await and Current are thread-safe.
@@ -32,7 +27,7 @@ class Run {
  public:
   // `keep` is kept until the end. `issued`: effects of a cutover whose first state is stored
   // already; of a recovered one they are found by the machine.
-  Run(Ledger& ledger, Effects& effects, RunOptions options, StoredCutover cutover,
+  Run(Ledger& ledger, Effects& effects, DriverOptions options, StoredCutover cutover,
       const std::vector<Effect>& issued, std::shared_ptr<void> keep);
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
@@ -68,30 +63,20 @@ class Run {
     Steps parts;        // of the step, a proxy each
     std::string abort;  // not empty: not of an effect, but a person's word
   };
-  struct Ready {
-    Effect effect;
-    absl::Time due;
-  };
 
-  void Drive(bool recovered);
+  void Drive();
   void Work();
-  void Feed(const Event& event);
-  void Queue(const Effect& effect);
   void TakeReports();
   void TakeReport(Report report);
   void Persist();
   absl::Status Save();
-  void PutOffUnlessStored();
-  [[nodiscard]] bool UndoesUnknown() const;
   void Dispatch();
-  [[nodiscard]] bool MustWait(const Effect& effect) const;
   void Commit(const Effect& effect);
   void Finish();
   [[nodiscard]] std::shared_ptr<const State> HandOut();
   void Publish();
   void PublishNews();
   void NoteFence(const Report& report);
-  void StartClock();
   [[nodiscard]] absl::Time NextWake() const;
   [[nodiscard]] bool stopping() const { return stopping_.load(); }
   [[nodiscard]] bool OverOrStopped() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
@@ -105,25 +90,18 @@ class Run {
 
   Ledger& ledger_;
   Effects& effects_;
-  const RunOptions options_;
+  const DriverOptions options_;
 
   // Of the driving thread.
-  StoredCutover cutover_;
-  std::vector<Ready> ready_;
-  std::vector<Ready> waves_;    // due, but so many of their kind are at work already
-  uint32_t early_at_work_ = 0;  // effects on shards before anybody is held
-  Steps steps_;                 // not stored yet
-  bool dirty_ = false;          // the stored state is older
-  absl::Time deadline_ = absl::InfiniteFuture();
-  absl::Time store_again_ = absl::InfiniteFuture();  // what it must know could not be written
+  Driver driver_;
+  Steps steps_;  // not stored yet
   int64_t fence_from_us_ = 0;
   int64_t fence_to_us_ = 0;
   std::shared_ptr<void> keep_;
-  bool stored_undoes_;                       // a new coordinator would undo what is stored
   std::shared_ptr<const State> handed_out_;  // the last of HandOut
   Phase published_phase_ = Phase::kNew;
   bool published_held_ = false;
-  bool unpublished_ = false;  // published_ is older
+  uint64_t published_version_ = 0;
   absl::Time publish_at_ = absl::InfinitePast();
 
   Mailbox<Job> jobs_;
@@ -137,7 +115,7 @@ class Run {
   std::string store_failure_ ABSL_GUARDED_BY(mutex_);  // of the last attempt to write to it
 
   std::vector<std::jthread> workers_;
-  std::jthread driver_;
+  std::jthread thread_;
 };
 
 }  // namespace sluice::cutover

@@ -19,7 +19,7 @@ namespace sluice::cutover {
 // Thread-safe.
 class Runner {
  public:
-  Runner(Ledger& ledger, Effects& effects, RunOptions options = {})
+  Runner(Ledger& ledger, Effects& effects, DriverOptions options = {})
       : ledger_(ledger), effects_(effects), options_(options) {}
   ~Runner() { Stop(); }
   Runner(const Runner&) = delete;
@@ -47,7 +47,7 @@ class Runner {
 
   Ledger& ledger_;
   Effects& effects_;
-  const RunOptions options_;
+  const DriverOptions options_;
   mutable absl::Mutex mutex_;
   std::vector<std::shared_ptr<Run>> runs_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -49,7 +49,7 @@ TrafficService::TrafficService(const Dependencies& parts, TrafficOptions options
       options_(options),
       ledger_(parts_.store),
       effects_(parts_.agents, parts_.rules, parts_.topology, releases_),
-      runner_(ledger_, effects_, options_.run) {}
+      runner_(ledger_, effects_, options_.cutover) {}
 
 TrafficService::~TrafficService() {
   Close();

@@ -24,7 +24,7 @@
 namespace sluice::traffic {
 
 struct TrafficOptions {
-  cutover::RunOptions run = {};
+  cutover::DriverOptions cutover = {};
   TeardownOptions teardown = {};
   absl::Duration stray_interval = absl::Seconds(2);  // between two looks for streams nobody wants
 };

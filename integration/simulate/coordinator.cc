@@ -31,8 +31,9 @@ void Coordinator::Begin() {
   }
   auto operation = cutover::DecodeOperation(world_.store.cutover);
   SLUICE_CHECK(operation.ok());
-  run_ = std::make_shared<CutoverRun>(*this, std::get<cutover::StoredCutover>(*operation));
-  run_->Recover();
+  run_ = std::make_shared<CutoverRun>(*this, std::get<cutover::StoredCutover>(*operation),
+                                      std::vector<cutover::Effect>());
+  run_->Begin();
 }
 
 void Coordinator::Crash() {
@@ -94,12 +95,10 @@ bool Coordinator::Run(const Command& command) {
     to.cutover = cutover::EncodeOperation(stored);
     return absl::OkStatus();
   });
-  run_ = std::make_shared<CutoverRun>(*this, stored);
-  if (status.ok()) {
-    run_->Issue(begun.effects);
-  } else {
-    run_->Recover();  // what the store may have kept must not stand there with nobody to end it
-  }
+  // What the store may have kept must not stand there with nobody to end it.
+  run_ = std::make_shared<CutoverRun>(*this, stored,
+                                      status.ok() ? begun.effects : std::vector<cutover::Effect>());
+  run_->Begin();
   return true;
 }
 

@@ -1,5 +1,5 @@
-// CutoverRun: one cutover under way in the coordinator, step by step as coordinator/cutover/run.cc
-// does it, in virtual time.
+// CutoverRun: one cutover under way in the coordinator, driven as coordinator/cutover/run.cc drives
+// it, in virtual time.
 
 #pragma once
 
@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/cutover/codec.h"
+#include "absl/time/time.h"
+#include "coordinator/cutover/driver.h"
 #include "coordinator/cutover/effects.h"
 #include "integration/simulate/agent.h"
 #include "integration/simulate/coordinator.h"
@@ -19,19 +20,16 @@ namespace sluice::simulate {
 // Belongs to one life of the coordinator.
 class CutoverRun : public std::enable_shared_from_this<CutoverRun> {
  public:
-  CutoverRun(Coordinator& coordinator, cutover::StoredCutover cutover);
+  // `issued`: as of Driver.
+  CutoverRun(Coordinator& coordinator, cutover::StoredCutover cutover,
+             const std::vector<cutover::Effect>& issued);
 
-  void Issue(const std::vector<cutover::Effect>& effects);
-  void Recover();
+  void Begin() { Wake(0); }
   void Abort(const std::string& why);
-  [[nodiscard]] const cutover::State& state() const { return cutover_.state; }
+  [[nodiscard]] const cutover::State& state() const { return driver_.state(); }
 
  private:
   using Told = std::function<void(cutover::EffectOutcome)>;
-  struct Ready {
-    cutover::Effect effect;
-    Micros due = 0;
-  };
   struct Report {
     cutover::Effect effect;
     cutover::EffectOutcome outcome;
@@ -48,19 +46,15 @@ class CutoverRun : public std::enable_shared_from_this<CutoverRun> {
   // As in Run.
   void Wake(Micros delay);
   void Drive();
-  void TakeReport(const Report& report);
-  void Feed(const cutover::Event& event);
-  void Queue(const cutover::Effect& effect);
+  void Take(const cutover::Event& event);
   void Persist();
   absl::Status Save();
-  void PutOffUnlessStored();
   void Dispatch();
-  [[nodiscard]] bool MustWait(const cutover::Effect& effect) const;
   void Commit(const cutover::Effect& effect);
   absl::Status CommitInStore(Store& store, const cutover::State& after) const;
   void Finish();
-  void StartClock();
   [[nodiscard]] Micros Now() const;
+  [[nodiscard]] absl::Time Clock() const { return absl::FromUnixMicros(Now()); }
 
   // As in AgentEffects.
   void Perform(const JobPointer& job, const Told& told);
@@ -81,16 +75,10 @@ class CutoverRun : public std::enable_shared_from_this<CutoverRun> {
 
   Coordinator& coordinator_;
   World& world_;
-  cutover::StoredCutover cutover_;
-  std::vector<Ready> ready_;
-  std::vector<Ready> waves_;
+  cutover::Driver driver_;
   std::vector<Report> reports_;
-  uint32_t early_at_work_ = 0;
-  bool dirty_ = false;
-  Micros deadline_;
-  bool stored_undoes_;
   bool waking_ = false;
-  Micros next_wake_ = 0;
+  absl::Time next_wake_ = absl::InfinitePast();
   bool over_ = false;
 };
 

@@ -119,8 +119,8 @@ Coordinator::Coordinator(const std::string& path, FakeCluster& cluster,
     uid += 100;
   }
   TrafficOptions traffic;
-  traffic.run.retry_max = absl::Milliseconds(20);
-  traffic.run.retry_min = absl::Milliseconds(1);
+  traffic.cutover.retry_max = absl::Milliseconds(20);
+  traffic.cutover.retry_min = absl::Milliseconds(1);
   traffic.teardown.retry_min = absl::Milliseconds(1);
   traffic.teardown.retry_max = absl::Milliseconds(20);
   service = std::make_unique<TrafficService>(Dependencies{.store = *store,

@@ -61,7 +61,7 @@ std::optional<Bound> BoundOf(absl::string_view name) {
   }
   if (name == "long") {
     return Bound{
-        .cutovers = {Plain(1, 8), WithAllSteps(1, 5), Plain(2, 2), WithAllSteps(2, 1)},
+        .cutovers = {Plain(1, 8), WithAllSteps(1, 5), Plain(2, 3), WithAllSteps(2, 1)},
         .proxies = {
             {.name = "any number of proxies", .proxies = 1, .epochs_max = 6, .faults_max = 3},
             {.name = "two proxies at once", .proxies = 2, .epochs_max = 3, .faults_max = 2}}};

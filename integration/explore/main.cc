@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Explores every state of a cutover, up to a bound, and checks the promises in each.");
   std::string name = "short";
-  app.add_option("--bound", name, "short: under a minute; long: many minutes and some GB")
+  app.add_option("--bound", name, "short: under a minute; long: a quarter of an hour and 8 GB")
       ->check(CLI::IsMember({"short", "long"}));
   uint32_t shards = 0;
   uint32_t faults = 1;

@@ -119,9 +119,12 @@ absl::Status BatchSession::Dispatch(const JoinedEffect& effect, BatchAnswer& ans
     case GateEffectKind::kRun:
       return RunStatement(effect, answer);
     case GateEffectKind::kLockServer:
-      return LockServer(effect, answer);
+      SLUICE_RETURN_IF_ERROR(LockServer(effect, answer));
+      SLUICE_CRASH_POINT("server.locked");
+      return absl::OkStatus();
     case GateEffectKind::kUnlockServer:
       UnlockServer(effect.members);
+      SLUICE_CRASH_POINT("server.unlocked");
       return absl::OkStatus();
     case GateEffectKind::kVerify: {
       SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> open_xa, FindOpenXa(session()));
@@ -379,6 +382,8 @@ absl::Status BatchSession::RunStatement(const JoinedEffect& effect, BatchAnswer&
   }
   if (outcome.status.ok() && last) {
     SLUICE_CRASH_POINT("gate.after_rename");
+  } else if (outcome.status.ok() && effect.sql == kForgetServer) {
+    SLUICE_CRASH_POINT("server.forgotten");
   }
   return outcome.status;
 }

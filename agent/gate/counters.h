@@ -18,8 +18,9 @@ struct CounterRequest {
 };
 
 // The next value of each table, under whichever name it stands; 0 for one without AUTO_INCREMENT.
-// Those that are lower than wanted are raised first, which takes a closed gate: FAILED_PRECONDITION
-// for a table that stands open, ABORTED (who holds it named) when its locks were not granted.
+// Those that are lower than wanted are raised first, which takes a closed gate, of either kind:
+// FAILED_PRECONDITION for a table that stands open, ABORTED (who holds it named) when its locks
+// were not granted, DEADLINE_EXCEEDED when another request keeps the gate busy.
 absl::StatusOr<std::vector<uint64_t>> RaiseCounters(GateKeeper& keeper,
                                                     const CounterRequest& request);
 

@@ -11,6 +11,7 @@
 #include "agent/gate/gate_batch.h"
 #include "agent/gate/observe.h"
 #include "agent/gate/server_gate.h"
+#include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -148,6 +149,7 @@ absl::Status GateKeeper::OpenServer(GateWork& work, const GateId& id, absl::Time
     return absl::OkStatus();
   }
   SLUICE_RETURN_IF_ERROR(work.gate.session().Execute(kForgetServer).status());
+  SLUICE_CRASH_POINT("server.ending");
   return work.gate.session().Execute(kOpenServer).status();
 }
 

@@ -113,6 +113,7 @@ class Ending {
       SLUICE_CRASH_POINT("server.letting_go");
       SLUICE_RETURN_IF_ERROR(
           Annotate(keeper_.OpenServer(work_, request_.id, deadline_), "opening the server"));
+      SLUICE_CRASH_POINT("server.let_go");
     }
     SLUICE_RETURN_IF_ERROR(Record(kForgotten, 0));
     return done_;

@@ -74,7 +74,12 @@ const std::map<std::string, std::string>& TestedElsewhere() {
       {"prepare.after_create", "tests/agent/gate/move_tables_test.cc"},
       {"drop.before", "tests/agent/gate/move_tables_test.cc"},
       {"drop.after_statement", "tests/agent/gate/move_tables_test.cc"},
+      {"server.locked", "tests/agent/gate/server_gate_test.cc"},
+      {"server.forgotten", "tests/agent/gate/server_gate_test.cc"},
+      {"server.unlocked", "tests/agent/gate/server_gate_test.cc"},
       {"server.letting_go", "tests/agent/gate/shared_server_test.cc"},
+      {"server.ending", "tests/agent/gate/server_gate_test.cc"},
+      {"server.let_go", "tests/agent/gate/server_gate_test.cc"},
   };
   return files;
 }

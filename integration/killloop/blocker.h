@@ -20,6 +20,7 @@ class Blocker {
   enum class Of {
     kCommits,  // of streams into this server
     kViews,    // over the closed table corder
+    kRecords,  // of gates: where a change has no statement, its outcome waits
   };
   // Holds the locks when it returns. `session` is on the database of the tables.
   static absl::StatusOr<std::unique_ptr<Blocker>> Start(std::unique_ptr<mysql::Connection> session,

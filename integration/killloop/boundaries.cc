@@ -69,33 +69,74 @@ const char* OwnerName(Owner owner) {
   return "";
 }
 
-void AddAgents(std::vector<Boundary>& all) {
+using Points = std::vector<const char*>;
+
+void Add(std::vector<Boundary>& all, Owner owner, Story story, const Points& points, int nth = 1) {
+  for (const char* point : points) {
+    all.push_back({.point = point, .owner = owner, .story = story, .nth = nth});
+  }
+}
+
+// What becomes readable is the first change of the to-agent in a switch, what opens the second.
+void AddTableGates(std::vector<Boundary>& all) {
   for (const char* point :
        {"gate.after_intent", "gate.after_rename", "gate.after_marker", "gate.after_outcome"}) {
-    all.push_back({.point = point, .owner = Owner::kFromAgent});
-    // The first time it becomes readable.
-    all.push_back({.point = point, .owner = Owner::kToAgent});
-    all.push_back({.point = point, .owner = Owner::kToAgent, .nth = 2});
+    Add(all, Owner::kFromAgent, Story::kSwitch, {point});
+    Add(all, Owner::kToAgent, Story::kSwitch, {point});
+    Add(all, Owner::kToAgent, Story::kSwitch, {point}, 2);
   }
-  all.push_back({.point = "gate.after_journal", .owner = Owner::kToAgent});
-  all.push_back({.point = "stream.after_create", .owner = Owner::kFromAgent});
-  all.push_back({.point = "stream.after_command", .owner = Owner::kFromAgent});
-  all.push_back({.point = "stream.after_command", .owner = Owner::kToAgent});
-  all.push_back({.point = "stream.after_delete", .owner = Owner::kFromAgent});
+}
+
+// Who is closed so can be read already, so becoming readable is no change but a new epoch: it has
+// neither an intent nor a statement.
+void AddServerGates(std::vector<Boundary>& all) {
+  const Points changing = {"gate.after_intent", "server.locked", "gate.after_rename",
+                           "server.unlocked"};
+  const Points ended = {"gate.after_marker", "gate.after_outcome"};
+  Add(all, Owner::kFromAgent, Story::kSwitch, changing);
+  Add(all, Owner::kFromAgent, Story::kSwitch, ended);
+  Add(all, Owner::kToAgent, Story::kSwitch, changing);
+  Add(all, Owner::kToAgent, Story::kSwitch, ended);
+  Add(all, Owner::kToAgent, Story::kSwitch, ended, 2);
+  Add(all, Owner::kToAgent, Story::kSwitch, {"server.forgotten"});
+  // The same mysqld is opened again.
+  Add(all, Owner::kFromAgent, Story::kUndone, changing, 2);
+  Add(all, Owner::kFromAgent, Story::kUndone, {"server.forgotten"});
+  Add(all, Owner::kFromAgent, Story::kUndone, ended, 2);
+  for (const char* point : {"server.letting_go", "server.ending", "server.let_go"}) {
+    Add(all, Owner::kFromAgent, Story::kComplete, {point});
+    Add(all, Owner::kToAgent, Story::kCancel, {point});
+  }
+}
+
+void AddAgents(Gate gate, std::vector<Boundary>& all) {
+  if (gate == Gate::kServer) {
+    AddServerGates(all);
+  } else {
+    AddTableGates(all);
+  }
+  Add(all, Owner::kToAgent, Story::kSwitch, {"gate.after_journal"});
+  Add(all, Owner::kFromAgent, Story::kSwitch, {"stream.after_create", "stream.after_command"});
+  Add(all, Owner::kToAgent, Story::kSwitch, {"stream.after_command"});
+  Add(all, Owner::kFromAgent, Story::kSwitch, {"stream.after_delete"});
   for (const char* point : {"drop.before", "drop.after_statement"}) {
-    all.push_back({.point = point, .owner = Owner::kFromAgent, .story = Story::kComplete});
-    all.push_back({.point = point, .owner = Owner::kToAgent, .story = Story::kCancel});
+    Add(all, Owner::kFromAgent, Story::kComplete, {point});
+    Add(all, Owner::kToAgent, Story::kCancel, {point});
   }
 }
 
 }  // namespace
+
+const char* GateName(Gate gate) {
+  return gate == Gate::kServer ? "server" : "tables";
+}
 
 std::string Boundary::Name() const {
   std::string name = nth == 1 ? point : absl::StrCat(point, ":", nth);
   return owner == Owner::kCoordinator ? name : absl::StrCat(name, "@", OwnerName(owner));
 }
 
-std::vector<Boundary> Boundaries() {
+std::vector<Boundary> Boundaries(Gate gate) {
   std::vector<Boundary> all;
   for (uint16_t number = 0; number < cutover::kEffectKinds; ++number) {
     const auto kind = static_cast<EffectKind>(number);
@@ -112,7 +153,7 @@ std::vector<Boundary> Boundaries() {
         {.point = point,
          .story = absl::StartsWith(point, "complete.") ? Story::kComplete : Story::kCancel});
   }
-  AddAgents(all);
+  AddAgents(gate, all);
   return all;
 }
 

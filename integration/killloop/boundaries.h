@@ -12,6 +12,10 @@ namespace sluice::killloop {
 // workflow that is taken down. To: the other one.
 enum class Owner { kCoordinator, kFromAgent, kToAgent };
 
+// How a cutover's gates close: table by table, or as whole mysqlds.
+enum class Gate { kTables, kServer };
+const char* GateName(Gate gate);  // as --gate says it
+
 enum class Story {
   kSwitch,       // all traffic, with counters
   kHeld,         // the same, prepared, held and released
@@ -34,7 +38,7 @@ struct Boundary {
 };
 
 // Every effect of the cutover's machine with its intent and its outcome, every step of complete and
-// cancel, and what agents do on behalf of them.
-std::vector<Boundary> Boundaries();
+// cancel, and what agents do on behalf of them with gates of that kind.
+std::vector<Boundary> Boundaries(Gate gate);
 
 }  // namespace sluice::killloop

@@ -64,8 +64,10 @@ std::set<std::string> PointsOfTheCode() {
 
 std::set<std::string> PointsOfTheLoop() {
   std::set<std::string> points;
-  for (const Boundary& boundary : Boundaries()) {
-    points.insert(boundary.point);
+  for (const Gate gate : {Gate::kTables, Gate::kServer}) {
+    for (const Boundary& boundary : Boundaries(gate)) {
+      points.insert(boundary.point);
+    }
   }
   return points;
 }
@@ -77,7 +79,7 @@ TEST(BoundariesTest, EveryOneOfCutoversAndTeardownsIsStruck) {
       EXPECT_TRUE(struck.contains(point)) << point;
     }
   }
-  for (const char* family : {"gate.", "drop."}) {
+  for (const char* family : {"gate.", "drop.", "server."}) {
     for (const std::string& point : PointsOfTheCode()) {
       EXPECT_TRUE(!absl::StartsWith(point, family) || struck.contains(point)) << point;
     }
@@ -117,6 +119,7 @@ TEST(CasesTest, AreAllProcessesInAllWaysAndBothDirections) {
   std::set<std::string> seen;
   Choice choice;
   choice.names = {"cutover.commit.done:2"};
+  choice.gates = {"server"};
   const std::vector<Case> cases = ChooseCases(choice);
   for (const Case& one : cases) {
     seen.insert(one.ToString());
@@ -124,17 +127,28 @@ TEST(CasesTest, AreAllProcessesInAllWaysAndBothDirections) {
   EXPECT_EQ(seen.size(), cases.size());
   // Seven processes killed, stopped and cut off, the coordinator ended too; there and back.
   EXPECT_EQ(cases.size(), (7U * 3U + 1U) * 2U);
-  EXPECT_THAT(seen, testing::Contains("kill to-mysqld at cutover.commit.done:2, reverse"));
+  EXPECT_THAT(seen, testing::Contains("kill to-mysqld at cutover.commit.done:2, server, reverse"));
 }
 
 TEST(CasesTest, EveryBoundaryHasSomeInBothDirections) {
   std::set<std::string> there;
   std::set<std::string> back;
   for (const Case& one : ChooseCases(Choice())) {
-    (one.reverse ? back : there).insert(one.boundary.Name());
+    (one.reverse ? back : there).insert(one.PlaceName());
   }
-  EXPECT_EQ(there.size(), Boundaries().size());
-  EXPECT_EQ(back.size(), Boundaries().size());
+  const size_t all = Boundaries(Gate::kTables).size() + Boundaries(Gate::kServer).size();
+  EXPECT_EQ(there.size(), all);
+  EXPECT_EQ(back.size(), all);
+}
+
+TEST(CasesTest, OneKindOfGateComesAfterTheOther) {
+  std::vector<Gate> kinds;
+  for (const Case& one : ChooseCases(Choice())) {
+    if (kinds.empty() || kinds.back() != one.gate) {
+      kinds.push_back(one.gate);
+    }
+  }
+  EXPECT_THAT(kinds, testing::ElementsAre(Gate::kTables, Gate::kServer));
 }
 
 TEST(CasesTest, ALimitTakesTheSameOfASeed) {

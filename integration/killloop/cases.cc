@@ -26,6 +26,21 @@ bool TakesPart(const Boundary& boundary, const std::string& role) {
   return !teardown || role != "proxy-2";
 }
 
+void AddCases(const Choice& choice, Gate gate, const Boundary& boundary, std::vector<Case>& all) {
+  for (const std::string& role : Roles()) {
+    for (const Way way : {Way::kExit, Way::kKill, Way::kStop, Way::kCut}) {
+      if (!Fits(choice.processes, role) || !Fits(choice.ways, WayName(way)) ||
+          !TakesPart(boundary, role) || (way == Way::kExit && role != RoleOf(boundary.owner))) {
+        continue;
+      }
+      for (const bool reverse : {false, true}) {
+        all.push_back(
+            {.gate = gate, .boundary = boundary, .reverse = reverse, .role = role, .way = way});
+      }
+    }
+  }
+}
+
 }  // namespace
 
 const char* WayName(Way way) {
@@ -52,24 +67,21 @@ std::string RoleOf(Owner owner) {
   return Roles()[static_cast<size_t>(owner)];
 }
 
+std::string Case::PlaceName() const {
+  return absl::StrCat(boundary.Name(), gate == Gate::kServer ? ", server" : "");
+}
+
 std::string Case::ToString() const {
-  return absl::StrCat(WayName(way), " ", role, " at ", boundary.Name(),
+  return absl::StrCat(WayName(way), " ", role, " at ", PlaceName(),
                       reverse ? ", reverse" : ", forward");
 }
 
 std::vector<Case> ChooseCases(const Choice& choice) {
   std::vector<Case> all;
-  for (const Boundary& boundary : Boundaries()) {
-    for (const std::string& role : Roles()) {
-      for (const Way way : {Way::kExit, Way::kKill, Way::kStop, Way::kCut}) {
-        if (!Fits(choice.names, boundary.Name()) || !Fits(choice.processes, role) ||
-            !Fits(choice.ways, WayName(way)) || !TakesPart(boundary, role) ||
-            (way == Way::kExit && role != RoleOf(boundary.owner))) {
-          continue;
-        }
-        for (const bool reverse : {false, true}) {
-          all.push_back({.boundary = boundary, .reverse = reverse, .role = role, .way = way});
-        }
+  for (const Gate gate : {Gate::kTables, Gate::kServer}) {
+    for (const Boundary& boundary : Boundaries(gate)) {
+      if (Fits(choice.gates, GateName(gate)) && Fits(choice.names, boundary.Name())) {
+        AddCases(choice, gate, boundary, all);
       }
     }
   }

@@ -25,16 +25,20 @@ const std::vector<std::string>& Roles();
 std::string RoleOf(Owner owner);
 
 struct Case {
+  Gate gate = Gate::kTables;
   Boundary boundary;
   bool reverse = false;  // a reversal; of a teardown: of a move the other way round
   std::string role;
   Way way = Way::kKill;
 
   [[nodiscard]] std::string ToString() const;
+  // The boundary, and the gate's kind where that is not `tables`.
+  [[nodiscard]] std::string PlaceName() const;
 };
 
 // Each list empty: everything.
 struct Choice {
+  std::vector<std::string> gates;      // "tables", "server"
   std::vector<std::string> names;      // parts of boundaries' names
   std::vector<std::string> processes;  // parts of roles
   std::vector<std::string> ways;       // "exit", "kill", "stop", "cut"
@@ -42,7 +46,8 @@ struct Choice {
   uint64_t seed = 1;
 };
 
-// There and back in turn, so that one case leaves the tables where the next one begins.
+// There and back in turn, so that one case leaves the tables where the next one begins; all of one
+// kind of gate before those of the other.
 std::vector<Case> ChooseCases(const Choice& choice);
 
 }  // namespace sluice::killloop

@@ -1,4 +1,5 @@
-// The kill loop in short: around the commit, in both directions, and each way once.
+// The kill loop in short: around the commit, in both directions, each way once, and with gates of
+// both kinds.
 
 #include <gtest/gtest.h>
 
@@ -23,9 +24,10 @@ LoopResult Strike(const std::vector<Case>& cases) {
 }
 
 // The only cases of a choice that is to have one in each direction.
-std::vector<Case> Both(const std::string& name, const std::string& process,
+std::vector<Case> Both(Gate gate, const std::string& name, const std::string& process,
                        const std::string& way) {
   Choice choice;
+  choice.gates = {GateName(gate)};
   choice.names = {name};
   choice.processes = {process};
   choice.ways = {way};
@@ -34,22 +36,34 @@ std::vector<Case> Both(const std::string& name, const std::string& process,
   return cases;
 }
 
-TEST(KillLoopTest, AroundTheFenceAndTheCommitNothingIsLost) {
-  std::vector<Case> cases;
-  for (const auto& [name, process, way] : std::vector<std::array<const char*, 3>>{
-           {"cutover.seal.done", "coordinator", "exit"},
-           {"cutover.commit.intent:2", "to-mysqld", "kill"},
-           {"cutover.commit.done:2", "from-mysqld", "kill"},
-           {"cutover.open_gate.done", "to-agent", "kill"},
-           {"cutover.close_gate.done", "proxy-1", "kill"},
-           {"cutover.reopen_gate.intent", "from-agent", "kill"},
-           {"gate.after_rename@from-agent", "coordinator", "cut"},
-           {"cutover.open_gate.intent", "proxy-2", "cut"}}) {
-    const std::vector<Case> both = Both(name, process, way);
+using Strokes = std::vector<std::array<const char*, 3>>;
+
+void Add(std::vector<Case>& cases, Gate gate, const Strokes& strokes) {
+  for (const auto& [name, process, way] : strokes) {
+    const std::vector<Case> both = Both(gate, name, process, way);
     cases.insert(cases.end(), both.begin(), both.end());
   }
+}
+
+TEST(KillLoopTest, AroundTheFenceAndTheCommitNothingIsLost) {
+  std::vector<Case> cases;
+  Add(cases, Gate::kTables,
+      {{"cutover.seal.done", "coordinator", "exit"},
+       {"cutover.commit.intent:2", "to-mysqld", "kill"},
+       {"cutover.commit.done:2", "from-mysqld", "kill"},
+       {"cutover.open_gate.done", "to-agent", "kill"},
+       {"cutover.close_gate.done", "proxy-1", "kill"},
+       {"cutover.reopen_gate.intent", "from-agent", "kill"},
+       {"gate.after_rename@from-agent", "coordinator", "cut"},
+       {"cutover.open_gate.intent", "proxy-2", "cut"}});
   // Longer than a lease, once.
-  cases.push_back(Both("cutover.seal.intent", "coordinator", "stop").front());
+  cases.push_back(Both(Gate::kTables, "cutover.seal.intent", "coordinator", "stop").front());
+  Add(cases, Gate::kServer,
+      {{"server.locked@from-agent", "from-mysqld", "kill"},
+       {"gate.after_rename@from-agent", "from-agent", "exit"},
+       {"server.forgotten@to-agent", "to-mysqld", "kill"},
+       {"cutover.commit.done:2", "to-agent", "cut"}});
+  cases.push_back(Both(Gate::kServer, "server.ending@from-agent", "from-agent", "exit").front());
   const LoopResult result = Strike(cases);
   EXPECT_EQ(result.violation, "");
   EXPECT_EQ(result.not_reached(), 0U) << result.ToText();
@@ -57,6 +71,9 @@ TEST(KillLoopTest, AroundTheFenceAndTheCommitNothingIsLost) {
   EXPECT_GT(result.totals.acknowledged_writes, 0U);
   EXPECT_GT(result.totals.rows_compared, 0U);
   EXPECT_GT(result.totals.connections_cut, 0U);
+  EXPECT_GT(result.totals.direct_writes, 0U);
+  EXPECT_GT(result.totals.direct_refusals, 0U);
+  EXPECT_GT(result.totals.looks, 0U);
 }
 
 }  // namespace

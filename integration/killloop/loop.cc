@@ -37,7 +37,7 @@ absl::Status RunCase(World& world, const Case& one, LoopResult& result) {
   SLUICE_ASSIGN_OR_RETURN(const std::string end, world.Settle(one, reached));
   const absl::Duration recovery = absl::Now() - struck;
   SLUICE_RETURN_IF_ERROR(world.Judge());
-  CountEnd(one, reached, end, result.boundaries[one.boundary.Name()]);
+  CountEnd(one, reached, end, result.boundaries[one.PlaceName()]);
   if (recovery > result.longest_recovery) {
     result.longest_recovery = recovery;
     result.longest_recovery_case = one.ToString();
@@ -61,11 +61,11 @@ uint64_t LoopResult::not_reached() const {
 
 std::string LoopResult::ToText() const {
   std::string text =
-      absl::StrFormat("\n%-38s %6s %5s %5s %5s %5s %8s %9s %11s %s\n", "boundary", "struck", "exit",
+      absl::StrFormat("\n%-46s %6s %5s %5s %5s %5s %8s %9s %11s %s\n", "boundary", "struck", "exit",
                       "kill", "stop", "cut", "forward", "committed", "rolled back", "not reached");
   uint64_t struck = 0;
   for (const auto& [name, tally] : boundaries) {
-    absl::StrAppendFormat(&text, "%-38s %6d %5d %5d %5d %5d %8d %9d %11d %s\n", name, tally.struck,
+    absl::StrAppendFormat(&text, "%-46s %6d %5d %5d %5d %5d %8d %9d %11d %s\n", name, tally.struck,
                           tally.by_way[0], tally.by_way[1], tally.by_way[2], tally.by_way[3],
                           tally.forward, tally.committed, tally.rolled_back,
                           tally.not_reached == 0 ? "" : absl::StrCat(tally.not_reached));
@@ -76,6 +76,8 @@ std::string LoopResult::ToText() const {
                   "\nacknowledged writes ", totals.acknowledged_writes, ", of unknown outcome ",
                   totals.unknown_writes, ", reads ", totals.reads, ", statements refused ",
                   totals.client_errors, ", rows compared ", totals.rows_compared,
+                  "\npast the proxies: acknowledged writes ", totals.direct_writes, ", refused ",
+                  totals.direct_refusals, "; looks at both sides at once ", totals.looks,
                   "\nlongest recovery ", absl::FormatDuration(longest_recovery), " (",
                   longest_recovery_case, ")\nviolations ", violation.empty() ? "0" : violation,
                   "\n");
@@ -92,6 +94,9 @@ std::string LoopResult::ToJson() const {
   document["reads"] = totals.reads;
   document["statements_refused"] = totals.client_errors;
   document["rows_compared"] = totals.rows_compared;
+  document["direct_writes"] = totals.direct_writes;
+  document["direct_refusals"] = totals.direct_refusals;
+  document["looks_at_both"] = totals.looks;
   document["connections_cut"] = totals.connections_cut;
   document["longest_recovery_s"] = absl::ToDoubleSeconds(longest_recovery);
   document["longest_recovery_case"] = longest_recovery_case;

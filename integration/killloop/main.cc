@@ -50,6 +50,9 @@ int main(int argc, char** argv) {
   bool list = false;
   double stop_seconds = absl::ToDoubleSeconds(options.stop_for);
   app.add_flag("--list", list, "Name the cases and end");
+  app.add_option("--gate", choice.gates, "How the gates close: tables, server (default: both)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"tables", "server"}));
   app.add_option("--names", choice.names, "Boundaries, or parts of their names")->delimiter(',');
   app.add_option("--processes", choice.processes,
                  "Roles, or parts of them: coordinator, from-agent, …")

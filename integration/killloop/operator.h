@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "integration/cluster/cluster.h"
+#include "integration/killloop/boundaries.h"
 
 namespace sluice::killloop {
 
@@ -20,6 +21,7 @@ struct Move {
   std::string target;
   uint32_t source_uid = 0;
   uint32_t target_uid = 0;
+  Gate gate = Gate::kTables;  // of all its switches
 
   [[nodiscard]] std::string ReverseName() const;  // commerce.move1_reverse
 };

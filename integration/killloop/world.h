@@ -14,8 +14,10 @@
 #include "absl/time/time.h"
 #include "integration/cluster/cluster.h"
 #include "integration/killloop/cases.h"
+#include "integration/killloop/direct.h"
 #include "integration/killloop/links.h"
 #include "integration/killloop/operator.h"
+#include "integration/killloop/watch.h"
 #include "integration/workload/workload.h"
 
 namespace sluice::killloop {
@@ -35,6 +37,9 @@ struct Totals {
   uint64_t client_errors = 0;
   uint64_t rows_compared = 0;
   uint64_t connections_cut = 0;
+  uint64_t direct_writes = 0;  // acknowledged past the proxies
+  uint64_t direct_refusals = 0;
+  uint64_t looks = 0;  // at both sides at once
 };
 
 // Keyspaces commerce (uid 100) and customer (uid 200) with a mysqld and an agent each, two proxies.
@@ -54,8 +59,9 @@ class World {
   // Nobody does anything: every process serves, what was under way has ended, and the record agrees
   // with the gates. The end: "committed", "rolled back: …" or, of a teardown, "torn down".
   absl::StatusOr<std::string> Settle(const Case& one, bool reached);
-  // No write of an application is lost or doubled, none has read what it may not, and both sides
-  // have the same bytes. DATA_LOSS says what is wrong.
+  // No write of an application is lost or doubled, or there though it was refused; none has read
+  // what it may not; both sides have the same bytes, and never were open at once; and mysqlds are
+  // read-only where a gate has closed them, and nowhere else. DATA_LOSS says what is wrong.
   absl::Status Judge();
 
   [[nodiscard]] Totals totals() const;
@@ -64,9 +70,11 @@ class World {
   explicit World(WorldOptions options) : options_(std::move(options)) {}
 
   absl::Status StartClients();
-  absl::Status CreateMove();
-  absl::Status TurnMove(bool reverse);
+  absl::Status StartPassersBy();
+  absl::Status CreateMove(Gate gate);
+  absl::Status CompleteMove();
   absl::Status BringTraffic(bool there);
+  absl::Status BringMove(const Case& one);
   absl::Status Arm(const Case& one);
   void GiveCommand(const Case& one) const;
   absl::Status Inflict(const Case& one);
@@ -74,6 +82,7 @@ class World {
   absl::Status CheckRecord();
   absl::StatusOr<uint32_t> OwnerOfOrders() const;
   absl::Status CompareSides(uint32_t owner);
+  absl::Status CheckReadOnly(uint32_t owner) const;
   [[nodiscard]] std::string NameOf(const Case& one, const std::string& role) const;
   [[nodiscard]] uint32_t ToUid(const Case& one) const;
 
@@ -82,6 +91,9 @@ class World {
   std::unique_ptr<cluster::Cluster> cluster_;
   std::unique_ptr<Operator> operator_;
   std::unique_ptr<workload::Workload> clients_;
+  std::vector<mysql::ConnectionOptions> shops_;  // a mysqld each
+  std::unique_ptr<DirectClients> direct_;
+  std::unique_ptr<Watch> watch_;
   std::optional<Move> move_;
   uint64_t moves_ = 0;
   uint64_t generations_ = 0;  // of clients

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "agent/gate/counters.h"
 #include "agent/health/probe.h"
 #include "common/base/status.h"
 #include "tests/agent/gate/server_gate_fixture.h"
@@ -73,6 +74,25 @@ TEST_F(ServerGateTest, TheAgentWritesBehindItAndIsStillThePrimarys) {
   EXPECT_FALSE(facts->closed_by_gate);
   EXPECT_EQ(agent::EffectiveType(*facts, routing::TabletType::kPrimary),
             routing::TabletType::kReplica);
+}
+
+TEST_F(ServerGateTest, CountersOfItsTablesAreRaisedBehindItAndNowhereElse) {
+  const CounterRequest raise{.id = kId, .tables = {"corder"}, .at_least = {5000}};
+  EXPECT_TRUE(absl::IsFailedPrecondition(RaiseCounters(*keeper_, raise).status()));
+  ASSERT_TRUE(Close(1).ok());
+  const auto raised = RaiseCounters(*keeper_, raise);
+  ASSERT_TRUE(raised.ok()) << raised.status();
+  EXPECT_THAT(*raised, ElementsAre(5000));
+  ExpectClosed();
+  // Somebody has opened the server behind the gate's back, or the gate has.
+  Root("SET GLOBAL read_only = OFF");
+  const CounterRequest more{.id = kId, .tables = {"corder"}, .at_least = {9000}};
+  EXPECT_TRUE(absl::IsFailedPrecondition(RaiseCounters(*keeper_, more).status()));
+  Root("SET GLOBAL read_only = ON");
+  ASSERT_TRUE(Set(State::kOpen, 2).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(RaiseCounters(*keeper_, more).status()));
+  Root("INSERT INTO vt_commerce.corder (customer_id) VALUES (1)");
+  EXPECT_EQ(Scalar("SELECT MAX(id) FROM vt_commerce.corder"), "5000");
 }
 
 // read_only would let it go on and fail at its COMMIT.
@@ -291,8 +311,8 @@ TEST_F(ServerGateTest, DropsNothingWhereSomebodyHasOpenedTheServer) {
 
 TEST_F(ServerGateTest, IsCarriedToItsEndAfterACrashAnywhere) {
   uint64_t epoch = 0;
-  for (const char* point :
-       {"gate.after_intent", "gate.after_rename", "gate.after_marker", "gate.after_outcome"}) {
+  for (const char* point : {"gate.after_intent", "server.locked", "gate.after_rename",
+                            "server.unlocked", "gate.after_marker", "gate.after_outcome"}) {
     for (const bool forward : {true, false}) {
       SCOPED_TRACE(absl::StrCat(point, forward ? " forward" : " back"));
       ASSERT_TRUE(Set(State::kOpen, ++epoch).ok());
@@ -309,6 +329,49 @@ TEST_F(ServerGateTest, IsCarriedToItsEndAfterACrashAnywhere) {
         EXPECT_EQ(Scalar("SELECT CONCAT(state, kind) FROM _sluice.gate"), "opentables");
       }
     }
+  }
+}
+
+TEST_F(ServerGateTest, OneThatDiesHalfOpenIsOpenedByTheRepeatAlsoAfterARestartOfMysqld) {
+  uint64_t epoch = 0;
+  for (const bool restart : {false, true}) {
+    SCOPED_TRACE(restart);
+    ASSERT_TRUE(Close(++epoch).ok());
+    ASSERT_TRUE(CrashAt("server.forgotten", absl::StrCat("set open ", ++epoch)));
+    EXPECT_EQ(Persisted(), "100");
+    if (restart) {  // nothing is persisted, so it comes back writable, as the intent wants it
+      mysqld_->Kill();
+      ASSERT_TRUE(mysqld_->Restart().ok());
+      auto again = mysql::Connection::Connect(mysqld_->Root());
+      ASSERT_TRUE(again.ok()) << again.status();
+      root_ = *std::move(again);
+      auto session = pool_->Borrow();
+      ASSERT_TRUE(session.ok()) << session.status();
+      ASSERT_TRUE(KeepServerClosed(**session).ok());
+      EXPECT_EQ(Persisted(), "000");
+    }
+    const auto opened = Set(State::kOpen, epoch);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_EQ(Persisted(), "000");
+    EXPECT_EQ(ReadState(), State::kOpen);
+    EXPECT_EQ(Scalar("SELECT CONCAT(state, kind) FROM _sluice.gate"), "opentables");
+  }
+}
+
+TEST_F(ServerGateTest, EndsWithTheServerWritableAfterACrashWhileItLetsGo) {
+  uint64_t epoch = 0;
+  for (const char* point : {"server.letting_go", "server.ending", "server.let_go"}) {
+    SCOPED_TRACE(point);
+    ASSERT_TRUE(Close(++epoch).ok());
+    ASSERT_TRUE(CrashAt(point, absl::StrCat("finish drop ", ++epoch)));
+    EXPECT_EQ(Tables(), "");
+    const auto repeat = DropTables(
+        *keeper_, {.id = kId, .tables = kTables, .mode = DropMode::kDrop, .epoch = epoch}, Soon());
+    ASSERT_TRUE(repeat.ok()) << repeat.status();
+    EXPECT_EQ(Persisted(), "000");
+    EXPECT_EQ(Scalar("SELECT state FROM _sluice.gate"), "forgotten");
+    Root("CREATE TABLE vt_commerce.corder (id INT PRIMARY KEY)");
+    Root("CREATE TABLE vt_commerce.customer (id INT PRIMARY KEY)");
   }
 }
 

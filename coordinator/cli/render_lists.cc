@@ -58,20 +58,32 @@ std::string Milliseconds(int64_t us) {
 std::string MeasuresText(const Json& answer) {
   TextTable table({"  STEP", "PLACE", "EXPECTED", "BASIS", ""});
   table.SetAlign(2, TextTable::Align::kRight);
+  bool gates_known = true;
   for (const Json& measure : Member(answer, "measures")) {
     const std::string detail = TextOf(measure, "detail");
-    table.Add({absl::StrCat("  ", TextOf(measure, "step")), TextOf(measure, "place"),
-               Milliseconds(IntOf(measure, "expected_us")), TextOf(measure, "basis"),
+    const std::string step = TextOf(measure, "step");
+    const std::string basis = TextOf(measure, "basis");
+    // A round trip is all that can be measured while nothing is closed.
+    if ((step == "close_gate" || step == "open_gate") && basis == "measured") {
+      gates_known = false;
+    }
+    table.Add({absl::StrCat("  ", step), TextOf(measure, "place"),
+               Milliseconds(IntOf(measure, "expected_us")), basis,
                BoolOf(measure, "problem") ? absl::StrCat("PROBLEM: ", detail) : detail});
   }
   if (table.empty()) {
     return "";
   }
   const int64_t pause_us = IntOf(answer, "expected_pause_us");
-  return absl::StrCat(table.ToText(), pause_us == 0
-                                          ? std::string()
-                                          : absl::StrCat("  Clients are expected to wait for ",
-                                                         Milliseconds(pause_us), "\n"));
+  if (pause_us == 0) {
+    return table.ToText();
+  }
+  return absl::StrCat(table.ToText(), "  Clients are expected to wait for ",
+                      gates_known ? "" : "at least ", Milliseconds(pause_us),
+                      gates_known
+                          ? "\n"
+                          : "; what mysqld needs for the gates is not known before the first "
+                            "switch in this direction\n");
 }
 
 }  // namespace

@@ -6,9 +6,16 @@
 #include <cmath>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "coordinator/cli/render_parts.h"
 #include "coordinator/cli/text_table.h"
 
@@ -91,28 +98,101 @@ std::string ShardsText(const Json& steps) {
   return Printable(text, true);
 }
 
+// "attempt 3: why it failed"; 0 where the step did not fail.
+struct Failure {
+  uint32_t attempt = 0;
+  std::string reason;
+};
+
+Failure FailureOf(const std::string& detail) {
+  absl::string_view rest = detail;
+  Failure failure;
+  if (absl::ConsumePrefix(&rest, "attempt ")) {
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(rest, absl::MaxSplits(": ", 1));
+    if (absl::SimpleAtoi(parts.first, &failure.attempt)) {
+      failure.reason = std::string(parts.second);
+    }
+  }
+  return failure;
+}
+
+// Reasons that differ in a time or a number only are the same to a reader.
+std::string WithoutNumbers(absl::string_view reason) {
+  std::string text(reason);
+  text.erase(std::remove_if(text.begin(), text.end(),
+                            [](unsigned char c) { return absl::ascii_isdigit(c) || c == '.'; }),
+             text.end());
+  return text;
+}
+
+struct Line {
+  std::string name;
+  std::string place;
+  Span span;
+  uint32_t first_attempt = 0;
+  Failure last;
+  std::string detail;
+};
+
+std::string DetailOf(const Line& line) {
+  return line.last.attempt == line.first_attempt
+             ? line.detail
+             : absl::StrCat("attempts ", line.first_attempt, " to ", line.last.attempt,
+                            ", each: ", line.last.reason);
+}
+
+// A line for each step. One that is tried again and again for the same reason, while a server is
+// away, has one line, with the last attempt's words.
+std::vector<Line> LinesOf(const Json& steps) {
+  std::vector<Line> lines;
+  std::map<std::pair<std::string, std::string>, size_t> last_of;
+  for (const Json* step : ByStart(steps)) {
+    const std::string proxy = TextOf(*step, "proxy");
+    const int64_t start = IntOf(*step, "started_us");
+    Line line = {.name = TextOf(*step, "name"),
+                 .place = proxy.empty() ? TextOf(*step, "shard") : absl::StrCat("proxy ", proxy),
+                 .span = {.start_us = start,
+                          .end_us = start + std::max<int64_t>(IntOf(*step, "took_us"), 0)},
+                 .first_attempt = 0,
+                 .last = FailureOf(TextOf(*step, "detail")),
+                 .detail = TextOf(*step, "detail")};
+    line.first_attempt = line.last.attempt;
+    const auto [known, added] = last_of.try_emplace({line.name, line.place}, lines.size());
+    if (!added) {
+      Line& before = lines[known->second];
+      if (line.last.attempt > 0 && before.last.attempt + 1 == line.last.attempt &&
+          WithoutNumbers(before.last.reason) == WithoutNumbers(line.last.reason)) {
+        before.span.end_us = std::max(before.span.end_us, line.span.end_us);
+        before.last = std::move(line.last);
+        continue;
+      }
+      known->second = lines.size();
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
 std::string AttemptText(const Json& attempt, const std::string& workflow) {
   const Json& steps = Member(attempt, "steps");
   const Span span = SpanOf(steps);
   const std::string name = TextOf(attempt, "workflow");
   const std::string number = TextOf(attempt, "attempt");
-  std::string text =
-      absl::StrCat(number.empty() ? "" : absl::StrCat(number, ". "), "Cutover ",
-                   TextOf(attempt, "id"), " of ", name.empty() ? workflow : name, ", ",
-                   TextOf(attempt, "direction"), ": ", TextOf(attempt, "result"),
-                   StartText(attempt), ", ", span.end_us - span.start_us, " us in all\n");
+  std::string text = absl::StrCat(
+      number.empty() ? "" : absl::StrCat(number, ". "), "Cutover ", TextOf(attempt, "id"), " of ",
+      name.empty() ? workflow : name, ", ", TextOf(attempt, "direction"), ": ",
+      TextOf(attempt, "result"), StartText(attempt), ", ", span.end_us - span.start_us,
+      absl::StrContains(TextOf(attempt, "result"), "waiting for ") ? " us so far\n"
+                                                                   : " us in all\n");
   TextTable table({"", "", "", "", "", ""});
   table.SetAlign(2, TextTable::Align::kRight);
   table.SetAlign(3, TextTable::Align::kRight);
-  for (const Json* each : ByStart(steps)) {
-    const Json& step = *each;
-    const int64_t start = IntOf(step, "started_us");
-    const int64_t took = std::max<int64_t>(IntOf(step, "took_us"), 0);
-    const std::string proxy = TextOf(step, "proxy");
-    table.Add({absl::StrCat("  ", TextOf(step, "name")),
-               proxy.empty() ? TextOf(step, "shard") : absl::StrCat("proxy ", proxy),
-               absl::StrCat("at ", start - span.start_us, " us"), absl::StrCat(took, " us"),
-               Bar(span, start, took), TextOf(step, "detail")});
+  for (const Line& line : LinesOf(steps)) {
+    const int64_t took = line.span.end_us - line.span.start_us;
+    table.Add({absl::StrCat("  ", line.name), line.place,
+               absl::StrCat("at ", line.span.start_us - span.start_us, " us"),
+               absl::StrCat(took, " us"), Bar(span, line.span.start_us, took), DetailOf(line)});
   }
   return Printable(text, true) + table.ToText() + ShardsText(steps);
 }

@@ -162,7 +162,11 @@ std::string DescribeGate(const GatePlan& gate) {
 std::string WaitingFor(const State& state) {
   std::vector<std::string> parts;
   for (const Slot& slot : state.slots) {
-    if (slot.progress == Progress::kIssued) {
+    if (slot.progress == Progress::kIssued && slot.effect.kind == kAwaitRelease) {
+      parts.push_back(absl::StrCat("a person's word: \"sluice cutover release ",
+                                   state.plan.workflow, "\" or \"sluice cutover abort ",
+                                   state.plan.workflow, "\""));
+    } else if (slot.progress == Progress::kIssued) {
       parts.push_back(absl::StrCat(DescribeEffect(state.plan, slot.effect),
                                    slot.message.empty() ? "" : ": ", slot.message));
     }

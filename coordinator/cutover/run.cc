@@ -43,13 +43,16 @@ store::CutoverStep StepOf(const Plan& plan, const Effect& effect, absl::Time sta
   return step;
 }
 
-Steps PartsOf(const store::CutoverStep& step, const EffectOutcome& outcome) {
+// A proxy may have had the epoch for long; nothing of a cutover lies before its beginning.
+Steps PartsOf(const store::CutoverStep& step, const EffectOutcome& outcome, int64_t begun_us) {
   Steps parts;
   for (const ProxyPart& part : outcome.proxies) {
+    const int64_t from_us = absl::ToUnixMicros(part.started);
+    const int64_t to_us = from_us + absl::ToInt64Microseconds(part.took);
     store::CutoverStep each;
     each.name = step.name;
-    each.started_us = absl::ToUnixMicros(part.started);
-    each.took_us = absl::ToInt64Microseconds(part.took);
+    each.started_us = std::max(from_us, begun_us);
+    each.took_us = std::max<int64_t>(to_us - each.started_us, 0);
     each.detail = part.detail;
     each.proxy = part.proxy;
     parts.push_back(std::move(each));
@@ -64,6 +67,7 @@ Run::Run(Ledger& ledger, Effects& effects, DriverOptions options, StoredCutover 
     : ledger_(ledger),
       effects_(effects),
       options_(options),
+      begun_us_(cutover.started_us),
       driver_(std::move(cutover), issued, options, absl::Now()),
       keep_(std::move(keep)) {
   Publish();
@@ -187,7 +191,7 @@ void Run::Work() {
     report.effect = job->effect;
     report.outcome = effects_.Run(*job->state, job->effect, job->deadline);
     report.step = StepOf(job->state->plan, job->effect, started, report.outcome);
-    report.parts = PartsOf(report.step, report.outcome);
+    report.parts = PartsOf(report.step, report.outcome, begun_us_);
     SLUICE_CRASH_POINT(CrashPointName(kind, Boundary::kDone));
     reports_.Push(std::move(report));
   }

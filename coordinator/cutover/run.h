@@ -91,6 +91,7 @@ class Run {
   Ledger& ledger_;
   Effects& effects_;
   const DriverOptions options_;
+  const int64_t begun_us_;  // since 1970
 
   // Of the driving thread.
   Driver driver_;

@@ -47,7 +47,7 @@ absl::Status CheckWorkflows(store::StoreReader& reader, const std::vector<TableR
     const routing::MoveRules move = workflow::MoveRulesOf(record);
     if (RulesAbout(before, move) != RulesAbout(after, move)) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "these rules change the routing of tables that workflow ", workflow::WorkflowKey(record),
+          "these rules change the routing of tables that workflow ", workflow::OperationKey(record),
           " moves; keep its rules as they are (getroutingrules), or complete or cancel it first"));
     }
   }

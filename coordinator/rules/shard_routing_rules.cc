@@ -45,7 +45,7 @@ absl::Status CheckWorkflows(store::StoreReader& reader, const std::vector<ShardR
                           reader.ListWorkflows());
   for (const workflow::WorkflowRecord& record : workflows) {
     if (RulesAbout(before, record) != RulesAbout(after, record)) {
-      const std::string key = workflow::WorkflowKey(record);
+      const std::string key = workflow::OperationKey(record);
       return WithSubject(
           absl::FailedPreconditionError(absl::StrCat(
               "these rules change the routing of shards that workflow ", key, " moves (",

@@ -110,7 +110,7 @@ absl::Status CheckStream(const Dependencies& parts, const StreamInfo& stream,
     case StreamState::kStopped:
       return Not(absl::StrCat(name, " is stopped", stream.message.empty() ? "" : " (",
                               stream.message, stream.message.empty() ? "" : ")",
-                              "; start it with 'workflow start'"));
+                              "; start it with \"sluice workflow start ", stream.workflow, "\""));
     case StreamState::kRunning:
       break;
   }

@@ -39,6 +39,19 @@ std::string CommandName(FinishKind kind) {
   return "Complete";
 }
 
+// Kept tables stand under names that clients know, and are fed by nobody any more.
+std::string WarningOf(const admin::FinishArgs& args, FinishKind kind,
+                      const WorkflowRecord& original) {
+  if (kind != FinishKind::kComplete || !args.keep_data || args.keep_routing_rules) {
+    return "";
+  }
+  return absl::StrCat("the tables of keyspace ", original.source_keyspace,
+                      " are kept under their names and take writes again: once its routing rules "
+                      "are gone, whoever names that keyspace, or has it as his database, reads and "
+                      "writes them, and no longer those of ",
+                      original.target_keyspace, "; --rename-tables keeps the rows out of reach");
+}
+
 }  // namespace
 
 cutover::StoredTeardown TeardownOf(const admin::FinishArgs& args, FinishKind kind) {
@@ -69,6 +82,11 @@ absl::Status FinishCommand::Refused(absl::string_view reason) const {
 }
 
 absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
+  if (args_.keep_data && args_.rename_tables) {
+    return absl::InvalidArgumentError(
+        "--keep-data and --rename-tables exclude each other: the one leaves the tables under their "
+        "names, the other makes them _<table>_old");
+  }
   SLUICE_ASSIGN_OR_RETURN(const Resolved found, Resolve(parts_.store, args_.workflow));
   if (found.by_reverse_name) {
     return Refused(
@@ -91,6 +109,7 @@ absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
     return DryRun();
   }
   CommandReply reply = EndOf(kind_, found.key());
+  reply.warning = WarningOf(args_, kind_, records_.original);
   reply.start_state = parts_.rules.TrafficState(records_.original);
   const Direction direction = DirectionOf(records_, false);
   SLUICE_ASSIGN_OR_RETURN(
@@ -230,6 +249,7 @@ absl::StatusOr<std::string> FinishCommand::DryRun() {
   reply.summary = DryRunSummary(CommandName(kind_), key, absl::Now());
   reply.start_state = parts_.rules.TrafficState(records_.original);
   reply.current_state = reply.start_state;
+  reply.warning = WarningOf(args_, kind_, records_.original);
   reply.dry_run_results = FinishLines(preview);
   return ToJson(reply);
 }

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/parallel.h"
 #include "common/base/random_id.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -24,6 +25,7 @@ constexpr absl::Duration kTimeoutMin = absl::Seconds(1);
 constexpr absl::Duration kTimeoutMax = absl::Hours(1);
 // What moving reads back before a cancel may take.
 constexpr uint32_t kReadsBackTimeoutMs = 30'000;
+constexpr size_t kProbesAtOnce = 16;
 
 // Ids and epochs for one cutover, all from one transaction.
 absl::StatusOr<PlanNumbers> DrawNumbers(store::Store& store, size_t streams) {
@@ -64,6 +66,33 @@ absl::StatusOr<Records> ReadAgain(store::Store& store, const std::string& key) {
     return absl::OkStatus();
   }));
   return records;
+}
+
+// Behind the commit nobody serves until the other side is open, so what bars its agent from that is
+// asked before: privileges that its account has lost, a backup that keeps every rename out.
+absl::Status CheckOpening(const Dependencies& parts, const workflow::WorkflowRecord& original,
+                          const std::vector<cutover::Side>& sides) {
+  return ForEachAtOnce(sides.size(), kProbesAtOnce, [&](size_t i) -> absl::Status {
+    const cutover::Side& side = sides[i];
+    const auto agent = workflow::AgentRef::Primary(side.keyspace, side.shard);
+    const workflow::GateProbe probe = {.workflow = workflow::WorkflowKey(original),
+                                       .database = side.database,
+                                       .tables = {},
+                                       .age_ms = cutover::Plan().blocker_age_ms,
+                                       .kill_after_ms = 0,
+                                       .kill_rows_max = 0};
+    auto probed = parts.agents.ProbeGate(agent, probe, {});
+    if (absl::IsDeadlineExceeded(probed.status()) || absl::IsUnavailable(probed.status())) {
+      probed = parts.agents.ProbeGate(agent, probe, {});  // an answer may be lost
+    }
+    const std::string bars = !probed.ok()               ? std::string(probed.status().message())
+                             : probed->blockers.empty() ? ""
+                                                        : "in the way is " + probed->blockers;
+    return bars.empty() ? absl::OkStatus()
+                        : absl::FailedPreconditionError(absl::StrCat(
+                              side.keyspace, "/", side.shard,
+                              " (the side that takes over) could not be opened: ", bars));
+  });
 }
 
 }  // namespace
@@ -138,6 +167,11 @@ absl::Status SwitchCommand::Load() {
   SLUICE_RETURN_IF_ERROR(CheckCells(args_.cells, args_.types, records_, known));
   SLUICE_ASSIGN_OR_RETURN(types_, ChooseTypes(args_.types, records_, direction_.reversal,
                                               HasRdonly(parts_.topology, direction_), args_.cells));
+  if (args_.hold && types_.any() && !types_.writes) {
+    return absl::InvalidArgumentError(
+        "--hold prepares a cutover of writes, and here only reads would move, at once; name "
+        "PRIMARY too, or leave it out");
+  }
   return absl::OkStatus();
 }
 
@@ -170,7 +204,11 @@ absl::Status SwitchCommand::CheckGates() {
     return CannotSwitch(records_.original, gates.status());
   }
   gates_ = *std::move(gates);
-  return absl::OkStatus();
+  if (args_.dry_run) {
+    return absl::OkStatus();  // it names all that it finds, beside what each step would take
+  }
+  const absl::Status opening = CheckOpening(parts_, records_.original, direction_.to);
+  return opening.ok() ? opening : CannotSwitch(records_.original, opening);
 }
 
 absl::Status SwitchCommand::Reload() {

@@ -301,9 +301,19 @@ absl::StatusOr<std::string> TrafficService::CutoverRelease(const admin::Workflow
 absl::StatusOr<std::string> TrafficService::CutoverAbort(const admin::WorkflowRef& workflow,
                                                          absl::Time deadline) {
   SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<cutover::Run> run, FindRun(workflow));
-  const std::string id = run->Current().plan.id;
+  const cutover::State now = run->Current();
+  // What is committed may wait for a server for long, and nobody can take it back.
+  if (now.phase == cutover::Phase::kCommitted) {
+    const std::string& key = now.plan.workflow;
+    const std::string waits = run->WaitsFor();
+    return WithSubject(absl::FailedPreconditionError(absl::StrCat(
+                           "the cutover of ", key, " is committed and goes on to its end",
+                           waits.empty() ? "" : ", ", waits,
+                           "; it can't be taken back: use reversetraffic when it is done")),
+                       key);
+  }
   run->Abort("aborted by the operator");
-  releases_.Cancel(id);
+  releases_.Cancel(now.plan.id);
   return AwaitEnd(*run, "abort", deadline);
 }
 

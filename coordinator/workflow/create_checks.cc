@@ -16,6 +16,7 @@ namespace sluice::workflow {
 namespace {
 
 constexpr char kReservedPrefix[] = "_sluice_";
+constexpr char kIsView[] = "it is a view; leave it out and create it on the target";
 
 absl::Status CheckNames(const std::vector<std::string>& names, absl::string_view what) {
   std::set<std::string> seen;
@@ -164,6 +165,10 @@ absl::Status CheckSourceTables(const std::string& keyspace,
   std::vector<std::string> missing;
   for (const TableDescription& table : tables) {
     moved.insert(table.name);
+    // A view of somebody's own: nothing stands under the closed name.
+    if (table.is_view && table.gate_state == GateState::kMixed) {
+      return Refuse(keyspace, table.name, kIsView);
+    }
     if (IsBehindGate(table.gate_state)) {
       return Refuse(keyspace, table.name,
                     absl::StrCat("it stands behind a gate (", GateStateName(table.gate_state),
@@ -179,7 +184,7 @@ absl::Status CheckSourceTables(const std::string& keyspace,
   }
   for (const TableDescription& table : tables) {
     if (table.is_view) {
-      return Refuse(keyspace, table.name, "it is a view; leave it out and create it on the target");
+      return Refuse(keyspace, table.name, kIsView);
     }
     if (table.key_columns.empty() && !options.allow_no_key) {
       return Refuse(keyspace, table.name,

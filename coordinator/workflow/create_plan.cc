@@ -154,7 +154,12 @@ absl::StatusOr<std::vector<TableDescription>> PlanSelection(const Services& serv
   std::vector<std::string> asked;
   if (!args.all_tables && !IsPartial(record)) {
     asked = args.tables;
-    asked.insert(asked.end(), args.exclude_tables.begin(), args.exclude_tables.end());
+    for (const std::string& name : args.exclude_tables) {
+      // An agent describes a table once.
+      if (std::find(asked.begin(), asked.end(), name) == asked.end()) {
+        asked.push_back(name);
+      }
+    }
   }
   const StreamRecord& first = record.streams.front();
   SLUICE_ASSIGN_OR_RETURN(

@@ -12,8 +12,9 @@ absl::StatusOr<OperationLocks::Guard> OperationLocks::TryLock(absl::string_view 
   const absl::MutexLock lock(&mutex_);
   const auto [held, taken] = held_.try_emplace(std::string(key), std::string(command));
   if (!taken) {
-    return absl::AbortedError(
-        absl::StrCat("another command (", held->second, ") is running on ", key));
+    return absl::AbortedError(absl::StrCat("another command (", held->second, ") is running on ",
+                                           key, "; \"sluice workflow diagnose ", key,
+                                           "\" says what it waits for"));
   }
   return Guard(*this, std::string(key));
 }

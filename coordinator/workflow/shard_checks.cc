@@ -37,7 +37,7 @@ absl::Status CheckTables(const WorkflowRecord& record, const WorkflowRecord& oth
   const std::set<std::string> tables(record.tables.begin(), record.tables.end());
   for (const std::string& table : other.tables) {
     if (tables.contains(table)) {
-      return Refused(absl::StrCat("table ", table, " is moved by workflow ", WorkflowKey(other),
+      return Refused(absl::StrCat("table ", table, " is moved by workflow ", OperationKey(other),
                                   " already; complete or cancel that one first"));
     }
   }
@@ -46,7 +46,8 @@ absl::Status CheckTables(const WorkflowRecord& record, const WorkflowRecord& oth
 
 // One of the two is partial, and they have a keyspace in common.
 absl::Status CheckShards(const WorkflowRecord& record, const WorkflowRecord& other) {
-  const std::string key = WorkflowKey(other);
+  // Of a reverse workflow the one that can be completed or cancelled.
+  const std::string key = OperationKey(other);
   if (IsPartial(record) != IsPartial(other)) {
     return Refused(absl::StrCat(
         "workflow ", key, " moves ", IsPartial(other) ? "shards" : "tables", " between keyspaces ",

@@ -66,6 +66,13 @@ TableProgress ProgressOf(const std::string& table, const std::vector<StreamView>
     const topology::CopyProgress* copy =
         stream.info.has_value() ? FindCopy(*stream.info, table) : nullptr;
     if (copy == nullptr) {
+      // Traffic came back by it: it began behind a switch, with all rows there.
+      const bool copies_nothing = stream.info.has_value() && stream.info->copy.empty() &&
+                                  !stream.info->position.empty() &&
+                                  (stream.info->state == topology::StreamState::kRunning ||
+                                   stream.info->state == topology::StreamState::kStopped);
+      known += copies_nothing ? 1 : 0;
+      done += copies_nothing ? 1 : 0;
       continue;
     }
     ++known;

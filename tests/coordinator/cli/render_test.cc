@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+
 #include "coordinator/cli/text_table.h"
 
 namespace sluice::cli {
@@ -159,6 +162,42 @@ TEST(RenderTest, StepsStandInTheOrderOfTheirBeginningWithAProxyEach) {
   EXPECT_LT(text.find("proxy p1"), text.find("close_gate"));
   EXPECT_THAT(text, HasSubstr("shard 0 took no writes for 45 us"));
   EXPECT_THAT(text, testing::Not(HasSubstr("shard 80- took")));
+}
+
+TEST(RenderTest, AStepThatIsTriedAgainForTheSameReasonHasOneLine) {
+  const std::string text = Text(Verb::kCutoverShow, R"({"attempts": [{"id": "x",
+      "result": "committed, waiting for open_gate of customer/0",
+      "steps": [
+        {"name": "stop_stream", "shard": "ks2/-80", "started_us": 10, "took_us": 5,
+         "detail": "attempt 1: no connection"},
+        {"name": "stop_stream", "shard": "ks2/80-", "started_us": 11, "took_us": 5,
+         "detail": "attempt 1: no connection"},
+        {"name": "stop_stream", "shard": "ks2/-80", "started_us": 20, "took_us": 5,
+         "detail": "attempt 2: not heard for 1.2s"},
+        {"name": "stop_stream", "shard": "ks2/-80", "started_us": 30, "took_us": 5,
+         "detail": "attempt 3: not heard for 3s"},
+        {"name": "stop_stream", "shard": "ks2/-80", "started_us": 40, "took_us": 5,
+         "detail": "attempt 4: not heard for 4.25s"},
+        {"name": "stop_stream", "shard": "ks2/-80", "started_us": 50, "took_us": 6,
+         "detail": ""}]}]})");
+  EXPECT_THAT(text, HasSubstr("46 us so far\n"));
+  EXPECT_THAT(text, HasSubstr("|  attempts 2 to 4, each: not heard for 4.25s\n"));
+  EXPECT_THAT(text, HasSubstr("at 10 us  25 us"));
+  // Another reason, another shard and the success have lines of their own.
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 5) << text;
+}
+
+TEST(RenderTest, ADryRunThatCouldNotTimeTheGatesSaysSo) {
+  const auto dry_run = [](const std::string& basis) {
+    return Text(Verb::kSwitchTraffic,
+                R"({"summary": "s", "expected_pause_us": 7500, "measures": [{"step": "close_gate",
+                    "place": "ks/-40", "expected_us": 1000, "basis": ")" +
+                    basis + R"(", "problem": false, "detail": ""}]})");
+  };
+  EXPECT_THAT(dry_run("recorded"), HasSubstr("  Clients are expected to wait for 7.5 ms\n"));
+  EXPECT_THAT(dry_run("measured"),
+              HasSubstr("  Clients are expected to wait for at least 7.5 ms; what mysqld needs for "
+                        "the gates is not known before the first switch in this direction\n"));
 }
 
 TEST(RenderTest, ADiagnosisNamesWhatDoesNotAgreeAndWhatItShouldBe) {

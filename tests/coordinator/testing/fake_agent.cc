@@ -2,6 +2,9 @@
 
 #include "tests/coordinator/testing/fake_agent.h"
 
+#include <gtest/gtest.h>
+
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -120,7 +123,9 @@ void FakeAgent::Describe(schemas::DescribeTablesRequest::Reader request,
                          schemas::DescribeTablesReply::Builder reply) {
   const absl::MutexLock lock(&mutex_);
   std::vector<workflow::TableDescription> found;
+  std::set<std::string> asked;
   for (const std::string& name : Strs(request.getTables())) {
+    EXPECT_TRUE(asked.insert(name).second) << name << ": an agent describes a table once";
     const auto known = tables_.find(name);
     workflow::TableDescription missing;
     missing.name = name;

@@ -61,6 +61,25 @@ TEST_F(FinishTest, CompleteKeepsWhatItIsToldToKeep) {
   EXPECT_EQ(coordinator_->Route("commerce.customer"), "customer.customer");
 }
 
+TEST_F(FinishTest, KeptTablesAreNamedAsWhatTheyBecome) {
+  Switch();
+  admin::FinishArgs args = FinishOf();
+  args.dry_run = true;
+  EXPECT_FALSE(Done(service().Complete(args, Soon())).contains("warning"));
+  args.keep_data = true;
+  EXPECT_THAT(Done(service().Complete(args, Soon()))["warning"].get<std::string>(),
+              HasSubstr("the tables of keyspace commerce are kept under their names and take "
+                        "writes again"));
+  args.rename_tables = true;
+  args.dry_run = false;
+  ExpectRefused(service().Complete(args, Soon()), absl::StatusCode::kInvalidArgument,
+                "--keep-data and --rename-tables exclude each other");
+  EXPECT_FALSE(cluster_.source().renamed);
+  args.rename_tables = false;
+  EXPECT_THAT(Done(service().Complete(args, Soon()))["warning"].get<std::string>(),
+              HasSubstr("no longer those of customer"));
+}
+
 TEST_F(FinishTest, CompleteDropsASideThatIsClosedAsAWholeMysqld) {
   Switch();
   // Its tables have their own names, so it can be read.

@@ -239,7 +239,7 @@ TEST_F(RepairTest, AHeldCutoverIsInOrderAndLeftAlone) {
   Done(service().Switch(args, Soon()));
   const nlohmann::json found = Diagnose();
   EXPECT_EQ(found["consistent"], true) << found.dump(2);
-  EXPECT_THAT(found.dump(), HasSubstr("await_release"));
+  EXPECT_THAT(found.dump(), HasSubstr("waiting for a person's word"));
   ExpectRefused(service().Repair(ref_, true, Soon()), absl::StatusCode::kAborted,
                 "another command (switchtraffic) is running");
   Done(service().CutoverRelease(ref_, Soon()));

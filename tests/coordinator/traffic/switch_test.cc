@@ -9,6 +9,8 @@
 #include <filesystem>
 
 #include "absl/time/clock.h"
+#include "capnp/message.h"
+#include "schemas/routing.capnp.h"
 #include "tests/coordinator/traffic/fixture.h"
 
 namespace sluice::traffic::testing {
@@ -72,6 +74,33 @@ TEST_F(SwitchTest, RecordsTheStepsWithTheirTimes) {
         "freeze_forward", "fence"}) {
     EXPECT_THAT(names, Contains(name));
   }
+}
+
+// It has the epoch of before the switch, and has said so before that began.
+void PollOnce(rules::RuleService& rules) {
+  capnp::MallocMessageBuilder request;
+  capnp::MallocMessageBuilder reply;
+  auto poll = request.initRoot<schemas::PollRulesRequest>();
+  poll.setProxyId("p1");
+  poll.setHaveEpoch(rules.epoch());
+  poll.setDrainedEpoch(rules.epoch());
+  rpc::RequestContext context;
+  context.deadline = Soon();
+  EXPECT_TRUE(
+      rules.HandlePoll(context, poll.asReader(), reply.initRoot<schemas::PollRulesReply>()).ok());
+}
+
+TEST_F(SwitchTest, NoStepLiesBeforeTheBeginningOfItsCutover) {
+  PollOnce(*coordinator_->rules);
+  const int64_t before_us = absl::ToUnixMicros(absl::Now());
+  bool asked = false;
+  const nlohmann::json steps = Switch({TabletType::kPrimary})["cutover"]["steps"];
+  for (const auto& step : steps) {
+    EXPECT_GE(step["started_us"].get<int64_t>(), before_us) << step;
+    EXPECT_GE(step["took_us"].get<int64_t>(), 0) << step;
+    asked |= step["name"] == "ask_proxies" && step["proxy"] == "p1";
+  }
+  EXPECT_TRUE(asked);
 }
 
 TEST_F(SwitchTest, ASecondSwitchHasNothingToDo) {
@@ -150,7 +179,7 @@ TEST_F(SwitchTest, WithoutReverseReplicationTheReverseStreamIsStoppedAndBarsTheW
   EXPECT_EQ(cluster_.FindStream(cluster_.source(), id)->state,
             static_cast<int>(topology::StreamState::kStopped));
   ExpectRefused(service().Reverse(SwitchOf(), Soon()), absl::StatusCode::kFailedPrecondition,
-                "is stopped");
+                "is stopped; start it with \"sluice workflow start commerce.move_reverse\"");
   Done(service().Start({.keyspace = "commerce", .name = "move_reverse"}, {}, Soon()));
   EXPECT_EQ(Reverse()["current_state"], kNothingSwitched);
 }
@@ -204,6 +233,21 @@ TEST_F(SwitchTest, ADryRunNamesThePrivilegesThatAnAgentLacksOnEitherSide) {
     server->lacks[0] = '\0';
   }
   ExpectUnchanged();
+}
+
+// Behind the commit nobody would serve until somebody grants it.
+TEST_F(SwitchTest, ASideThatCouldNotBeOpenedTakesNoWrites) {
+  strcpy(cluster_.target().lacks,
+         "lacks DROP on `vt_customer`.*");  // NOLINT(clang-analyzer-security*)
+  admin::SwitchArgs args = SwitchOf({TabletType::kPrimary});
+  for (const bool force : {false, true}) {
+    args.force = force;
+    ExpectRefused(service().Switch(args, Soon()), absl::StatusCode::kFailedPrecondition,
+                  "customer/0 (the side that takes over) could not be opened: lacks DROP");
+  }
+  ExpectUnchanged();
+  cluster_.target().lacks[0] = '\0';
+  EXPECT_EQ(Switch()["current_state"], kAllSwitched);
 }
 
 TEST_F(SwitchTest, RefusesWhatCannotBeSwitchedNow) {
@@ -290,7 +334,11 @@ TEST_F(SwitchTest, AHeldCutoverIsPreparedAndWaitsForARelease) {
   EXPECT_GT(cluster_.target().counter, 5'000U);
   EXPECT_THAT(coordinator_->rules->Rules().holds, IsEmpty());
   ExpectRefused(service().Switch(SwitchOf(), Soon()), absl::StatusCode::kAborted,
-                "another command (switchtraffic) is running");
+                "\"sluice workflow diagnose customer.move\" says what it waits for");
+  const auto shown = service().CutoverShow(SwitchOf().workflow, 0);
+  ASSERT_TRUE(shown.ok());
+  EXPECT_THAT(nlohmann::json::parse(*shown)["attempts"][0]["result"].get<std::string>(),
+              HasSubstr("waiting for a person's word: \"sluice cutover release customer.move\""));
   const nlohmann::json done = Done(service().CutoverRelease(SwitchOf().workflow, Soon()));
   EXPECT_EQ(done["current_state"], kAllSwitched);
   EXPECT_EQ(cluster_.target().gate, Gate(GateState::kOpen));
@@ -307,11 +355,47 @@ TEST_F(SwitchTest, AHeldCutoverIsTakenBackByAWord) {
   EXPECT_EQ(Switch()["current_state"], kAllSwitched);
 }
 
+TEST_F(SwitchTest, AHoldIsRefusedWhereOnlyReadsWouldMove) {
+  admin::SwitchArgs args = SwitchOf({TabletType::kReplica, TabletType::kRdonly});
+  args.hold = true;
+  ExpectRefused(service().Switch(args, Soon()), absl::StatusCode::kInvalidArgument,
+                "--hold prepares a cutover of writes");
+  ExpectUnchanged();
+}
+
+// A server that is away behind the commit keeps the cutover from its end for as long as it is away.
+TEST_F(SwitchTest, AnAbortBehindTheCommitIsRefusedAtOnce) {
+  absl::Mutex mutex;
+  bool away = true;
+  bool met = false;
+  cluster_.SetBefore([&](const std::string& request, const std::string&) {
+    const absl::MutexLock lock(&mutex);
+    if (request == "set_gate open" && away) {
+      met = true;
+      return absl::UnavailableError("no connection");
+    }
+    return absl::OkStatus();
+  });
+  const auto answer =
+      service().Switch(SwitchOf({TabletType::kPrimary}), absl::Now() + absl::Milliseconds(300));
+  ExpectRefused(answer, absl::StatusCode::kDeadlineExceeded, "is committed");
+  ExpectRefused(service().CutoverAbort(SwitchOf().workflow, Soon()),
+                absl::StatusCode::kFailedPrecondition,
+                "is committed and goes on to its end, waiting for open_gate of customer/0");
+  {
+    const absl::MutexLock lock(&mutex);
+    EXPECT_TRUE(met);
+    away = false;
+  }
+  ASSERT_TRUE(coordinator_->AwaitIdle(absl::Seconds(10)));
+  EXPECT_EQ(cluster_.target().gate, Gate(GateState::kOpen));
+}
+
 TEST_F(SwitchTest, WhoSitsOnTheTablesIsWaitedForBeforeAnybodyIsHeld) {
   absl::Mutex mutex;
   int asked = 0;
-  cluster_.SetBefore([&](const std::string& request, const std::string&) {
-    if (request == "probe_gate") {
+  cluster_.SetBefore([&](const std::string& request, const std::string& side) {
+    if (request == "probe_gate" && side == "commerce") {
       const absl::MutexLock lock(&mutex);
       return ++asked < 4 ? absl::AbortedError("used by connection 17 (app@web1)")
                          : absl::OkStatus();

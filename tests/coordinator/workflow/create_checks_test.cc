@@ -98,6 +98,9 @@ TEST(CreateChecksTest, TablesThatCannotBeMovedAreRefusedByName) {
   table.is_view = true;
   EXPECT_THAT(CheckSourceTables("commerce", {table}),
               StatusIs(Code::kFailedPrecondition, "it is a view"));
+  table.gate_state = GateState::kMixed;  // as an agent sees a view with nothing behind it
+  EXPECT_THAT(CheckSourceTables("commerce", {table}),
+              StatusIs(Code::kFailedPrecondition, "it is a view"));
   table = Table("corder");
   table.triggers = {"corder_ai"};
   EXPECT_THAT(CheckSourceTables("commerce", {table}),

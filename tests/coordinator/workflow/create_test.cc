@@ -161,12 +161,36 @@ TEST_F(CreateTest, TablesThatDoNotFitAreRefusedByName) {
   EXPECT_THAT(Records(), IsEmpty());
 }
 
+TEST_F(CreateTest, WhatIsNamedAndExcludedStays) {
+  args_.exclude_tables = {"corder"};
+  ASSERT_THAT(Create(), IsOk());
+  ASSERT_EQ(Records().size(), 1);
+  EXPECT_THAT(Records()[0].tables, ElementsAre("customer"));
+}
+
+TEST_F(CreateTest, NoTableIsLeftWhenAllThatAreNamedAreExcluded) {
+  args_.exclude_tables = args_.tables;
+  ExpectRefused(Code::kFailedPrecondition, "no table is left to move out of keyspace commerce");
+}
+
 TEST_F(CreateTest, AWorkflowThatExistsAndItsTablesAreTaken) {
   ASSERT_THAT(Create(), IsOk());
   ExpectRefused(Code::kAlreadyExists, "workflow c2c already exists in keyspace customer");
   args_.name = "again";
   ExpectRefused(Code::kFailedPrecondition, "is moved by workflow customer.c2c");
   EXPECT_EQ(Records().size(), 1);
+  // Its reverse can neither be completed nor cancelled.
+  WorkflowRecord reverse = Records()[0];
+  std::swap(reverse.source_keyspace, reverse.target_keyspace);
+  reverse.keyspace = "commerce";
+  reverse.name = "c2c_reverse";
+  reverse.reverse_of = "customer.c2c";
+  ASSERT_THAT(bench_.store->Transaction([&](store::StoreTransaction& transaction) {
+    return transaction.PutWorkflow(reverse);
+  }),
+              IsOk());
+  ExpectRefused(Code::kFailedPrecondition,
+                "is moved by workflow customer.c2c already; complete or cancel that one first");
 }
 
 TEST_F(CreateTest, ACommandThatRunsOnTheNameKeepsOthersOut) {

@@ -17,7 +17,8 @@ TEST(OperationLocksTest, TheSecondCommandIsRefusedWithTheNameOfTheFirst) {
     EXPECT_THAT(first, IsOk());
     EXPECT_THAT(locks.TryLock("customer.c2c", "cancel"),
                 StatusIs(absl::StatusCode::kAborted,
-                         "another command (switchtraffic) is running on customer.c2c"));
+                         "another command (switchtraffic) is running on customer.c2c; \"sluice "
+                         "workflow diagnose customer.c2c\" says what it waits for"));
     EXPECT_THAT(locks.TryLock("customer.other", "cancel"), IsOk());
   }
   EXPECT_THAT(locks.TryLock("customer.c2c", "cancel"), IsOk());

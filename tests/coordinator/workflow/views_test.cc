@@ -100,6 +100,18 @@ TEST_F(ViewsTest, ACopyInProgressIsShownByTable) {
   EXPECT_EQ(tables["corder"]["bytes_percentage"], 25);
 }
 
+// It follows the side that traffic has come back to, from where that was switched.
+TEST_F(ViewsTest, AStreamThatCopiesNothingHasAllTablesComplete) {
+  for (const auto state : {topology::StreamState::kRunning, topology::StreamState::kStopped}) {
+    Stream(state, {});
+    const Json tables = Status()["table_copy_state"];
+    EXPECT_EQ(tables["customer"]["phase"], "COMPLETE");
+    EXPECT_EQ(tables["customer"]["rows_percentage"], 100);
+  }
+  Stream(topology::StreamState::kCopying, {});
+  EXPECT_EQ(Status()["table_copy_state"]["customer"]["phase"], "UNKNOWN");
+}
+
 TEST_F(ViewsTest, StatusNamesStreamsByShardWithTheirRealLag) {
   Stream(topology::StreamState::kRunning, {});
   const Json json = Status();

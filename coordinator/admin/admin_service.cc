@@ -152,7 +152,8 @@ absl::StatusOr<std::string> AdminService::DispatchWorkflow(AdminRequest::Reader 
     case AdminRequest::WORKFLOW_SHOW:
       return workflow::ShowWorkflow(views, QueryOf(request.getWorkflowShow()));
     case AdminRequest::WORKFLOW_STATUS:
-      return workflow::WorkflowStatus(views, QueryOf(request.getWorkflowStatus()));
+      return workflow::WorkflowStatus(views, QueryOf(request.getWorkflowStatus()),
+                                      deps_.traffic.UnderWay(RefOf(request.getWorkflowStatus())));
     case AdminRequest::WORKFLOW_UPDATE:
       return deps_.move_tables.Update(UpdateArgsOf(request.getWorkflowUpdate()), deadline);
     case AdminRequest::WORKFLOW_START:

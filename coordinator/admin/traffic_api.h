@@ -74,6 +74,8 @@ class TrafficApi {
   // `attempt`: only this one, 1 is the newest; 0: all.
   virtual absl::StatusOr<std::string> CutoverShow(const WorkflowRef& workflow,
                                                   uint32_t attempt) = 0;
+  // What a cutover of the workflow is at, in words; empty when none is under way.
+  virtual std::string UnderWay(const WorkflowRef& workflow) = 0;
   // How the workflow stands in the store, the databases, the rules and the proxies.
   virtual absl::StatusOr<std::string> Diagnose(const WorkflowRef& workflow,
                                                absl::Time deadline) = 0;

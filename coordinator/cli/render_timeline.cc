@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "common/base/message.h"
 #include "coordinator/cli/render_parts.h"
 #include "coordinator/cli/text_table.h"
 
@@ -117,15 +117,6 @@ Failure FailureOf(const std::string& detail) {
   return failure;
 }
 
-// Reasons that differ in a time or a number only are the same to a reader.
-std::string WithoutNumbers(absl::string_view reason) {
-  std::string text(reason);
-  text.erase(std::remove_if(text.begin(), text.end(),
-                            [](unsigned char c) { return absl::ascii_isdigit(c) || c == '.'; }),
-             text.end());
-  return text;
-}
-
 struct Line {
   std::string name;
   std::string place;
@@ -161,7 +152,8 @@ std::vector<Line> LinesOf(const Json& steps) {
     const auto [known, added] = last_of.try_emplace({line.name, line.place}, lines.size());
     if (!added) {
       Line& before = lines[known->second];
-      if (line.last.attempt > 0 && before.last.attempt + 1 == line.last.attempt &&
+      // Not every one that failed again is recorded.
+      if (before.last.attempt > 0 && line.last.attempt > before.last.attempt &&
           WithoutNumbers(before.last.reason) == WithoutNumbers(line.last.reason)) {
         before.span.end_us = std::max(before.span.end_us, line.span.end_us);
         before.last = std::move(line.last);

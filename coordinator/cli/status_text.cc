@@ -121,6 +121,7 @@ absl::StatusOr<WorkflowStatus> ReadStatus(absl::string_view json, absl::string_v
   }
   status.traffic_state = TextOf(document, "traffic_state");
   status.message = TextOf(document, "message");
+  status.under_way = TextOf(document, "under_way");
   const Json& tables = Member(document, "table_copy_state");
   for (const auto& [name, copy] : tables.items()) {
     status.tables.push_back(ReadTable(name, copy));
@@ -157,6 +158,9 @@ std::string StatusText(const WorkflowStatus& status, absl::string_view total_not
   }
   if (!status.message.empty()) {
     absl::StrAppend(&text, "\nMessage: ", Printable(status.message), "\n");
+  }
+  if (!status.under_way.empty()) {
+    absl::StrAppend(&text, "\nUnder way: ", Printable(status.under_way), "\n");
   }
   absl::StrAppend(&text, "\nTraffic State: ", status.traffic_state, "\n");
   return text;

@@ -33,6 +33,7 @@ struct WorkflowStatus {
   std::string workflow;
   std::string traffic_state;
   std::string message;
+  std::string under_way;
   std::vector<TableCopy> tables;
   std::vector<StreamStatus> streams;
 

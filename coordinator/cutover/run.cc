@@ -3,6 +3,7 @@
 #include "coordinator/cutover/run.h"
 
 #include <algorithm>
+#include <bit>
 #include <iterator>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "common/base/check.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
+#include "common/base/message.h"
 #include "coordinator/cutover/crash_points.h"
 
 namespace sluice::cutover {
@@ -41,6 +43,18 @@ store::CutoverStep StepOf(const Plan& plan, const Effect& effect, absl::Time sta
                     ? outcome.message
                     : absl::StrCat("attempt ", effect.attempt, ": ", outcome.message);
   return step;
+}
+
+// While a server is away for hours its step is tried every second: of the attempts that fail for
+// one reason the timeline has the first, the second, the fourth, the eighth, …
+bool IsNews(const State& state, const Effect& effect, const EffectOutcome& outcome) {
+  if (outcome.result == Result::kOk || std::has_single_bit(effect.attempt)) {
+    return true;
+  }
+  return std::none_of(state.slots.begin(), state.slots.end(), [&](const Slot& slot) {
+    return slot.effect.kind == effect.kind && slot.effect.index == effect.index &&
+           WithoutNumbers(slot.message) == WithoutNumbers(outcome.message);
+  });
 }
 
 // A proxy may have had the epoch for long; nothing of a cutover lies before its beginning.
@@ -242,7 +256,9 @@ void Run::TakeReport(Report report) {
                 {"attempt", report.effect.attempt},
                 {"reason", report.outcome.message}});
   }
-  steps_.push_back(std::move(report.step));
+  if (IsNews(driver_.state(), report.effect, report.outcome)) {
+    steps_.push_back(std::move(report.step));
+  }
   std::move(report.parts.begin(), report.parts.end(), std::back_inserter(steps_));
   driver_.Take(Event::Outcome(report.effect, report.outcome.result,
                               std::move(report.outcome.message), std::move(report.outcome.value)),

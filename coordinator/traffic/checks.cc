@@ -28,7 +28,7 @@ using workflow::WorkflowRecord;
 constexpr absl::Duration kLagKnownWithin = absl::Seconds(3);
 // The names of thousands of tables are looked up, and a change under way is waited for.
 constexpr absl::Duration kGateTimeout = absl::Seconds(30);
-constexpr size_t kEndsAtOnce = 16;
+constexpr size_t kAskedAtOnce = 16;
 
 absl::Status Not(absl::string_view reason) {
   return absl::FailedPreconditionError(reason);
@@ -331,7 +331,7 @@ absl::Status RequireGates(const Dependencies& parts, const WorkflowRecord& origi
 
 absl::Status RequireEnds(const Dependencies& parts, const WorkflowRecord& original,
                          const std::vector<cutover::Side>& sides, workflow::DropMode mode) {
-  return ForEachAtOnce(sides.size(), kEndsAtOnce, [&](size_t i) -> absl::Status {
+  return ForEachAtOnce(sides.size(), kAskedAtOnce, [&](size_t i) -> absl::Status {
     const cutover::Side& side = sides[i];
     const auto reading =
         parts.agents.ReadGate(workflow::AgentRef::Primary(side.keyspace, side.shard),
@@ -369,6 +369,31 @@ absl::Status RequireClosed(const Dependencies& parts, const WorkflowRecord& orig
     SLUICE_RETURN_IF_ERROR(RequireGates(parts, original, {side}, allowed, what));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckOpening(const Dependencies& parts, const std::string& workflow_key,
+                          const std::vector<cutover::Side>& sides) {
+  return ForEachAtOnce(sides.size(), kAskedAtOnce, [&](size_t i) -> absl::Status {
+    const cutover::Side& side = sides[i];
+    const auto agent = workflow::AgentRef::Primary(side.keyspace, side.shard);
+    const workflow::GateProbe probe = {.workflow = workflow_key,
+                                       .database = side.database,
+                                       .tables = {},
+                                       .age_ms = cutover::Plan().blocker_age_ms,
+                                       .kill_after_ms = 0,
+                                       .kill_rows_max = 0};
+    auto probed = parts.agents.ProbeGate(agent, probe, {});
+    if (absl::IsDeadlineExceeded(probed.status()) || absl::IsUnavailable(probed.status())) {
+      probed = parts.agents.ProbeGate(agent, probe, {});  // an answer may be lost
+    }
+    const std::string bars = !probed.ok()               ? std::string(probed.status().message())
+                             : probed->blockers.empty() ? ""
+                                                        : "in the way is " + probed->blockers;
+    return bars.empty() ? absl::OkStatus()
+                        : absl::FailedPreconditionError(absl::StrCat(
+                              side.keyspace, "/", side.shard,
+                              " (the side that takes over) could not be opened: ", bars));
+  });
 }
 
 }  // namespace sluice::traffic

@@ -57,4 +57,10 @@ absl::Status RequireEnds(const Dependencies& parts, const workflow::WorkflowReco
 absl::Status RequireClosed(const Dependencies& parts, const workflow::WorkflowRecord& original,
                            const std::vector<cutover::Side>& sides, absl::string_view what);
 
+// FAILED_PRECONDITION names what bars an agent from opening one of these sides: privileges that its
+// account has lost, a backup that keeps every rename out. Behind the commit of a cutover nobody
+// serves until they are open, so it is asked before.
+absl::Status CheckOpening(const Dependencies& parts, const std::string& workflow_key,
+                          const std::vector<cutover::Side>& sides);
+
 }  // namespace sluice::traffic

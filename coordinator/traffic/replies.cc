@@ -209,4 +209,18 @@ std::vector<std::string> FinishLines(const FinishPreview& preview) {
   return lines;
 }
 
+std::string LateProxies(const cutover::State& state) {
+  const auto slot =
+      std::find_if(state.slots.begin(), state.slots.end(), [](const cutover::Slot& each) {
+        return each.effect.kind == cutover::EffectKind::kAwaitProxies &&
+               each.progress == cutover::Progress::kDone && !each.message.empty();
+      });
+  return slot == state.slots.end()
+             ? ""
+             : absl::StrCat(
+                   "not every proxy had the new rules when it was done, and the clients of "
+                   "one that has not wait or meet errors: ",
+                   slot->message);
+}
+
 }  // namespace sluice::traffic

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "coordinator/cutover/machine.h"
 #include "coordinator/store/records.h"
 #include "coordinator/traffic/measure.h"
 #include "coordinator/traffic/plans.h"
@@ -72,5 +73,8 @@ struct FinishPreview {
   bool rules_are_shared = false;  // of a partial workflow: other shards need them
 };
 std::vector<std::string> FinishLines(const FinishPreview& preview);
+
+// A warning of proxies that a cutover did not wait for any longer; empty when there are none.
+std::string LateProxies(const cutover::State& state);
 
 }  // namespace sluice::traffic

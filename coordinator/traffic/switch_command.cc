@@ -25,7 +25,6 @@ constexpr absl::Duration kTimeoutMin = absl::Seconds(1);
 constexpr absl::Duration kTimeoutMax = absl::Hours(1);
 // What moving reads back before a cancel may take.
 constexpr uint32_t kReadsBackTimeoutMs = 30'000;
-constexpr size_t kProbesAtOnce = 16;
 
 // Ids and epochs for one cutover, all from one transaction.
 absl::StatusOr<PlanNumbers> DrawNumbers(store::Store& store, size_t streams) {
@@ -66,33 +65,6 @@ absl::StatusOr<Records> ReadAgain(store::Store& store, const std::string& key) {
     return absl::OkStatus();
   }));
   return records;
-}
-
-// Behind the commit nobody serves until the other side is open, so what bars its agent from that is
-// asked before: privileges that its account has lost, a backup that keeps every rename out.
-absl::Status CheckOpening(const Dependencies& parts, const workflow::WorkflowRecord& original,
-                          const std::vector<cutover::Side>& sides) {
-  return ForEachAtOnce(sides.size(), kProbesAtOnce, [&](size_t i) -> absl::Status {
-    const cutover::Side& side = sides[i];
-    const auto agent = workflow::AgentRef::Primary(side.keyspace, side.shard);
-    const workflow::GateProbe probe = {.workflow = workflow::WorkflowKey(original),
-                                       .database = side.database,
-                                       .tables = {},
-                                       .age_ms = cutover::Plan().blocker_age_ms,
-                                       .kill_after_ms = 0,
-                                       .kill_rows_max = 0};
-    auto probed = parts.agents.ProbeGate(agent, probe, {});
-    if (absl::IsDeadlineExceeded(probed.status()) || absl::IsUnavailable(probed.status())) {
-      probed = parts.agents.ProbeGate(agent, probe, {});  // an answer may be lost
-    }
-    const std::string bars = !probed.ok()               ? std::string(probed.status().message())
-                             : probed->blockers.empty() ? ""
-                                                        : "in the way is " + probed->blockers;
-    return bars.empty() ? absl::OkStatus()
-                        : absl::FailedPreconditionError(absl::StrCat(
-                              side.keyspace, "/", side.shard,
-                              " (the side that takes over) could not be opened: ", bars));
-  });
 }
 
 }  // namespace
@@ -207,7 +179,8 @@ absl::Status SwitchCommand::CheckGates() {
   if (args_.dry_run) {
     return absl::OkStatus();  // it names all that it finds, beside what each step would take
   }
-  const absl::Status opening = CheckOpening(parts_, records_.original, direction_.to);
+  const absl::Status opening =
+      CheckOpening(parts_, workflow::WorkflowKey(records_.original), direction_.to);
   return opening.ok() ? opening : CannotSwitch(records_.original, opening);
 }
 
@@ -321,6 +294,7 @@ absl::Status SwitchCommand::Move(bool writes, absl::Time deadline) {
   SLUICE_RETURN_IF_ERROR(Reload());
   held_ = cutover::WaitsForRelease(*state);
   if (held_ || state->phase == cutover::Phase::kDone) {
+    late_ = LateProxies(*state);
     return absl::OkStatus();
   }
   absl::Status failed = RolledBack(CommandName(), state->plan.workflow, *state);
@@ -332,7 +306,7 @@ absl::Status SwitchCommand::Move(bool writes, absl::Time deadline) {
 std::string SwitchCommand::Reply(std::vector<std::string> lines) {
   CommandReply reply;
   const std::string key = workflow::WorkflowKey(args_.workflow.keyspace, args_.workflow.name);
-  reply.warning = warning_;
+  reply.warning = absl::StrCat(warning_, warning_.empty() || late_.empty() ? "" : ". ", late_);
   reply.start_state = start_state_;
   reply.current_state = parts_.rules.TrafficState(records_.original);
   if (args_.dry_run) {

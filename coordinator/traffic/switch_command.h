@@ -58,6 +58,7 @@ class SwitchCommand {
   std::vector<std::string> cutover_ids_;
   std::vector<Measure> measures_;  // of a dry run
   std::string warning_;            // what it is forced in spite of
+  std::string late_;               // LateProxies of the last cutover
 };
 
 // Moves reads back to the source of a workflow, as reversetraffic of REPLICA and RDONLY does. OK

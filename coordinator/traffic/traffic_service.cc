@@ -244,6 +244,16 @@ absl::StatusOr<std::string> TrafficService::ControlStreams(const admin::Workflow
   return workflow::StatusDocument(record, parts_.topology, parts_.rules);
 }
 
+std::string TrafficService::UnderWay(const admin::WorkflowRef& workflow) {
+  const auto run = FindRun(workflow);
+  if (!run.ok()) {
+    return {};
+  }
+  const std::string waits = (*run)->WaitsFor();
+  return absl::StrCat("a cutover is ", cutover::PhaseName((*run)->Current().phase),
+                      waits.empty() ? "" : ", ", waits);
+}
+
 absl::StatusOr<std::shared_ptr<cutover::Run>> TrafficService::FindRun(
     const admin::WorkflowRef& workflow) {
   SLUICE_ASSIGN_OR_RETURN(const Resolved found, Resolve(parts_.store, workflow));
@@ -278,6 +288,7 @@ absl::StatusOr<std::string> TrafficService::AwaitEnd(const cutover::Run& run,
             "the cutover of ", key, " was committed already; use reversetraffic to go back")),
         key);
   }
+  reply.warning = LateProxies(state);
   reply.summary = done ? absl::StrCat("Cutover of workflow ", key, " was released and is done")
                        : absl::StrCat("Cutover of workflow ", key, " was rolled back");
   return ToJson(reply);
@@ -292,6 +303,15 @@ absl::StatusOr<std::string> TrafficService::CutoverRelease(const admin::Workflow
         absl::FailedPreconditionError(absl::StrCat(
             "the cutover of ", state.plan.workflow, " does not wait for a release; it is ",
             cutover::PhaseName(state.phase), ", ", run->WaitsFor())),
+        state.plan.workflow);
+  }
+  // Hours may have gone by since the switch was checked.
+  const absl::Status opening = CheckOpening(parts_, state.plan.workflow, state.plan.targets);
+  if (!opening.ok()) {
+    return WithSubject(
+        absl::Status(opening.code(),
+                     absl::StrCat(opening.message(), "; the cutover of ", state.plan.workflow,
+                                  " still waits: release it when that is mended, or abort it")),
         state.plan.workflow);
   }
   releases_.Release(state.plan.id);

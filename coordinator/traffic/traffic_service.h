@@ -58,6 +58,7 @@ class TrafficService : public admin::TrafficApi {
                                    absl::Time deadline) override;
   absl::StatusOr<std::string> CutoverShow(const admin::WorkflowRef& workflow,
                                           uint32_t attempt) override;
+  std::string UnderWay(const admin::WorkflowRef& workflow) override;
   absl::StatusOr<std::string> Diagnose(const admin::WorkflowRef& workflow,
                                        absl::Time deadline) override;
   absl::StatusOr<std::string> Repair(const admin::WorkflowRef& workflow, bool yes,

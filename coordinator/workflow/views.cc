@@ -210,13 +210,16 @@ absl::StatusOr<WorkflowRecord> FindRecord(const ViewSources& from, const Workflo
 }  // namespace
 
 std::string StatusDocument(const WorkflowRecord& record, const topology::Topology& topology,
-                           const rules::RuleService& rules) {
+                           const rules::RuleService& rules, const std::string& under_way) {
   const std::vector<StreamView> streams = ViewStreams(record, topology);
   Json json;
   json["workflow"] = WorkflowKey(record);
   json["phase"] = WorkflowPhaseName(record.phase);
   json["message"] = record.message;
   json["traffic_state"] = rules.TrafficState(record);
+  if (!under_way.empty()) {
+    json["under_way"] = under_way;
+  }
   Json tables = Json::object();
   // A reverse workflow copies nothing.
   if (record.reverse_of.empty()) {
@@ -255,9 +258,10 @@ std::string StatusDocument(const WorkflowRecord& record, const topology::Topolog
   return Dump(json);
 }
 
-absl::StatusOr<std::string> WorkflowStatus(const ViewSources& from, const WorkflowQuery& query) {
+absl::StatusOr<std::string> WorkflowStatus(const ViewSources& from, const WorkflowQuery& query,
+                                           const std::string& under_way) {
   SLUICE_ASSIGN_OR_RETURN(const WorkflowRecord record, FindRecord(from, query));
-  return StatusDocument(record, from.topology, from.rules);
+  return StatusDocument(record, from.topology, from.rules, under_way);
 }
 
 absl::StatusOr<std::string> ShowWorkflow(const ViewSources& from, const WorkflowQuery& query) {

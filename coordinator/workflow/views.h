@@ -30,10 +30,12 @@ struct WorkflowQuery {
 
 // Shapes: coordinator/README.md. NOT_FOUND names an unknown workflow, keyspace or shard.
 absl::StatusOr<std::string> ShowWorkflow(const ViewSources& from, const WorkflowQuery& query);
-absl::StatusOr<std::string> WorkflowStatus(const ViewSources& from, const WorkflowQuery& query);
+// `under_way`: what a cutover is at; empty when there is none.
+absl::StatusOr<std::string> WorkflowStatus(const ViewSources& from, const WorkflowQuery& query,
+                                           const std::string& under_way = "");
 // The same document from a record at hand, for the answers of create, start and stop.
 std::string StatusDocument(const WorkflowRecord& record, const topology::Topology& topology,
-                           const rules::RuleService& rules);
+                           const rules::RuleService& rules, const std::string& under_way = "");
 absl::StatusOr<std::string> ListWorkflowsJson(const ViewSources& from, const std::string& keyspace);
 // {"summary":…,"dry_run_results":[…]}.
 std::string DryRunDocument(const std::string& summary, const std::vector<std::string>& lines);

@@ -79,6 +79,11 @@ TEST(StatusTextTest, FieldsThatAreMissingOrOddDoNoHarm) {
   EXPECT_EQ(ReadStatus("{", "customer.w").status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST(StatusTextTest, ACutoverUnderWayIsShown) {
+  EXPECT_THAT(StatusText(Read(R"({"under_way": "a cutover is committed, waiting for open_gate"})")),
+              HasSubstr("\nUnder way: a cutover is committed, waiting for open_gate\n"));
+}
+
 TEST(StatusTextTest, ControlBytesNeverReachTheTerminal) {
   WorkflowStatus status = Read(kCopying);
   status.message = "a\x1b[2Jb";

@@ -9,9 +9,8 @@
 #include <filesystem>
 
 #include "absl/time/clock.h"
-#include "capnp/message.h"
-#include "schemas/routing.capnp.h"
 #include "tests/coordinator/traffic/fixture.h"
+#include "tests/coordinator/traffic/polling_proxy.h"
 
 namespace sluice::traffic::testing {
 namespace {
@@ -76,31 +75,28 @@ TEST_F(SwitchTest, RecordsTheStepsWithTheirTimes) {
   }
 }
 
-// It has the epoch of before the switch, and has said so before that began.
-void PollOnce(rules::RuleService& rules) {
-  capnp::MallocMessageBuilder request;
-  capnp::MallocMessageBuilder reply;
-  auto poll = request.initRoot<schemas::PollRulesRequest>();
-  poll.setProxyId("p1");
-  poll.setHaveEpoch(rules.epoch());
-  poll.setDrainedEpoch(rules.epoch());
-  rpc::RequestContext context;
-  context.deadline = Soon();
-  EXPECT_TRUE(
-      rules.HandlePoll(context, poll.asReader(), reply.initRoot<schemas::PollRulesReply>()).ok());
-}
-
+// The proxy had its rules, and had said so, before the switch began.
 TEST_F(SwitchTest, NoStepLiesBeforeTheBeginningOfItsCutover) {
-  PollOnce(*coordinator_->rules);
+  const PollingProxy proxy(*coordinator_->rules, "p1");
   const int64_t before_us = absl::ToUnixMicros(absl::Now());
   bool asked = false;
-  const nlohmann::json steps = Switch({TabletType::kPrimary})["cutover"]["steps"];
-  for (const auto& step : steps) {
+  const nlohmann::json answer = Switch({TabletType::kPrimary});
+  for (const auto& step : answer["cutover"]["steps"]) {
     EXPECT_GE(step["started_us"].get<int64_t>(), before_us) << step;
     EXPECT_GE(step["took_us"].get<int64_t>(), 0) << step;
     asked |= step["name"] == "ask_proxies" && step["proxy"] == "p1";
   }
-  EXPECT_TRUE(asked);
+  EXPECT_TRUE(asked) << answer;
+  EXPECT_EQ(answer.value("warning", ""), "");
+}
+
+TEST_F(SwitchTest, WarnsOfAProxyThatDoesNotTakeTheNewRules) {
+  const PollingProxy well(*coordinator_->rules, "p1");
+  const PollingProxy deaf(*coordinator_->rules, "p2", true);
+  const std::string warning = Switch({TabletType::kPrimary}).value("warning", "");
+  EXPECT_THAT(warning, HasSubstr("not every proxy had the new rules"));
+  EXPECT_THAT(warning, HasSubstr("proxy p2: obeys epoch"));
+  EXPECT_THAT(warning, Not(HasSubstr("p1")));
 }
 
 TEST_F(SwitchTest, ASecondSwitchHasNothingToDo) {
@@ -318,49 +314,23 @@ TEST_F(SwitchTest, ALockThatIsNotGrantedInTimeRollsBackAndNamesTheBlocker) {
   EXPECT_EQ(Switch()["current_state"], kAllSwitched);
 }
 
-TEST_F(SwitchTest, AHeldCutoverIsPreparedAndWaitsForARelease) {
-  ExpectRefused(service().CutoverRelease(SwitchOf().workflow, Soon()),
-                absl::StatusCode::kFailedPrecondition,
-                "no cutover of workflow customer.move is under way");
-  admin::SwitchArgs args = SwitchOf();
-  args.hold = true;
-  args.raise_counters = true;
-  cluster_.source().counter = 5'000;
-  const nlohmann::json held = Done(service().Switch(args, Soon()));
-  EXPECT_THAT(held["summary"].get<std::string>(),
-              HasSubstr("sluice cutover release customer.move"));
-  EXPECT_EQ(cluster_.source().gate, Gate(GateState::kOpen));
-  EXPECT_EQ(FakeCluster::StreamCount(cluster_.source()), 1);
-  EXPECT_GT(cluster_.target().counter, 5'000U);
-  EXPECT_THAT(coordinator_->rules->Rules().holds, IsEmpty());
-  ExpectRefused(service().Switch(SwitchOf(), Soon()), absl::StatusCode::kAborted,
-                "\"sluice workflow diagnose customer.move\" says what it waits for");
-  const auto shown = service().CutoverShow(SwitchOf().workflow, 0);
-  ASSERT_TRUE(shown.ok());
-  EXPECT_THAT(nlohmann::json::parse(*shown)["attempts"][0]["result"].get<std::string>(),
-              HasSubstr("waiting for a person's word: \"sluice cutover release customer.move\""));
-  const nlohmann::json done = Done(service().CutoverRelease(SwitchOf().workflow, Soon()));
-  EXPECT_EQ(done["current_state"], kAllSwitched);
-  EXPECT_EQ(cluster_.target().gate, Gate(GateState::kOpen));
-}
-
-TEST_F(SwitchTest, AHeldCutoverIsTakenBackByAWord) {
-  admin::SwitchArgs args = SwitchOf({TabletType::kPrimary});
-  args.hold = true;
-  Done(service().Switch(args, Soon()));
-  const nlohmann::json undone = Done(service().CutoverAbort(SwitchOf().workflow, Soon()));
-  EXPECT_THAT(undone["summary"].get<std::string>(), HasSubstr("was rolled back"));
-  EXPECT_EQ(cluster_.source().gate, Gate(GateState::kOpen));
-  EXPECT_EQ(FakeCluster::StreamCount(cluster_.source()), 0);
-  EXPECT_EQ(Switch()["current_state"], kAllSwitched);
-}
-
-TEST_F(SwitchTest, AHoldIsRefusedWhereOnlyReadsWouldMove) {
-  admin::SwitchArgs args = SwitchOf({TabletType::kReplica, TabletType::kRdonly});
-  args.hold = true;
-  ExpectRefused(service().Switch(args, Soon()), absl::StatusCode::kInvalidArgument,
-                "--hold prepares a cutover of writes");
-  ExpectUnchanged();
+TEST_F(SwitchTest, AStepThatFailsForLongFillsNeitherTheStoreNorThePage) {
+  int tries = 0;
+  cluster_.SetBefore([&](const std::string& request, const std::string&) {
+    if (request == "set_gate open" && ++tries <= 40) {
+      return absl::UnavailableError(absl::StrCat("not heard for ", tries, ".5s"));
+    }
+    return absl::OkStatus();
+  });
+  const nlohmann::json answer = Switch({TabletType::kPrimary});
+  std::vector<std::string> details;
+  for (const auto& step : answer["cutover"]["steps"]) {
+    if (step["name"] == "open_gate") {
+      details.push_back(step["detail"].get<std::string>().substr(0, 11));
+    }
+  }
+  EXPECT_THAT(details, ElementsAre("attempt 1: ", "attempt 2: ", "attempt 4: ", "attempt 8: ",
+                                   "attempt 16:", "attempt 32:", "open, 1000 "));
 }
 
 // A server that is away behind the commit keeps the cutover from its end for as long as it is away.

@@ -306,8 +306,7 @@ GateTransition Intend(GateState state) {
 }
 
 GateTransition OnObserved(GateState state, const GateEvent& event) {
-  absl::Status planned = MakePlan(state, event.observation);
-  if (!planned.ok()) {
+  if (absl::Status planned = MakePlan(state, event.observation); !planned.ok()) {
     return Fail(std::move(state), std::move(planned));
   }
   if (!state.change.cutover_id.empty()) {
@@ -401,10 +400,8 @@ GateTransition OnSuccess(GateState state, const GateEvent& event) {
       return OnVerified(std::move(state), event);
     case GatePhase::kAsking:
       return OnAsked(std::move(state), event);
-    case GatePhase::kTakingBack: {
-      absl::Status failure = state.failure;
-      return Fail(std::move(state), std::move(failure));
-    }
+    case GatePhase::kTakingBack:
+      return Fail(state, state.failure);
     case GatePhase::kMarking:
       return Ask(std::move(state), GatePhase::kPlacing, Of(GateEffectKind::kReadPosition));
     case GatePhase::kPlacing:
@@ -456,10 +453,9 @@ absl::string_view GateEffectName(GateEffectKind kind) {
 }
 
 GateTransition Begin(GateChange change) {
-  absl::Status valid = CheckChange(change);
   GateState state;
   state.change = std::move(change);
-  if (!valid.ok()) {
+  if (absl::Status valid = CheckChange(state.change); !valid.ok()) {
     return Fail(std::move(state), std::move(valid));
   }
   return Ask(std::move(state), GatePhase::kChecking, Of(GateEffectKind::kReadRecord));
@@ -489,6 +485,10 @@ GateTransition Step(GateState state, const GateEvent& event) {
 
 bool FencesServer(const std::optional<GateRow>& row) {
   return row.has_value() && FencesServer(*row);
+}
+
+bool MustCloseAgain(const Observation& server) {
+  return !server.kept_by.empty() && !(server.read_only && server.read_only_persisted);
 }
 
 State StateOf(const Observation& observation, const std::optional<GateRow>& row) {

@@ -168,7 +168,9 @@ struct GateTransition {
 inline constexpr absl::string_view kCloseServer = "SET PERSIST read_only = ON";
 // What the configuration says of restarts holds again, as before the gate was closed.
 inline constexpr absl::string_view kForgetServer = "RESET PERSIST IF EXISTS read_only";
-inline constexpr absl::string_view kOpenServer = "SET GLOBAL read_only = OFF";
+// OFF would take super_read_only along: of a server that was made to follow another one after the
+// records were looked at.
+inline constexpr absl::string_view kOpenServer = "SET GLOBAL read_only = @@GLOBAL.super_read_only";
 
 // A session that is lost is followed by another one that often, all in all.
 inline constexpr uint32_t kGateAttemptsMax = 2;
@@ -180,6 +182,9 @@ GateTransition Step(GateState state, const GateEvent& event);
 
 // Whether the record says that the server was, or was to be, closed as a whole.
 bool FencesServer(const std::optional<GateRow>& row);
+// Whether an agent that finds its mysqld to be the PRIMARY must close it: the record of a gate that
+// has closed the server replicates, read_only does not. kept_by names every gate.
+bool MustCloseAgain(const Observation& server);
 // What the names say, and whether the server is closed as a whole.
 State StateOf(const Observation& observation, const std::optional<GateRow>& row);
 

@@ -245,11 +245,7 @@ absl::StatusOr<std::vector<std::string>> FindOpenXa(mysql::Connection& connectio
 absl::Status KeepServerClosed(mysql::Connection& connection) {
   Observation observation;
   SLUICE_RETURN_IF_ERROR(ReadServerState(connection, {}, observation));
-  const auto stands = [&] {
-    return observation.kept_by.empty() ||
-           (observation.read_only && observation.read_only_persisted);
-  };
-  if (stands()) {
+  if (!MustCloseAgain(observation)) {
     return absl::OkStatus();
   }
   // A gate may be opening it; the records under the lock are those that count.
@@ -257,7 +253,7 @@ absl::Status KeepServerClosed(mysql::Connection& connection) {
                           ServerLock::Acquire(connection, absl::Now() + kLockWait, kPatience));
   observation = {};
   SLUICE_RETURN_IF_ERROR(ReadServerState(connection, {}, observation));
-  if (stands()) {
+  if (!MustCloseAgain(observation)) {
     return absl::OkStatus();
   }
   SLUICE_LOG(kWarning, "a gate has closed this server, which is not read-only; closing it again",

@@ -15,7 +15,7 @@ Agent::Agent(World& world, Mysqld& mysqld, const std::string& name)
 Agent::~Agent() = default;
 
 SessionId Agent::Connect() {
-  const SessionId session = mysqld_.Connect();
+  const SessionId session = mysqld_.Connect(Mysqld::Account::kAgent);
   sessions_.insert(session);
   return session;
 }
@@ -47,14 +47,6 @@ void Agent::MysqldLost() {
   sessions_.clear();
 }
 
-void Agent::Begin() {
-  for (const auto& [id, row] : mysqld_.data().streams) {
-    if (row.running && row.error.empty() && mysqld_.serves()) {
-      StartTask(id);
-    }
-  }
-}
-
 // The server notices after a while that nobody holds its connections any more.
 void Agent::Crash() {
   process.Die();
@@ -67,6 +59,8 @@ void Agent::Crash() {
   busy_streams_.clear();
   deleted_.clear();
   gate_busy_ = false;
+  reign_ = 0;
+  taken_ = taking_ = resumed_ = false;
 }
 
 void Agent::Write(std::function<absl::StatusOr<Tx>()> make, const Done& done) {

@@ -65,7 +65,8 @@ class Agent {
   };
   void ReadBinlog(const BinlogRequest& request, Micros deadline, Respond respond);
 
-  void Begin();  // of a new process
+  void Begin();          // of a new process: looks at mysqld now, and from now on
+  void TakeUpStreams();  // those that another process has let go of
   void Crash();
   void MysqldLost();
   void StopStreams();
@@ -73,6 +74,8 @@ class Agent {
   [[nodiscard]] Mysqld& mysqld() { return mysqld_; }
   [[nodiscard]] World& world() { return world_; }
   [[nodiscard]] bool Runs(uint64_t stream) const;
+  // By its last look mysqld is the PRIMARY, and its duties are taken up.
+  [[nodiscard]] bool ready() const { return taken_ && resumed_; }
 
   // A session of this process, closed when it dies.
   SessionId Connect();
@@ -95,6 +98,25 @@ class Agent {
                    const Told& told);
   void RunStatement(const GateRunPointer& run, const gate::GateEffect& effect, const Told& told);
   void EndGate(const GateRunPointer& run);
+  void CountGate(const gate::GateState& state);
+  void LockServerFor(const GateRunPointer& run, const Told& told);
+
+  // As agent/health's Monitor and agent/gate's KeepServerClosed.
+  void Look();
+  void Resume();
+  void BecomePrimary(const Done& done);
+  void CloseAgain(SessionId session, const Done& done);
+  [[nodiscard]] gate::Observation LookAtServer() const;
+
+  // The named lock of the whole server; who holds it for longer than `patience` is ended.
+  struct ServerLockWait {
+    SessionId session = 0;
+    Micros patience_until = 0;
+    Micros until = 0;
+  };
+  void LockServer(const ServerLockWait& wait, const Done& done);
+  void ChangeServer(SessionId session, const gate::GateEffect& effect, const Done& done);
+  void AwaitWriters(SessionId session, Micros until, const Done& done);
 
   void Obey(const StreamCommand& command, const Respond& respond);
   void ObeyStopped(const StreamCommand& command, bool keeps_running, const Respond& respond);
@@ -108,6 +130,10 @@ class Agent {
   World& world_;
   Mysqld& mysqld_;
   bool gate_busy_ = false;
+  uint32_t reign_ = 0;    // uuid of the PRIMARY that mysqld is; 0: it is none
+  bool taken_ = false;    // of that reign: BecomePrimary has succeeded
+  bool taking_ = false;   // it is under way
+  bool resumed_ = false;  // the streams were begun since mysqld was away last
   uint64_t next_guard_ = 1;
   std::map<uint64_t, Done> guarded_;
   std::set<SessionId> sessions_;

@@ -28,6 +28,9 @@ void Agent::SetGate(const gate::GateChange& change, Micros deadline, Respond res
   run->respond = std::move(respond);
   world_.trace.Note(process.name(), "set gate", gate::StateName(change.wanted), " epoch ",
                     change.epoch);
+  if (!ready()) {
+    return run->respond({.status = absl::UnavailableError("not ready yet")});
+  }
   Proceed(run, gate::Begin(change));
 }
 
@@ -38,6 +41,9 @@ void Agent::Proceed(const GateRunPointer& run, gate::GateTransition transition) 
     const bool done = run->state.phase == gate::GatePhase::kDone;
     world_.trace.Note(process.name(), done ? "gate set" : "gate not set",
                       done ? "" : run->state.failure.message());
+    if (done) {
+      CountGate(run->state);
+    }
     run->respond({.status = done ? absl::OkStatus() : run->state.failure});
     return;
   }
@@ -53,6 +59,17 @@ void Agent::Proceed(const GateRunPointer& run, gate::GateTransition transition) 
       Proceed(run, gate::Step(std::move(run->state), event));
     });
   });
+}
+
+void Agent::CountGate(const gate::GateState& state) {
+  const bool opens = state.change.wanted == gate::State::kOpen;
+  if (!opens && state.kind == gate::GateKind::kServer) {
+    ++world_.counts.gates["closed as a whole mysqld"];
+  } else if (opens && gate::FencesServer(state.row)) {
+    ++world_.counts.gates["opened as a whole mysqld"];
+  } else {
+    ++world_.counts.gates[opens ? "opened table by table" : "closed table by table"];
+  }
 }
 
 void Agent::EndGate(const GateRunPointer& run) {
@@ -80,9 +97,17 @@ void Agent::Perform(const GateRunPointer& run, const GateEffect& effect, const T
     case GateEffectKind::kLock:
       return LockGate(run, told);
     case GateEffectKind::kObserve:
+      if (effect.look_at_server) {
+        event.observation = LookAtServer();
+      }
       for (const char* table : kTableNames) {
         event.observation.tables.push_back(mysqld_.data().schema.Names(table));
       }
+      return told(event);
+    case GateEffectKind::kLockServer:
+      return LockServerFor(run, told);
+    case GateEffectKind::kUnlockServer:
+      mysqld_.GiveServerLock(run->session);
       return told(event);
     case GateEffectKind::kVerify:
       return told(event);
@@ -158,6 +183,18 @@ void Agent::LockGate(const GateRunPointer& run, const Told& told) {
   told(event);
 }
 
+void Agent::LockServerFor(const GateRunPointer& run, const Told& told) {
+  const Micros began = world_.scheduler.now();
+  LockServer({.session = run->session, .patience_until = began, .until = run->deadline},
+             [this, began, told](const absl::Status& status) {
+               GateEvent event;
+               event.status = status;
+               event.waited = absl::Microseconds(world_.scheduler.now() - began);
+               event.observation = LookAtServer();
+               told(event);
+             });
+}
+
 void Agent::WriteAsGate(const GateRunPointer& run, std::function<absl::StatusOr<Tx>()> make,
                         const Told& told) {
   mysqld_.Commit(run->session, std::move(make), Guard([told](const absl::Status& status) {
@@ -175,6 +212,10 @@ void Agent::RunStatement(const GateRunPointer& run, const GateEffect& effect, co
     event.status = status;
     told(event);
   });
+  if (effect.sql == gate::kCloseServer || effect.sql == gate::kForgetServer ||
+      effect.sql == gate::kOpenServer) {
+    return ChangeServer(session, effect, answer);
+  }
   const auto make = [this, sql = effect.sql]() -> absl::StatusOr<Tx> {
     gate::SchemaModel after = mysqld_.data().schema;
     const std::string error = after.Run(sql);

@@ -121,7 +121,7 @@ void Clients::Take(const Operation& operation, uint64_t floor, const Reply& resu
     if (operation.kind == OperationKind::kInsert) {
       orders_.push_back({operation.shard, static_cast<uint32_t>(result.number)});
     }
-  } else if (operation.kind == OperationKind::kRead && !result.server->read_only()) {
+  } else if (operation.kind == OperationKind::kRead && !result.may_lag) {
     world_.oracle.Read(*result.server, operation.key, floor,
                        {.version = result.version, .token = result.number});
   }

@@ -78,6 +78,10 @@ bool Coordinator::Run(const Command& command) {
   } else {
     for (uint32_t i = 0; i < world_.shards(); ++i) {
       numbers.reverse_ids.push_back(++store.stream_id);
+      // As the check finds it.
+      numbers.gates.push_back({.server = world_.random.Below(100) < world_.setup().server_gates,
+                               .reason = {},
+                               .beside = {}});
     }
     plan = traffic::WritesPlan(records, command.reversal, numbers);
   }

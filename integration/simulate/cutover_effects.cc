@@ -213,6 +213,8 @@ void CutoverRun::SetGate(const JobPointer& job, gate::State wanted, const Told& 
   change.lock_wait = absl::Milliseconds(plan.lock_wait_ms);
   if (job->effect.kind == EffectKind::kCloseGate) {
     change.marker_id = absl::StrCat(plan.id, "/", job->effect.index);
+    change.kind =
+        plan.gates.at(job->effect.index).server ? gate::GateKind::kServer : gate::GateKind::kTables;
   } else if (job->effect.kind == EffectKind::kOpenGate) {
     change.cutover_id = plan.id;
     change.journal = plan.id;

@@ -3,6 +3,7 @@
 #include "integration/simulate/mysqld.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::simulate {
 
@@ -43,7 +44,12 @@ void Mysqld::Flush(SessionId session, const std::function<absl::StatusOr<Tx>()>&
   if (found == sessions_.end() || found->second.dying) {
     return done(absl::UnavailableError("the session was ended"));
   }
-  if (read_only_) {
+  const bool client = found->second.account == Account::kClient;
+  if (client && LeftOpen()) {
+    hooks_.on_left_open(*this);
+    return done(absl::FailedPreconditionError("1290: the model's clients stay away just then"));
+  }
+  if (super_read_only_ || (read_only_ && client)) {
     return done(absl::FailedPreconditionError("1290: the server is read-only"));
   }
   absl::StatusOr<Tx> made = make();
@@ -173,7 +179,20 @@ void Mysqld::CopyFrom(const Mysqld& other) {
   pending_.clear();
   streams_ahead_ = data_.streams;
   relay_.clear();
-  read_only_ = true;
+  BecomeReplica();
+}
+
+// Whoever fails over knows of no gate; what is persisted stays.
+void Mysqld::Promote() {
+  replica_ = super_read_only_ = read_only_ = false;
+  unguarded_ = true;
+  hooks_.on_opened(*this);
+}
+
+void Mysqld::Guarded() {
+  if (std::exchange(unguarded_, false) && !read_only_) {
+    hooks_.on_opened(*this);
+  }
 }
 
 void Mysqld::Crash() {
@@ -185,7 +204,8 @@ void Mysqld::Crash() {
   waiting_.clear();
   row_owner_.clear();
   row_waiting_.clear();
-  gate_lock_ = 0;
+  gate_lock_ = server_lock_ = closing_ = 0;
+  writing_.clear();
 }
 
 // What is in the binlog is committed, what was prepared and is not there is rolled back.
@@ -195,10 +215,16 @@ void Mysqld::Restart() {
   for (; !pending_.empty(); pending_.pop_front()) {
     Show(pending_.front().tx);
   }
-  if (read_only_) {
+  if (replica_) {
     ApplyReceived();
   }
   streams_ahead_ = data_.streams;
+  // How it follows another one stands in its configuration.
+  const bool was = std::exchange(read_only_, replica_ || persisted_);
+  super_read_only_ = replica_;
+  if (was && !read_only_) {
+    hooks_.on_opened(*this);
+  }
 }
 
 }  // namespace sluice::simulate

@@ -31,6 +31,8 @@ class Mysqld {
   struct Hooks {
     std::function<void(Mysqld&, const Tx&)> on_binlog;
     std::function<void(Mysqld&, const Tx&)> on_applied;
+    std::function<void(Mysqld&)> on_opened;     // it is not read-only any more
+    std::function<void(Mysqld&)> on_left_open;  // a client would have written: see LeftOpen
   };
   struct Setup {
     uint32_t number = 0;
@@ -52,11 +54,28 @@ class Mysqld {
   [[nodiscard]] uint32_t shard() const { return setup_.shard; }
   [[nodiscard]] const std::string& name() const { return setup_.name; }
   [[nodiscard]] const Data& data() const { return data_; }
+  // As @@GLOBAL.read_only says.
   [[nodiscard]] bool read_only() const { return read_only_; }
-  [[nodiscard]] bool serves() const { return process.up() && !read_only_; }
+  [[nodiscard]] bool read_only_persisted() const { return persisted_; }
+  // Another server is the PRIMARY, which this one follows.
+  [[nodiscard]] bool replica() const { return replica_; }
+  [[nodiscard]] bool serves() const { return process.up() && !replica_; }
+  // Read-only by a gate: its agent, and who only reads, go on.
+  [[nodiscard]] bool ClosedByGate() const {
+    return read_only_ && !super_read_only_ && gate::FencesServer(data_.gate);
+  }
+  // What an agent takes for a PRIMARY.
+  [[nodiscard]] bool LooksPrimary() const {
+    return !replica_ && !super_read_only_ && (!read_only_ || ClosedByGate());
+  }
+  // It was promoted, its record says closed, it is not, and no agent has looked yet.
+  [[nodiscard]] bool LeftOpen() const {
+    return unguarded_ && !read_only_ && data_.gate && gate::KeepsServerClosed(*data_.gate);
+  }
 
   // Sessions. What a session of a dead server waited for is never answered.
-  SessionId Connect();
+  enum class Account : uint8_t { kClient, kAgent };  // the agent's passes read_only
+  SessionId Connect(Account account = Account::kClient);
   [[nodiscard]] bool Alive(SessionId session) const { return sessions_.contains(session); }
   void UnlockTables(SessionId session);
   void Close(SessionId session);  // its locks go, what it has not committed is rolled back
@@ -66,9 +85,33 @@ class Mysqld {
   void LockTables(SessionId session, bool exclusive, Micros bound, Done done);
   void LockRow(SessionId session, uint8_t table, uint32_t key, Micros bound, Done done);
   [[nodiscard]] bool TablesInUse() const { return !shared_.empty(); }
+  // A statement that writes, from its beginning to its end; it waits for who closes the server.
+  void BeginWrite(SessionId session, Action then);
+  void EndWrite(SessionId session) { writing_.erase(session); }
+  // Transactions of others that have written to the gate's tables.
+  [[nodiscard]] bool HasWriters(SessionId but) const;
   // GET_LOCK of the gate.
   bool TakeGateLock(SessionId session);
   [[nodiscard]] SessionId gate_lock() const { return gate_lock_; }
+  // GET_LOCK of the whole server.
+  bool TakeServerLock(SessionId session);
+  void GiveServerLock(SessionId session) {
+    server_lock_ = server_lock_ == session ? 0 : server_lock_;
+  }
+  [[nodiscard]] SessionId server_lock() const { return server_lock_; }
+
+  // SET GLOBAL or SET PERSIST read_only = ON: waits for statements and commits under way, and
+  // whoever would write waits for it.
+  struct Closing {
+    SessionId session = 0;
+    Micros bound = 0;
+    bool persists = true;
+  };
+  void CloseServer(const Closing& closing, const Done& done);
+  void ForgetServer() { persisted_ = false; }  // RESET PERSIST
+  // SET GLOBAL read_only = OFF, which takes super_read_only along; or to what that is.
+  void OpenServer(bool spares_super_read_only);
+  void Guarded();  // an agent takes it for a PRIMARY that stands as its records say
 
   // `make` is asked in the moment in which the transaction goes to the binlog; `done` when
   // everybody sees it.
@@ -94,7 +137,8 @@ class Mysqld {
   void Receive(TxPointer tx);             // as a replica
   [[nodiscard]] size_t received() const { return received_; }
   void ApplyReceived();
-  void set_read_only(bool read_only) { read_only_ = read_only; }
+  void BecomeReplica() { replica_ = super_read_only_ = read_only_ = true; }
+  void Promote();  // as whoever fails over does it: by SET GLOBAL
   [[nodiscard]] size_t pending() const { return pending_.size(); }
   void DrainCommits();                   // what is in the binlog is seen at once
   void FollowOn(const Mysqld& primary);  // as its replica, which has all of the same
@@ -111,6 +155,8 @@ class Mysqld {
     std::set<std::pair<uint8_t, uint32_t>> rows;
     bool committing = false;
     bool dying = false;
+    bool wrote = false;
+    Account account = Account::kClient;
   };
   struct Waiter {
     uint64_t number = 0;
@@ -132,6 +178,7 @@ class Mysqld {
   void ShowReady();
   void Show(const TxPointer& tx);
   void EndCommit(SessionId session);
+  void AwaitQuiet(const Closing& closing, Micros until, const Done& done);
 
   Scheduler& scheduler_;
   Random& random_;
@@ -140,7 +187,11 @@ class Mysqld {
   const Hooks hooks_;
 
   Data data_;
-  bool read_only_ = false;
+  bool replica_ = false;
+  bool super_read_only_ = false;
+  bool read_only_ = false;  // where the one above is, too
+  bool persisted_ = false;  // so it is read-only when it starts; never replicates
+  bool unguarded_ = false;
   std::vector<TxPointer> binlog_;
   size_t first_ = 0;
   Gtids purged_;
@@ -161,6 +212,9 @@ class Mysqld {
   std::map<std::pair<uint8_t, uint32_t>, SessionId> row_owner_;
   std::map<std::pair<uint8_t, uint32_t>, std::deque<Waiter>> row_waiting_;
   SessionId gate_lock_ = 0;
+  SessionId server_lock_ = 0;
+  std::set<SessionId> writing_;
+  SessionId closing_ = 0;  // waits for these
 };
 
 }  // namespace sluice::simulate

@@ -5,10 +5,15 @@
 #include "integration/simulate/mysqld.h"
 
 namespace sluice::simulate {
+namespace {
 
-SessionId Mysqld::Connect() {
+constexpr Micros kLookEvery = 300;
+
+}  // namespace
+
+SessionId Mysqld::Connect(Account account) {
   const SessionId session = next_session_++;
-  sessions_[session] = {};
+  sessions_[session].account = account;
   return session;
 }
 
@@ -26,6 +31,8 @@ void Mysqld::Close(SessionId session) {
   shared_.erase(session);
   exclusive_ = exclusive_ == session ? 0 : exclusive_;
   gate_lock_ = gate_lock_ == session ? 0 : gate_lock_;
+  GiveServerLock(session);
+  writing_.erase(session);
   std::vector<Done> lost;
   std::erase_if(waiting_, [&](Waiter& waiter) {
     if (waiter.session == session) {
@@ -149,6 +156,78 @@ bool Mysqld::TakeGateLock(SessionId session) {
     gate_lock_ = session;
   }
   return gate_lock_ == session;
+}
+
+bool Mysqld::TakeServerLock(SessionId session) {
+  if (server_lock_ == 0 && Alive(session)) {
+    server_lock_ = session;
+  }
+  return server_lock_ == session;
+}
+
+void Mysqld::BeginWrite(SessionId session, Action then) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) {
+    return then();  // what follows finds that
+  }
+  if (closing_ != 0 && closing_ != session) {
+    process.Later(kLookEvery,
+                  [this, session, then = std::move(then)] { BeginWrite(session, then); });
+    return;
+  }
+  found->second.wrote = true;
+  writing_.insert(session);
+  then();
+}
+
+bool Mysqld::HasWriters(SessionId but) const {
+  return std::any_of(shared_.begin(), shared_.end(), [&](SessionId session) {
+    const auto found = sessions_.find(session);
+    return session != but && found != sessions_.end() && found->second.wrote;
+  });
+}
+
+void Mysqld::CloseServer(const Closing& closing, const Done& done) {
+  if (!Alive(closing.session)) {
+    return done(absl::UnavailableError("the session was ended"));
+  }
+  closing_ = closing.session;
+  AwaitQuiet(closing, scheduler_.now() + closing.bound, done);
+}
+
+void Mysqld::AwaitQuiet(const Closing& closing, Micros until, const Done& done) {
+  const bool alive = Alive(closing.session);
+  const bool commits = std::any_of(pending_.begin(), pending_.end(), [&](const Pending& each) {
+    return each.session != closing.session;
+  });
+  const bool quiet = writing_.empty() && !commits;
+  if (alive && !quiet && scheduler_.now() < until) {
+    process.Later(kLookEvery, [this, closing, until, done] { AwaitQuiet(closing, until, done); });
+    return;
+  }
+  closing_ = closing_ == closing.session ? 0 : closing_;
+  if (!alive || !quiet) {
+    return done(alive ? absl::AbortedError("1205: lock wait timeout")
+                      : absl::UnavailableError("the session was ended"));
+  }
+  read_only_ = true;
+  trace_.Note(name(), "is read-only");
+  // The file is written last. Who is killed meanwhile ends when that is done.
+  sessions_.at(closing.session).committing = true;
+  process.Later(random_.Between(50, 500), [this, closing, done] {
+    persisted_ = persisted_ || closing.persists;
+    EndCommit(closing.session);
+    done(absl::OkStatus());
+  });
+}
+
+void Mysqld::OpenServer(bool spares_super_read_only) {
+  if (super_read_only_ && spares_super_read_only) {
+    return;
+  }
+  read_only_ = super_read_only_ = false;
+  trace_.Note(name(), "is not read-only any more");
+  hooks_.on_opened(*this);
 }
 
 }  // namespace sluice::simulate

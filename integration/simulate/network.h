@@ -26,6 +26,7 @@ struct Answer {
   std::string value = {};
   uint64_t number = 0;
   uint64_t version = 0;
+  bool may_lag = false;  // a read of a server that was read-only
   std::shared_ptr<const RuleSet> rules = {};
   std::shared_ptr<const Batch> batch = {};
 };

@@ -8,6 +8,16 @@
 #include "integration/simulate/world.h"
 
 namespace sluice::simulate {
+namespace {
+
+// A failover brings the record of a gate that has closed the server, and not read_only. Until the
+// new PRIMARY's agent has looked it is open, which the design says.
+bool CanBeWritten(const Mysqld& mysqld, uint8_t table) {
+  return ObjectUnder(mysqld.data(), table, false) == gate::Object::kTable && !mysqld.read_only() &&
+         !mysqld.LeftOpen();
+}
+
+}  // namespace
 
 Oracle::Oracle(World& world, uint32_t shards) : world_(world), shards_(shards) {
   for (Shard& shard : shards_) {
@@ -97,17 +107,37 @@ void Oracle::Number(const Mysqld& mysqld, const RowChange& change, uint64_t toke
 }
 
 // In the databases: what is open on both sides could be written on both.
-void Oracle::Applied(const Mysqld& mysqld) {
-  if (excused(mysqld.shard()) || mysqld.read_only()) {
-    return;
-  }
+void Oracle::JudgeGates(const Mysqld& mysqld) {
   const Mysqld& other = world_.Primary(1U - mysqld.side(), mysqld.shard());
   for (uint8_t table = 0; table < kTables; ++table) {
-    if (ObjectUnder(mysqld.data(), table, false) == gate::Object::kTable &&
-        ObjectUnder(other.data(), table, false) == gate::Object::kTable && !other.read_only()) {
+    if (CanBeWritten(mysqld, table) && CanBeWritten(other, table)) {
       Violate(absl::StrCat(kTableNames.at(table), " is open on ", mysqld.name(), " and on ",
                            other.name()));
     }
+  }
+}
+
+void Oracle::Applied(const Mysqld& mysqld) {
+  if (!excused(mysqld.shard())) {
+    JudgeGates(mysqld);
+  }
+}
+
+void Oracle::Opened(const Mysqld& mysqld) {
+  if (excused(mysqld.shard())) {
+    return;
+  }
+  if (mysqld.replica()) {
+    Violate(absl::StrCat(mysqld.name(), " is made writable, and another server is the PRIMARY"));
+  }
+  JudgeGates(mysqld);
+}
+
+// Who is told of a PRIMARY is told when its agent has looked.
+void Oracle::MetLeftOpen(const Mysqld& mysqld) {
+  ++world_.counts.gates["writes that would have met a server left open by a failover"];
+  if (!excused(mysqld.shard()) && world_.IsKnown(mysqld)) {
+    Violate(absl::StrCat(mysqld.name(), " is known for the PRIMARY, and a gate has left it open"));
   }
 }
 

@@ -27,6 +27,9 @@ class Oracle {
   // Of the databases.
   void Binlogged(const Mysqld& mysqld, const Tx& tx);
   void Applied(const Mysqld& mysqld);
+  void Opened(const Mysqld& mysqld);
+  // A client would have written to a server that a failover has left open: see Mysqld::LeftOpen.
+  void MetLeftOpen(const Mysqld& mysqld);
   // These were in the binlog of a server that has failed over to one without them. `seen`: some of
   // them were visible, so that all of the shard may be lost by the failover.
   void Lost(const Mysqld& mysqld, const std::vector<TxPointer>& transactions, bool seen);
@@ -72,6 +75,7 @@ class Oracle {
     std::array<uint32_t, 2> highest_order = {};            // by side
   };
 
+  void JudgeGates(const Mysqld& mysqld);
   void Chain(const Mysqld& mysqld, const RowChange& change, uint64_t token);
   void Number(const Mysqld& mysqld, const RowChange& change, uint64_t token);
 

@@ -22,6 +22,7 @@ struct Reply {
   Kind kind = Kind::kOk;
   uint64_t number = 0;
   uint64_t version = 0;
+  bool may_lag = false;
   const Mysqld* server = nullptr;
   absl::Status status = {};
 };

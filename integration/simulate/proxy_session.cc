@@ -156,6 +156,7 @@ void Proxy::Take(const WorkPointer& work, uint64_t opened, const Answer& answer)
     return End(work, {.kind = Reply::Kind::kOk,
                       .number = answer.number,
                       .version = answer.version,
+                      .may_lag = answer.may_lag,
                       .server = work->server});
   }
   const absl::StatusCode code = answer.status.code();

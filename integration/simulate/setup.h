@@ -20,13 +20,15 @@ struct Setup {
   uint32_t cutovers = 3;         // commands, one after the other
   Micros fault_every = kSecond;  // on average
   NetworkTroubles network;
+  uint32_t server_gates = 0;   // of each hundred gates that a cutover closes
   uint32_t store_refuses = 0;  // of each thousand transactions of the coordinator's store
 };
 
 struct Counts {
   std::map<std::string, uint64_t> faults;
   std::map<std::string, uint64_t> cutovers;  // by kind and end
-  uint64_t held = 0;                         // statements that waited for a cutover
+  std::map<std::string, uint64_t> gates;
+  uint64_t held = 0;  // statements that waited for a cutover
   uint64_t met_gate = 0;
   uint64_t transactions = 0;
   uint64_t operations = 0;

@@ -162,10 +162,11 @@ class Simulation {
     Mysqld& owner = world_.Primary(side, shard);
     Mysqld& other = world_.Primary(1U - side, shard);
     for (uint8_t table = 0; table < kTables; ++table) {
-      if (ObjectUnder(owner.data(), table, false) != gate::Object::kTable) {
+      if (ObjectUnder(owner.data(), table, false) != gate::Object::kTable || owner.read_only()) {
         oracle().Violate(absl::StrCat(owner.name(), " serves and is not open"));
       }
-      if (ObjectUnder(other.data(), table, true) != gate::Object::kTable) {
+      const bool as_a_whole = other.ClosedByGate() && other.read_only_persisted();
+      if (ObjectUnder(other.data(), table, true) != gate::Object::kTable && !as_a_whole) {
         oracle().Violate(absl::StrCat(other.name(), " does not serve and is not closed"));
       }
       const Mysqld& reader = world_.Primary(world_.store.reads, shard);
@@ -250,6 +251,7 @@ Setup SetupOf(uint64_t seed) {
     setup.network.late = static_cast<uint32_t>(random.Below(12));
     setup.store_refuses = random.OneIn(2) ? 30 : 0;
   }
+  setup.server_gates = static_cast<uint32_t>(50 * random.Below(3));
   return setup;
 }
 

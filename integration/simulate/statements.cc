@@ -98,6 +98,7 @@ struct Served {
 using ServedPointer = std::shared_ptr<Served>;
 
 void End(const ServedPointer& served, Answer answer) {
+  served->mysqld.EndWrite(served->session);
   served->mysqld.Close(served->session);
   served->respond(std::move(answer));
 }
@@ -115,6 +116,7 @@ void WithRow(const ServedPointer& served) {
   if (!served->statement.in_transaction) {
     return CommitRows(served, served->statement.operation.key);
   }
+  mysqld.EndWrite(served->session);
   // Open, until the other half comes or nobody is there any more.
   mysqld.process.Later(kIdleMax + served->statement.operation.thinks,
                        [served] { served->mysqld.Close(served->session); });
@@ -129,7 +131,9 @@ void WithTables(const ServedPointer& served, Random& random) {
   }
   if (Reads(operation.kind)) {
     const Row row = RowAt(mysqld, kAccounts, operation.key);
-    return End(served, {.number = row.token, .version = row.version});
+    return End(served, {.number = row.token,
+                        .version = row.version,
+                        .may_lag = mysqld.read_only() || mysqld.LeftOpen()});
   }
   if (operation.kind == OperationKind::kInsert) {
     return CommitRows(served, mysqld.TakeOrder(random.OneIn(20)));
@@ -153,7 +157,7 @@ void Serve(Mysqld& mysqld, Random& random, const ServerStatement& statement,
     return respond({.status = absl::AbortedError("2013: the transaction was rolled back")});
   }
   auto served = std::make_shared<Served>(Served{mysqld, statement, session, term, respond});
-  mysqld.process.Later(random.Between(20, 200), [served, &random] {
+  const Action lock = [served, &random] {
     served->mysqld.LockTables(served->session, false, kTableWait,
                               [served, &random](const absl::Status& status) {
                                 if (!status.ok()) {
@@ -161,6 +165,12 @@ void Serve(Mysqld& mysqld, Random& random, const ServerStatement& statement,
                                 }
                                 WithTables(served, random);
                               });
+  };
+  mysqld.process.Later(random.Between(20, 200), [served, lock] {
+    if (Reads(served->statement.operation.kind)) {
+      return lock();
+    }
+    served->mysqld.BeginWrite(served->session, lock);
   });
 }
 

@@ -83,6 +83,10 @@ void StreamTask::Claim() {
       return self->agent_.process.Later(kBackoff, [self] { self->Claim(); });
     }
     self->row_ = *row;
+    for (uint8_t table = 0; table < kTables; ++table) {
+      self->under_closed_name_.at(table) =
+          ObjectUnder(self->agent_.mysqld().data(), table, true) == gate::Object::kTable;
+    }
     self->at_ = {.position = row->position};
     self->Fetch();
   });
@@ -168,12 +172,16 @@ absl::StatusOr<Tx> StreamTask::Make(const Tx& group, const StreamRow& after) con
   if (row == nullptr || row->version != row_.version) {
     return absl::AbortedError("the stream was taken over");
   }
+  if (!mysqld.LooksPrimary()) {
+    return absl::UnavailableError("the target's mysqld is read-only");
+  }
   Tx tx = group;
   for (RowChange& change : tx.rows) {
-    if (ObjectUnder(mysqld.data(), change.table, true) != gate::Object::kTable) {
-      return absl::UnavailableError("1146: no table under the closed name");
+    const bool closed = under_closed_name_.at(change.table);
+    if (ObjectUnder(mysqld.data(), change.table, closed) != gate::Object::kTable) {
+      return absl::UnavailableError("1146: no table under the name that it had");
     }
-    change.by_closed_name = true;
+    change.by_closed_name = closed;
     const auto& rows = mysqld.data().rows.at(change.table);
     const auto before = rows.find(change.key);
     change.before = before == rows.end() ? Row() : before->second;

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -43,6 +44,7 @@ class StreamTask : public std::enable_shared_from_this<StreamTask> {
   bool committing_ = false;
   Action stopped_;
   StreamRow row_;
+  std::array<bool, kTables> under_closed_name_ = {};
   Agent::BinlogRequest at_;
   Micros saved_ = 0;
 };

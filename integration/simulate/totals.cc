@@ -37,6 +37,9 @@ void Totals::Add(const Outcome& outcome) {
   for (const auto& [name, count] : outcome.counts.cutovers) {
     counts.cutovers[name] += count;
   }
+  for (const auto& [name, count] : outcome.counts.gates) {
+    counts.gates[name] += count;
+  }
   counts.held += outcome.counts.held;
   counts.met_gate += outcome.counts.met_gate;
   counts.transactions += outcome.counts.transactions;
@@ -52,7 +55,8 @@ void Totals::Add(const Outcome& outcome) {
 
 std::string Totals::Text(double seconds) const {
   return absl::StrCat(
-      "cutovers:\n", Lines(counts.cutovers), "faults:\n", Lines(counts.faults),
+      "cutovers:\n", Lines(counts.cutovers), "gates:\n", Lines(counts.gates), "faults:\n",
+      Lines(counts.faults),
       absl::StrFormat("messages: %d, lost %d, doubled %d, late %d, to who was cut off %d\n",
                       network.messages, network.lost, network.doubled, network.late,
                       network.cut_off),
@@ -82,6 +86,7 @@ std::string Totals::Json(double seconds, const std::vector<Outcome>& failed) con
                          {"virtual_seconds", static_cast<double>(virtual_time) / kSecond},
                          {"events", events},
                          {"cutovers", counts.cutovers},
+                         {"gates", counts.gates},
                          {"faults", counts.faults},
                          {"messages",
                           {{"sent", network.messages},

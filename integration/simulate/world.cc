@@ -85,8 +85,12 @@ void World::MakePlace(uint32_t side, uint32_t shard) {
                     action();
                   }
                 },
-            .on_applied = [this](Mysqld& mysqld, const Tx& /*tx*/) { oracle.Applied(mysqld); }});
-    tablet.mysqld->set_read_only(i == 1);
+            .on_applied = [this](Mysqld& mysqld, const Tx& /*tx*/) { oracle.Applied(mysqld); },
+            .on_opened = [this](Mysqld& mysqld) { oracle.Opened(mysqld); },
+            .on_left_open = [this](Mysqld& mysqld) { oracle.MetLeftOpen(mysqld); }});
+    if (i == 1) {
+      tablet.mysqld->BecomeReplica();
+    }
     tablet.agents.push_back(std::make_unique<Agent>(*this, *tablet.mysqld, "agent " + name));
   }
 }
@@ -105,7 +109,14 @@ void World::Begin() {
           tx.rest = [row](Data& data) { data.streams.emplace(row.id, row); };
           return tx;
         },
-        [&tablet](const absl::Status& /*status*/) { tablet.agent().Begin(); });
+        [&tablet](const absl::Status& /*status*/) { tablet.agent().TakeUpStreams(); });
+  }
+  for (std::vector<Place>& side : places_) {
+    for (Place& place : side) {
+      for (Tablet& tablet : place.tablets) {
+        tablet.agent().Begin();
+      }
+    }
   }
   coordinator_->Begin();
   for (const std::unique_ptr<Proxy>& proxy : proxies_) {
@@ -166,7 +177,7 @@ void World::Ship(Place& at) {
     return;
   }
   at.shipping = true;
-  const bool joined = primary.process.up() && replica.process.up() && replica.read_only() &&
+  const bool joined = primary.process.up() && replica.process.up() && replica.replica() &&
                       network.Joined(primary.process.host(), replica.process.host());
   // Where nobody waits for it, it may be far behind.
   const bool lags = !setup_.semi_sync && random.OneIn(30);
@@ -178,7 +189,7 @@ void World::Ship(Place& at) {
     at.shipping = false;
     const bool same = uuids == std::make_pair(primary.uuid(), replica.uuid()) &&
                       &primary == at.tablets.at(at.primary).mysqld.get();
-    const bool still = primary.process.up() && replica.process.up() && replica.read_only() &&
+    const bool still = primary.process.up() && replica.process.up() && replica.replica() &&
                        network.Joined(primary.process.host(), replica.process.host());
     if (same && still && replica.received() < primary.binlog().size()) {
       replica.Receive(primary.binlog()[replica.received()]);
@@ -202,15 +213,15 @@ void World::RestartMysqld(Place& at, uint32_t tablet) {
   if (down.mysqld->process.up()) {
     return;
   }
-  if (tablet != at.primary && !down.mysqld->read_only()) {
+  if (tablet != at.primary && !down.mysqld->replica()) {
     Mysqld& primary = *at.tablets.at(at.primary).mysqld;
     down.mysqld->CopyFrom(primary);
     primary.Acknowledge(down.mysqld->received());
     down.agent().StopStreams();
   }
   down.mysqld->Restart();
-  if (tablet == at.primary && down.agent().process.up()) {
-    down.agent().Begin();
+  if (down.mysqld->ClosedByGate()) {
+    ++counts.gates["restarted while closed as a whole mysqld"];
   }
   Ship(at);
 }
@@ -224,7 +235,7 @@ void World::FailOver(Place& at, bool planned) {
   }
   if (planned) {
     // Nobody commits any more, so all that is under way ends or fails, and the rest goes over.
-    before.set_read_only(true);
+    before.BecomeReplica();
     before.DrainCommits();
     while (after.received() < before.binlog().size()) {
       after.Receive(before.binlog()[after.received()]);
@@ -242,22 +253,63 @@ void World::FailOver(Place& at, bool planned) {
   trace.Note(after.name(), planned ? "takes over" : "is promoted", lost.size(),
              " transactions lost");
   at.primary = 1U - old;
-  after.set_read_only(false);
+  after.Promote();
+  if (after.LeftOpen()) {
+    ++counts.gates["failed over while closed as a whole mysqld"];
+  }
   after.Acknowledge(after.binlog().size());
   if (planned) {
     before.FollowOn(after);
   }
-  scheduler.In(random.Between(50 * kMilli, 2 * kSecond), [this, &at] {
-    at.known = at.primary;
-    trace.Note("topology", "known", at.tablets.at(at.primary).mysqld->name());
-    Agent& agent = at.tablets.at(at.primary).agent();
-    if (agent.process.up() && agent.mysqld().process.up()) {
-      agent.Begin();
+}
+
+void World::MayFailOver(const Mysqld& mysqld) {
+  if (!faults_on || !random.OneIn(100)) {
+    return;
+  }
+  scheduler.In(random.Between(0, kMilli), [this, &mysqld] {
+    Place& at = place(mysqld.side(), mysqld.shard());
+    if (&Primary(mysqld.side(), mysqld.shard()) == &mysqld && IsKnown(mysqld)) {
+      FailOver(at, true);
+      const bool done = &Primary(mysqld.side(), mysqld.shard()) != &mysqld;
+      counts.faults["planned failover in the middle of a change of read_only"] += done ? 1U : 0U;
     }
+  });
+}
+
+// A server is known for the PRIMARY when its agent says that it serves.
+void World::Serves(const Mysqld& mysqld) {
+  Place& at = place(mysqld.side(), mysqld.shard());
+  if (at.tablets.at(at.primary).mysqld.get() != &mysqld || at.known == at.primary) {
+    return;
+  }
+  scheduler.In(random.Between(5 * kMilli, kSecond), [this, &at, said = at.primary] {
+    if (at.known == said || at.primary != said) {
+      return;
+    }
+    at.known = said;
+    trace.Note("topology", "known", at.tablets.at(at.primary).mysqld->name());
     if (coordinator_->process.up()) {
       coordinator_->process.Later(0, [this] { coordinator_->TopologyChanged(); });
     }
   });
+}
+
+void World::MayComplain(Mysqld& mysqld) {
+  if (&Primary(mysqld.side(), mysqld.shard()) != &mysqld || mysqld.replica()) {
+    return;
+  }
+  scheduler.In(random.Between(kSecond, 5 * kSecond), [this, &mysqld] {
+    if (mysqld.process.up() && !mysqld.replica() && !mysqld.LooksPrimary()) {
+      ++counts.gates["opened by a person, after what a former PRIMARY had persisted"];
+      mysqld.OpenServer(false);
+    }
+  });
+}
+
+bool World::IsKnown(const Mysqld& mysqld) const {
+  const Place& at = places_.at(mysqld.side()).at(mysqld.shard());
+  return at.tablets.at(at.known).mysqld.get() == &mysqld;
 }
 
 Tablet& World::TabletOf(const Mysqld& mysqld) {
@@ -283,9 +335,7 @@ void World::RestartAgent(Tablet& tablet) {
   if (!agent.process.up()) {
     trace.Note(agent.process.name(), "starts");
     agent.process.Start();
-    if (tablet.mysqld->process.up()) {
-      agent.Begin();
-    }
+    agent.Begin();
   }
 }
 
@@ -299,16 +349,14 @@ void World::ReplaceAgent(Tablet& tablet) {
       // What it was told to run, nobody runs now; a person who ends it starts its successor again.
       Tablet& there = TabletOf(before.mysqld());
       if (there.agent().process.up() && there.mysqld->process.up()) {
-        there.agent().Begin();
+        there.agent().TakeUpStreams();
       }
     });
   });
   const std::string name =
       absl::StrCat(tablet.agents.front()->process.name(), "#", tablet.agents.size() + 1);
   tablet.agents.push_back(std::make_unique<Agent>(*this, *tablet.mysqld, name));
-  if (tablet.mysqld->process.up()) {
-    tablet.agent().Begin();
-  }
+  tablet.agent().Begin();
 }
 
 }  // namespace sluice::simulate

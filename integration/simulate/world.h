@@ -69,6 +69,12 @@ class World {
   // The REPLICA becomes PRIMARY. Planned: it has everything first, and the old one stays as its
   // replica; else the old one is dead, and comes back as a copy.
   void FailOver(Place& place, bool planned);
+  // In the middle of a change of read_only.
+  void MayFailOver(const Mysqld& mysqld);
+  void Serves(const Mysqld& mysqld);
+  // A PRIMARY that no gate keeps read-only and that is: a person opens it, as its agent says.
+  void MayComplain(Mysqld& mysqld);
+  [[nodiscard]] bool IsKnown(const Mysqld& mysqld) const;  // to the coordinator, for the PRIMARY
   Tablet& TabletOf(const Mysqld& mysqld);
   void MayStandStill(Agent& agent);
   void RestartAgent(Tablet& tablet);

@@ -277,6 +277,19 @@ TEST_F(ServerGateTest, IsClosedAgainWhereTheRecordHasComeWithoutTheServersState)
   EXPECT_EQ(Persisted(), "000");
 }
 
+TEST_F(ServerGateTest, DoesNotOpenAServerThatFollowsAnotherOneMeanwhile) {
+  ASSERT_TRUE(Close(1).ok());
+  auto session = pool_->Borrow();
+  ASSERT_TRUE(session.ok()) << session.status();
+  // A failover comes between the look at the records and the statement.
+  Root("SET GLOBAL super_read_only = ON");
+  ASSERT_TRUE((*session)->Execute(std::string(kOpenServer)).ok());
+  EXPECT_EQ(Scalar("SELECT CONCAT(@@GLOBAL.read_only, @@GLOBAL.super_read_only)"), "11");
+  Root("SET GLOBAL super_read_only = OFF");
+  ASSERT_TRUE((*session)->Execute(std::string(kOpenServer)).ok());
+  EXPECT_EQ(Scalar("SELECT CONCAT(@@GLOBAL.read_only, @@GLOBAL.super_read_only)"), "00");
+}
+
 TEST_F(ServerGateTest, EndsWithItsTablesAndLeavesTheServerWritable) {
   ASSERT_TRUE(Close(1).ok());
   const auto dropped = DropTables(

@@ -16,6 +16,7 @@
 namespace sluice::agent {
 namespace {
 
+constexpr absl::Duration kUnseenMax = absl::Seconds(5);
 constexpr absl::Duration kPeriod = absl::Seconds(1);
 constexpr absl::Duration kPrivilegesPeriod = absl::Seconds(10);
 constexpr absl::Duration kAnswerTimeout = absl::Seconds(3);
@@ -248,6 +249,8 @@ absl::Status Monitor::EnsurePrivileges(MysqldFacts& facts) {
 
 // The duties of a PRIMARY are taken up once for each shard, as soon as nothing is wrong with it. A
 // problem that comes later does not end them: what is under way must be able to come to its end.
+// While nobody looked, another server may have been PRIMARY: then they are taken up anew, among
+// them to close a server again that was opened by its promotion.
 void Monitor::Reign(MysqldState& state) {
   if (!state.primary) {
     if (!reign_.empty()) {
@@ -258,7 +261,10 @@ void Monitor::Reign(MysqldState& state) {
     resumed_ = false;
     return;
   }
-  if (reign_ != state.server_uuid) {
+  const absl::Time now = absl::Now();
+  const bool unseen = now - looked_ > kUnseenMax;
+  looked_ = now;
+  if (reign_ != state.server_uuid || unseen) {
     reign_ = state.server_uuid;
     taken_.assign(taken_.size(), false);
   }
@@ -277,6 +283,7 @@ void Monitor::TakeUp(MysqldState& state) {
   }
   if (!fit.empty()) {
     const std::vector<absl::Status> taken = hooks_.become_primary(fit);
+    looked_ = absl::Now();  // that may take long, and is no time in which nobody looked
     for (size_t i = 0; i < fit.size(); ++i) {
       taken_[fit[i]] = taken[i].ok();
       if (!taken[i].ok()) {

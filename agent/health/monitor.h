@@ -45,8 +45,9 @@ struct MysqldState {
 
 struct MonitorHooks {
   // mysqld has become a writable PRIMARY that can serve these shards (indices into the
-  // configuration), or this is the first look at one. One status each; an error of this or of
-  // resume becomes a problem of the shard, and the hook is called again a second later.
+  // configuration), or this is the first look at one, or the first after some seconds without any.
+  // One status each; an error of this or of resume becomes a problem of the shard, and the hook is
+  // called again a second later.
   std::function<std::vector<absl::Status>(const std::vector<size_t>& shards)> become_primary;
   // After become_primary has succeeded for any, and whenever mysqld answers again after it did not.
   std::function<absl::Status()> resume;
@@ -102,6 +103,7 @@ class Monitor {
   MysqldFacts known_;  // its privileges and account are kept between looks
   absl::Time privileges_read_ = absl::InfinitePast();
   bool had_problems_ = false;
+  absl::Time looked_ = absl::InfinitePast();  // at a PRIMARY
   std::string reign_;        // server UUID of the PRIMARY that it is; empty: it is none
   std::vector<bool> taken_;  // of that reign: become_primary has succeeded for the shard
   bool resumed_ = false;     // and resume too, since mysqld was away last

@@ -55,9 +55,9 @@ TEST_F(ShardRoutingRulesTest, WhatIsAppliedIsStoredAndRead) {
   EXPECT_THAT(written, HasSubstr("\"from_keyspace\": \"ks2\""));
   EXPECT_EQ(bench_.rules->GetShardRoutingRulesJson(), written);
   EXPECT_EQ(bench_.rules->ShardRules().size(), 2);
-  const uint64_t epoch = bench_.rules->epoch();
+  // The epoch would not tell: news of tablets raise it in the background.
   EXPECT_THAT(Apply("", true), IsOk());
-  EXPECT_EQ(bench_.rules->epoch(), epoch);
+  EXPECT_EQ(bench_.rules->GetShardRoutingRulesJson(), written);
   bench_.Restart();
   EXPECT_EQ(bench_.rules->GetShardRoutingRulesJson(), written);
   EXPECT_THAT(Apply(""), IsOk());

@@ -253,6 +253,7 @@ absl::Status Topology::ReportAgent(const std::vector<TabletReport>& reports) {
     }
   }
   std::vector<const TabletReport*> taken;
+  taken.reserve(reports.size());
   for (const TabletReport& report : reports) {
     taken.push_back(&report);
   }

@@ -9,7 +9,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/base/crash_point.h"
-#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/gtid/gtid_set.h"
@@ -25,7 +24,7 @@ using workflow::GateState;
 using workflow::WorkflowRecord;
 
 // How long tables that are kept may wait for the last writes of the other side.
-constexpr absl::Duration kDrainWait = absl::Seconds(5);
+constexpr absl::Duration kDrainWait = absl::Seconds(30);
 
 std::string CommandName(FinishKind kind) {
   switch (kind) {
@@ -118,7 +117,8 @@ absl::StatusOr<std::string> FinishCommand::Run(absl::Time deadline) {
   if (kind_ != FinishKind::kComplete) {
     SLUICE_RETURN_IF_ERROR(MoveReadsBack(parts_, runner_, records_, exclusion_, deadline));
   } else if (args_.keep_data || args_.rename_tables) {
-    DrainReverse(std::min(deadline, absl::Now() + kDrainWait));
+    const std::string behind = DrainReverse(std::min(deadline, absl::Now() + kDrainWait));
+    absl::StrAppend(&reply.warning, reply.warning.empty() || behind.empty() ? "" : ". ", behind);
   }
   SLUICE_RETURN_IF_ERROR(Decide());
   const std::shared_ptr<Teardown> teardown =
@@ -266,35 +266,48 @@ absl::StatusOr<bool> FinishCommand::RulesAreShared() const {
   return !workflow::ShardMoveIsOver(original, others, keyspace.shards, parts_.rules.ShardRules());
 }
 
-// Tables that are kept should hold all that the other side was told, if the streams get there soon.
-void FinishCommand::DrainReverse(absl::Time deadline) const {
-  if (!records_.reverse) {
-    return;
+// Tables that are kept should hold all that the other side was told. What keeps a stream from that
+// is no reason to keep the workflow, but one to know of.
+absl::Status FinishCommand::Drain(const workflow::StreamRecord& stream, absl::Time deadline) const {
+  const auto running = parts_.topology.FindStream(stream.id);
+  if (!running) {
+    return absl::NotFoundError("no agent reports it");
   }
-  for (const workflow::StreamRecord& stream : records_.reverse->streams) {
-    const auto running = parts_.topology.FindStream(stream.id);
-    if (!running || running->state != topology::StreamState::kRunning) {
-      continue;
-    }
-    const auto position = parts_.agents.ReadPosition(
-        workflow::AgentRef::Primary(records_.reverse->source_keyspace, stream.source_shard), {});
-    const auto wanted = position.ok() ? gtid::GtidSet::Parse(*position)
-                                      : absl::StatusOr<gtid::GtidSet>(position.status());
-    if (!wanted.ok()) {
-      continue;
-    }
-    const auto drained = parts_.topology.AwaitStream(
-        stream.id,
-        [&](const topology::StreamInfo& info) {
-          const auto applied = gtid::GtidSet::Parse(info.position);
-          return applied.ok() && applied->Contains(*wanted);
-        },
-        deadline);
+  if (running->state != topology::StreamState::kRunning) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("it is ", topology::StreamStateName(running->state)));
+  }
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::string position,
+      parts_.agents.ReadPosition(
+          workflow::AgentRef::Primary(records_.reverse->source_keyspace, stream.source_shard), {}));
+  SLUICE_ASSIGN_OR_RETURN(const gtid::GtidSet wanted, gtid::GtidSet::Parse(position));
+  return parts_.topology
+      .AwaitStream(
+          stream.id,
+          [&](const topology::StreamInfo& info) {
+            const auto applied = gtid::GtidSet::Parse(info.position);
+            return applied.ok() && applied->Contains(wanted);
+          },
+          deadline)
+      .status();
+}
+
+std::string FinishCommand::DrainReverse(absl::Time deadline) const {
+  std::vector<std::string> behind;
+  for (const workflow::StreamRecord& stream :
+       records_.reverse ? records_.reverse->streams : std::vector<workflow::StreamRecord>()) {
+    const absl::Status drained = Drain(stream, deadline);
     if (!drained.ok()) {
-      SLUICE_LOG(kWarning, "reverse stream not drained before complete",
-                 {{"stream", stream.id}, {"reason", drained.status()}});
+      behind.push_back(absl::StrCat(records_.original.source_keyspace, "/", stream.target_shard,
+                                    " (stream ", stream.id, ": ", drained.message(), ")"));
     }
   }
+  return behind.empty() ? ""
+                        : absl::StrCat(
+                              "the kept tables may lack the last writes of the other "
+                              "side in ",
+                              absl::StrJoin(behind, ", "));
 }
 
 absl::Status FinishCommand::Decide() {

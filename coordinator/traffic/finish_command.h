@@ -52,7 +52,9 @@ class FinishCommand {
   absl::Status CheckEnds() const;
   absl::StatusOr<std::string> DryRun();
   absl::Status Decide();
-  void DrainReverse(absl::Time deadline) const;
+  absl::Status Drain(const workflow::StreamRecord& stream, absl::Time deadline) const;
+  // Waits until the reverse streams have applied all; words for those that have not.
+  [[nodiscard]] std::string DrainReverse(absl::Time deadline) const;
   [[nodiscard]] absl::Status Refused(absl::string_view reason) const;
 
   const Dependencies& parts_;

@@ -232,12 +232,14 @@ TEST_F(CrashTest, OfTheSecondCoordinatorDuringTheRecoveryLosesNothing) {
       });
       ASSERT_TRUE(code == 0 || code == kKilled) << again << ": " << code;
       if (code == kKilled) {
-        ++twice;
+        // Streams stop beside the commit: whether that has happened is chance, and with it which
+        // points come next.
+        twice += first == std::string("cutover.stop_stream.done") ? 0 : 1;
         ExpectItEnds(absl::StrCat("killed at ", first, " and at ", again), SwitchIsWhole(cluster_));
       }
     }
   }
-  EXPECT_GT(twice, 25);
+  EXPECT_EQ(twice, 23);
 }
 
 TEST_F(CrashTest, OfTheCoordinatorAnywhereInATeardownIsFinishedByTheNext) {

@@ -249,8 +249,9 @@ absl::Status Monitor::EnsurePrivileges(MysqldFacts& facts) {
 
 // The duties of a PRIMARY are taken up once for each shard, as soon as nothing is wrong with it. A
 // problem that comes later does not end them: what is under way must be able to come to its end.
-// While nobody looked, another server may have been PRIMARY: then they are taken up anew, among
-// them to close a server again that was opened by its promotion.
+// While nobody looked, another server may have been PRIMARY: then they are taken up anew, to close
+// a server again that was opened by its promotion, and to run streams that the other one's agent
+// ran.
 void Monitor::Reign(MysqldState& state) {
   if (!state.primary) {
     if (!reign_.empty()) {
@@ -267,6 +268,7 @@ void Monitor::Reign(MysqldState& state) {
   if (reign_ != state.server_uuid || unseen) {
     reign_ = state.server_uuid;
     taken_.assign(taken_.size(), false);
+    resumed_ = false;
   }
   TakeUp(state);
   for (size_t i = 0; i < taken_.size(); ++i) {

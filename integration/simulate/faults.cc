@@ -176,10 +176,17 @@ bool Faults::MysqldDies() {
   return true;
 }
 
+// An agent that has not looked since its server was demoted would miss that as well as the
+// promotion.
+bool Faults::MayBePromoted(Place& place) {
+  Tablet& other = place.tablets.at(1U - place.primary);
+  return place.known == place.primary && other.mysqld->process.up() && !other.agent().ready();
+}
+
 bool Faults::FailOver() {
   Place& place = DrawPlace();
   const uint32_t old = place.primary;
-  if (place.known != old || !place.tablets.at(1U - old).mysqld->process.up()) {
+  if (!MayBePromoted(place)) {
     return false;
   }
   world_.FailOver(place, false);
@@ -189,8 +196,7 @@ bool Faults::FailOver() {
 
 bool Faults::PlannedFailOver() {
   Place& place = DrawPlace();
-  const bool both = place.tablets[0].mysqld->process.up() && place.tablets[1].mysqld->process.up();
-  if (place.known != place.primary || !both) {
+  if (!MayBePromoted(place) || !place.tablets.at(place.primary).mysqld->process.up()) {
     return false;
   }
   world_.FailOver(place, true);

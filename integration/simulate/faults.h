@@ -38,6 +38,7 @@ class Faults {
   bool AgentReplaced();
   bool MysqldDies();
   bool FailOver();
+  static bool MayBePromoted(Place& place);
   bool PlannedFailOver();
   bool ProxyDies();
   bool ProxyHostDies();

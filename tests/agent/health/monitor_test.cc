@@ -42,7 +42,12 @@ class MonitorTest : public ::testing::Test {
                   ++taken_;
                   return std::vector<absl::Status>(shards.size());
                 },
-            .resume = [] { return absl::OkStatus(); },
+            .resume =
+                [this] {
+                  const absl::MutexLock lock(&mutex_);
+                  ++resumed_;
+                  return absl::OkStatus();
+                },
             .resign = [] {},
             .changed = [this] { Stand(); }};
   }
@@ -70,7 +75,9 @@ class MonitorTest : public ::testing::Test {
   }
   bool AwaitTaken(int times) {
     const absl::MutexLock lock(&mutex_);
-    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return taken_ >= times; };
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return taken_ >= times && resumed_ >= times;
+    };
     return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(30));
   }
   int taken() {
@@ -82,6 +89,7 @@ class MonitorTest : public ::testing::Test {
   std::unique_ptr<mysql::Connection> root_;
   absl::Mutex mutex_;
   int taken_ ABSL_GUARDED_BY(mutex_) = 0;
+  int resumed_ ABSL_GUARDED_BY(mutex_) = 0;
   int changes_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Duration stands_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Monitor> monitor_;
